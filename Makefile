@@ -1,0 +1,62 @@
+# Everything from a fresh clone: `make train` or `make test`. `make help` lists the rest.
+
+PYTHON      ?= python3
+PIP_OPTIONS ?=
+# Options of the training run and of pytest: make train TRAIN="--seed 1", make test TESTS="tests/test_gate.py -x"
+TRAIN       ?=
+TESTS       ?=
+
+VENV   := .venv
+RUN    := $(VENV)/bin/python
+READY  := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help train test lint format image docker clean
+
+help:
+	@echo "make train    train a teacher and a solver on the miniature in the sandbox (5 to 10 minutes on 2 cores)"
+	@echo "make test     ruff, mypy and the tests"
+	@echo "make docker   install and start Docker Engine (Debian and Ubuntu, as root)"
+	@echo "make image    build the sandbox image"
+	@echo "make lint     ruff and mypy"
+	@echo "make format   let ruff format the code"
+	@echo "make clean    remove the virtual environment and the caches"
+	@echo
+	@echo "PYTHON=python3.12 chooses the interpreter (3.11 or later), PIP_OPTIONS=... is handed to pip."
+
+train: $(READY) image
+	$(RUN) -m learners.reinforcepp $(TRAIN)
+
+test: lint image
+	$(RUN) -m pytest $(TESTS)
+
+lint: $(READY)
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+
+format: $(READY)
+	$(RUN) -m ruff check --fix .
+	$(RUN) -m ruff format .
+
+# Quick when the image is there already; says what to do when there is no engine.
+image: $(READY)
+	$(RUN) -m gasp_env.sandbox build
+
+docker:
+	sh sandbox_image/install_docker.sh
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+# The stamp is newer than what it was made from, so the second time costs nothing.
+$(READY): pyproject.toml constraints.txt | $(VENV)/bin/pip
+	$(RUN) -m pip install --quiet $(PIP_OPTIONS) --constraint constraints.txt --editable ".[dev]"
+	@touch $@
+
+$(VENV)/bin/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "gasp_env needs Python 3.11 or later; $(PYTHON) is $$($(PYTHON) --version 2>&1)." >&2; \
+	  echo "Name another one: make train PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+	  echo "$(PYTHON) cannot make a virtual environment. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
