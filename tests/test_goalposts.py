@@ -1,0 +1,234 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from gasp_env import goalposts, values
+from gasp_env.sandbox import Run, Sandbox, Status
+from gasp_env.tasks import Evidence, Goalpost
+from tests.brute_force import SECOND_OPINIONS
+
+OURS = {goalpost.id: goalpost for goalpost in goalposts.ours()}
+RANDOM_INPUTS = 25
+
+RECORD: dict[str, Any] = {
+    "id": "double",
+    "statement": "Return twice the number.",
+    "signature": "def f(n: int) -> int",
+    "tests": [{"input": "1", "output": "2"}, {"input": "-3", "output": "-6"}],
+}
+
+
+def write(path: Path, *records: object) -> Path:
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    return path
+
+
+def test_ours_are_twenty_with_tests_enough() -> None:
+    assert len(OURS) == 20
+    assert set(OURS) == set(SECOND_OPINIONS)
+    for goalpost in OURS.values():
+        assert goalpost.reference is not None
+        assert len(goalpost.inputs) >= 10
+        assert 2 <= goalpost.shown <= 3
+        assert len({values.render(output) for output in goalpost.outputs}) >= 4, goalpost.id
+        inputs = [values.encode(arguments) for arguments in goalpost.inputs]
+        assert len(set(inputs)) == len(inputs), f"{goalpost.id} asks one thing twice"
+
+
+@pytest.mark.docker
+def test_the_sandbox_agrees_with_every_reference(sandbox: Sandbox) -> None:
+    runs = [Run(goalpost.reference or "", goalpost.inputs) for goalpost in OURS.values()]
+    for goalpost, result in zip(OURS.values(), sandbox.run_many(runs), strict=True):
+        assert result.status is Status.OK, (goalpost.id, result.error)
+        returned = [call.value for call in result.calls]
+        for arguments, value, output in zip(goalpost.inputs, returned, goalpost.outputs, strict=True):
+            assert values.equal(value, output), (goalpost.id, arguments)
+        assert result.cpu_seconds < 0.5, f"{goalpost.id} should leave room below the limits"
+
+
+@pytest.mark.parametrize("name", sorted(OURS))
+def test_a_brute_force_agrees_with_every_test(name: str) -> None:
+    solve, _ = SECOND_OPINIONS[name]
+    goalpost = OURS[name]
+    for arguments, output in zip(goalpost.inputs, goalpost.outputs, strict=True):
+        assert values.equal(solve(*arguments), output), values.render_arguments(arguments)
+
+
+@pytest.mark.docker
+def test_a_brute_force_agrees_with_every_reference_on_random_inputs(sandbox: Sandbox) -> None:
+    drawn = {}
+    for name, (_, draw) in SECOND_OPINIONS.items():
+        rng = Random(name)
+        drawn[name] = tuple(draw(rng) for _ in range(RANDOM_INPUTS))
+    runs = [Run(OURS[name].reference or "", inputs) for name, inputs in drawn.items()]
+    for (name, inputs), result in zip(drawn.items(), sandbox.run_many(runs), strict=True):
+        assert result.status is Status.OK, (name, result.error)
+        solve, _ = SECOND_OPINIONS[name]
+        for arguments, call in zip(inputs, result.calls, strict=True):
+            assert values.equal(call.value, solve(*arguments)), (name, values.render_arguments(arguments))
+
+
+def test_ours_survive_dump_and_load(tmp_path: Path) -> None:
+    goalposts.dump(goalposts.ours(), tmp_path / "ours.jsonl")
+    assert goalposts.load(tmp_path / "ours.jsonl") == goalposts.ours()
+
+
+def test_every_kind_of_value_survives_dump_and_load(tmp_path: Path) -> None:
+    inputs = (
+        (1, 1.0, True, None),
+        ("é\n'\"", b"\x00", [()], {(1,): {2}}),
+        (-0.0, float("inf"), 2j, frozenset({3})),
+    )
+    rich = Goalpost(
+        id="rich",
+        statement="Return what is given.\nUnicode: π.",
+        signature="def f(*given) -> tuple",
+        inputs=inputs[:2],
+        outputs=inputs[:2],
+        shown=1,
+        evidence=(Evidence("some-model", 100, 0),),
+        tags=("a", "b"),
+        difficulty="hard",
+    )
+    goalposts.dump([rich], tmp_path / "rich.jsonl")
+    (loaded,) = goalposts.load(tmp_path / "rich.jsonl")
+    assert loaded == rich
+    assert values.equal(loaded.inputs, rich.inputs)
+
+
+def test_optional_fields_have_defaults(tmp_path: Path) -> None:
+    (goalpost,) = goalposts.load(write(tmp_path / "one.jsonl", RECORD))
+    assert goalpost.inputs == ((1,), (-3,))
+    assert goalpost.outputs == (2, -6)
+    assert (goalpost.shown, goalpost.reference, goalpost.evidence, goalpost.tags) == (0, None, (), ())
+    assert goalpost.difficulty == "medium"
+
+
+def test_blank_lines_are_skipped_and_counted(tmp_path: Path) -> None:
+    path = tmp_path / "blank.jsonl"
+    path.write_text("\n" + json.dumps(RECORD) + "\r\n\n{}\n")
+    with pytest.raises(
+        goalposts.GoalpostError, match=r"line 4, field 'id': expected the field, came nothing; add it"
+    ):
+        goalposts.load(path)
+
+
+def test_two_records_with_one_id_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "twice.jsonl", RECORD, RECORD)
+    with pytest.raises(
+        goalposts.GoalpostError, match=r"line 2, field 'id': .*'double', which line 1 has already"
+    ):
+        goalposts.load(path)
+
+
+TEST = {"input": "1", "output": "2"}
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"id": 3}, r"field 'id': expected a text that is not empty, came 3;"),
+        ({"id": " "}, r"field 'id': expected a text"),
+        ({"statement": None}, r"field 'statement': expected a text .*, came None;"),
+        ({"signature": "f(n)"}, r"field 'signature': expected one line that defines f, came 'f\(n\)'"),
+        ({"signature": "def g(n)"}, r"field 'signature': expected one line that defines f"),
+        ({"signature": "def f(n"}, r"field 'signature': expected a function header"),
+        ({"signature": "def f(n): return n\ndef f(n)"}, r"field 'signature'"),
+        ({"signature": "def f(n, *, deep)"}, r"field 'signature': expected positional parameters only"),
+        ({"signature": "def f(" + "(" * 300}, r"field 'signature'"),
+        ({"tests": {}}, r"field 'tests': expected a list, came \{\};"),
+        ({"tests": []}, r"field 'tests': expected at least one test, came \[\]; add one"),
+        ({"tests": [TEST, {"input": "1"}]}, r"field 'tests\[1\]\.output': expected the field, came nothing"),
+        ({"tests": [TEST | {"out": "3"}]}, r"field 'tests\[0\]\.out': expected one of input, output"),
+        ({"tests": [TEST | {"input": 1}]}, r"field 'tests\[0\]\.input': expected a text .*, came 1;"),
+        (
+            {"tests": [TEST | {"input": "1, 2"}]},
+            r"field 'tests\[0\]\.input': expected 1 argument\(s\), .* '1, 2'",
+        ),
+        (
+            {"tests": [TEST | {"input": "f(1)"}]},
+            r"field 'tests\[0\]\.input': expected Python literals .* 'f\(1\)'",
+        ),
+        (
+            {"tests": [TEST | {"output": "1 +"}]},
+            r"field 'tests\[0\]\.output': expected Python literals .* '1 \+'",
+        ),
+        ({"tests": [TEST | {"output": "[" * 2000}]}, r"field 'tests\[0\]\.output': expected Python literals"),
+        ({"shown": True}, r"field 'shown': expected an integer from 0 to 2, came True;"),
+        ({"shown": 3}, r"field 'shown': expected an integer from 0 to 2, came 3;"),
+        ({"reference": 5}, r"field 'reference': expected a text"),
+        (
+            {"evidence": [{"model": "m", "samples": 0, "correct": 0}]},
+            r"field 'evidence\[0\]\.samples': .* from 1, came 0",
+        ),
+        (
+            {"evidence": [{"model": "m", "samples": 5, "correct": 6}]},
+            r"field 'evidence\[0\]\.correct': expected an integer from 0 to 5, came 6",
+        ),
+        ({"tags": "graphs"}, r"field 'tags': expected a list, came 'graphs';"),
+        ({"tags": ["graphs", 1]}, r"field 'tags\[1\]': expected a text"),
+        ({"difficulty": "brutal"}, r"field 'difficulty': expected one of easy, medium, hard, came 'brutal';"),
+        (
+            {"refrence": "def f(n): ..."},
+            r"field 'refrence': expected one of id, statement, .*rename or remove",
+        ),
+    ],
+)
+def test_a_wrong_field_is_named(tmp_path: Path, change: dict[str, Any], complaint: str) -> None:
+    path = write(tmp_path / "bad.jsonl", {**RECORD, "id": "right"}, {**RECORD, **change})
+    with pytest.raises(goalposts.GoalpostError, match=rf"bad\.jsonl, line 2, {complaint}"):
+        goalposts.load(path)
+
+
+@pytest.mark.parametrize(
+    "line", [b"{", b"[]", b"7", b"\xff{}", b"[" * 100_000, b'{"shown": ' + b"9" * 5000 + b"}"]
+)
+def test_a_line_that_is_no_record_is_named(tmp_path: Path, line: bytes) -> None:
+    path = tmp_path / "bad.jsonl"
+    path.write_bytes(json.dumps(RECORD).encode() + b"\n" + line)
+    with pytest.raises(goalposts.GoalpostError, match=r"bad\.jsonl, line 2: expected "):
+        goalposts.load(path)
+
+
+def test_a_field_given_twice_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "bad.jsonl"
+    path.write_text('{"id": "a", "id": "b"}')
+    with pytest.raises(
+        goalposts.GoalpostError, match=r"line 1, field 'id': expected each field once, came 2 of them"
+    ):
+        goalposts.load(path)
+
+
+def test_dump_refuses_what_load_would_and_writes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "never.jsonl"
+    fine = Goalpost("fine", "Say it.", "def f(n)", ((1,),), (1,))
+    with pytest.raises(goalposts.GoalpostError, match="already"):
+        goalposts.dump([fine, fine], path)
+    with pytest.raises(goalposts.GoalpostError, match="1 inputs and 2 outputs"):
+        goalposts.dump([Goalpost("odd", "Say it.", "def f(n)", ((1,),), (1, 2))], path)
+    assert not path.exists()
+
+
+def test_optional_and_variable_arguments_are_counted(tmp_path: Path) -> None:
+    optional = {
+        **RECORD,
+        "signature": "def f(a, b=0)",
+        "tests": [{"input": "1", "output": "1"}, {"input": "1, 2", "output": "3"}],
+    }
+    variable = {
+        **RECORD,
+        "id": "any",
+        "signature": "def f(*given)",
+        "tests": [{"input": "1, 2, 3", "output": "6"}],
+    }
+    first, second = goalposts.load(write(tmp_path / "fine.jsonl", optional, variable))
+    assert first.inputs == ((1,), (1, 2))
+    assert second.inputs == ((1, 2, 3),)
+    over = {**optional, "tests": [{"input": "1, 2, 3", "output": "6"}]}
+    with pytest.raises(goalposts.GoalpostError, match=r"expected 1 to 2 argument\(s\)"):
+        goalposts.load(write(tmp_path / "over.jsonl", over))

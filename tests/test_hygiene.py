@@ -1,0 +1,190 @@
+"""What the source may not contain: on the host, nothing that a model wrote is ever evaluated or unpickled."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+HOST_PACKAGES = ("gasp_env", "learners", "benchmarks")
+# Peers that benchmarks run for comparison, as their authors wrote them.
+EXEMPT = ROOT / "benchmarks" / "contenders"
+
+EVALUATORS = {"eval", "exec", "compile", "__import__"}
+UNPICKLERS = {"pickle", "marshal", "shelve", "_pickle", "dill", "cloudpickle", "joblib"}
+
+
+def violations(source: str) -> list[str]:
+    """Every forbidden construct in a module, as ``line: what``."""
+    tree = ast.parse(source)
+    aliases = _aliases(tree)
+    return [f"{line}: {what}" for line, what in sorted(set(_found(tree, aliases)))]
+
+
+def _aliases(tree: ast.Module) -> dict[str, str]:
+    """What each imported name stands for: ``{"np": "numpy", "load": "torch.load"}``."""
+    names = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                names[alias.asname or alias.name.partition(".")[0]] = (
+                    alias.name if alias.asname else alias.name.partition(".")[0]
+                )
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            for alias in node.names:
+                names[alias.asname or alias.name] = f"{node.module}.{alias.name}"
+    return names
+
+
+def _found(tree: ast.Module, aliases: dict[str, str]) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.name.partition(".")[0] in UNPICKLERS:
+                    yield node.lineno, f"imports {alias.name}"
+        elif isinstance(node, ast.ImportFrom):
+            if (node.module or "").partition(".")[0] in UNPICKLERS and not node.level:
+                yield node.lineno, f"imports {node.module}"
+            for alias in node.names:
+                if node.module == "builtins" and alias.name in EVALUATORS:
+                    yield node.lineno, f"names builtins.{alias.name}"
+        elif isinstance(node, ast.Name):
+            # Naming one is enough (`run = eval`): there is no good reason to.
+            if node.id in EVALUATORS and isinstance(node.ctx, ast.Load):
+                yield node.lineno, f"names {node.id}"
+        elif isinstance(node, ast.Attribute):
+            if node.attr in EVALUATORS and _path(node.value, aliases) in ("builtins", "__builtins__"):
+                yield node.lineno, f"names builtins.{node.attr}"
+        elif isinstance(node, ast.Call):
+            yield from _calls(node, aliases)
+
+
+def _calls(node: ast.Call, aliases: dict[str, str]) -> Iterator[tuple[int, str]]:
+    called = _path(node.func, aliases)
+    if called in ("torch.load", "torch.serialization.load") and not _says(node, "weights_only", True):
+        yield node.lineno, "torch.load without weights_only=True"
+    if called in ("numpy.load", "numpy.lib.npyio.load") and any(
+        keyword.arg in (None, "allow_pickle") and not _is(keyword.value, False) for keyword in node.keywords
+    ):
+        yield node.lineno, "numpy.load that may unpickle"
+    if called == "numpy.load" and len(node.args) > 2:
+        yield node.lineno, "numpy.load that may unpickle"
+    if called in ("importlib.import_module", "getattr") and node.args:
+        name = node.args[-1] if called == "getattr" and len(node.args) < 3 else node.args[:2][-1]
+        if isinstance(name, ast.Constant) and name.value in UNPICKLERS | EVALUATORS - {"compile"}:
+            yield node.lineno, f"reaches {name.value}"
+
+
+def _path(node: ast.expr, aliases: dict[str, str]) -> str:
+    """The dotted name an expression spells, with import aliases resolved; empty if it is not one."""
+    if isinstance(node, ast.Name):
+        return aliases.get(node.id, node.id)
+    if isinstance(node, ast.Attribute):
+        start = _path(node.value, aliases)
+        return f"{start}.{node.attr}" if start else ""
+    return ""
+
+
+def _says(node: ast.Call, name: str, value: object) -> bool:
+    return any(keyword.arg == name and _is(keyword.value, value) for keyword in node.keywords)
+
+
+def _is(node: ast.expr, value: object) -> bool:
+    return isinstance(node, ast.Constant) and node.value is value
+
+
+def imported(source: str) -> set[str]:
+    """Top-level packages a module imports, anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module.partition(".")[0])
+    return found
+
+
+def modules(*packages: str) -> list[Path]:
+    found = [path for package in packages for path in sorted((ROOT / package).rglob("*.py"))]
+    return [path for path in found if EXEMPT not in path.parents]
+
+
+def test_the_host_evaluates_and_unpickles_nothing() -> None:
+    checked = modules(*HOST_PACKAGES)
+    assert len(checked) > 20, "the check must see the packages"
+    found = {str(path.relative_to(ROOT)): violations(path.read_text("utf-8")) for path in checked}
+    assert {name: lines for name, lines in found.items() if lines} == {}
+
+
+def test_the_environment_never_imports_torch() -> None:
+    guilty = [
+        str(path) for path in modules("gasp_env") if imported(path.read_text("utf-8")) & {"torch", "learners"}
+    ]
+    assert guilty == []
+
+
+def test_nothing_imports_benchmarks() -> None:
+    packages = modules("gasp_env", "learners", "sandbox_image")
+    assert [str(path) for path in packages if "benchmarks" in imported(path.read_text("utf-8"))] == []
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [
+        "eval('1')",
+        "exec('x = 1')",
+        "compile('1', '', 'eval')",
+        "run = eval",
+        "list(map(eval, answers))",
+        "import builtins\nbuiltins.eval('1')",
+        "import builtins as b\nb.exec('1')",
+        "__builtins__.eval('1')",
+        "from builtins import eval as judge",
+        "__import__('pickle')",
+        "import importlib\nimportlib.import_module('pickle')",
+        "import builtins\ngetattr(builtins, 'eval')('1')",
+        "import pickle",
+        "import pickle as p",
+        "import os, marshal",
+        "from pickle import loads",
+        "from shelve import open as o",
+        "def f():\n    import pickle",
+        "import torch\ntorch.load('x')",
+        "import torch as t\nt.load('x', weights_only=False)",
+        "import torch\ntorch.load('x', weights_only=flag)",
+        "from torch import load\nload('x')",
+        "from torch import load as read\nread('x', map_location='cpu')",
+        "import numpy as np\nnp.load('x', allow_pickle=True)",
+        "import numpy\nnumpy.load('x', None, True)",
+        "import numpy as np\nnp.load('x', **options)",
+        "from numpy import load\nload('x', allow_pickle=flag)",
+    ],
+)
+def test_a_planted_violation_is_found(planted: str) -> None:
+    assert violations(planted)
+
+
+@pytest.mark.parametrize(
+    "innocent",
+    [
+        "import re\nre.compile('a')",
+        "import torch\ntorch.compile(model)",
+        "model.eval()",
+        "import torch\ntorch.load('x', weights_only=True)",
+        "import numpy as np\nnp.load('x')",
+        "import numpy as np\nnp.load('x', allow_pickle=False)",
+        "import ast\nast.literal_eval('1')",
+        "'eval(x)'",
+        "def evaluate(): ...",
+        "from .pickle import jar",
+    ],
+)
+def test_what_only_looks_alike_is_let_be(innocent: str) -> None:
+    assert violations(innocent) == []
+
+
+def test_exempt_is_benchmarks_contenders_alone() -> None:
+    assert EXEMPT.relative_to(ROOT).parts == ("benchmarks", "contenders")
