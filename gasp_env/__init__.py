@@ -1,0 +1,46 @@
+"""gasp_env: guided asymmetric self-play on code.
+
+Importing this package registers ``GASP-Code-v0`` with Gymnasium; ``gym.make("gasp_env:GASP-Code-v0")``
+does both at once.
+"""
+
+from __future__ import annotations
+
+from importlib import metadata as _metadata
+
+import gymnasium as _gym
+
+from gasp_env.curriculum import Credit, Episode, Schedule, Turn
+from gasp_env.domain import Domain
+from gasp_env.env import GaspCodeEnv
+from gasp_env.rewards import Outcome, solver_reward, teacher_reward
+from gasp_env.tasks import Goalpost, Proposal, Task
+from gasp_env.vector import GaspCodeVectorEnv
+
+__all__ = [
+    "Credit",
+    "Domain",
+    "Episode",
+    "GaspCodeEnv",
+    "GaspCodeVectorEnv",
+    "Goalpost",
+    "Outcome",
+    "Proposal",
+    "Schedule",
+    "Task",
+    "Turn",
+    "solver_reward",
+    "teacher_reward",
+]
+
+try:
+    __version__ = _metadata.version("gasp-env")
+except _metadata.PackageNotFoundError:  # a checkout on the path, not installed
+    __version__ = "0+unknown"
+
+_gym.register(
+    id="GASP-Code-v0",
+    entry_point="gasp_env.env:GaspCodeEnv",
+    vector_entry_point="gasp_env.vector:GaspCodeVectorEnv",
+    disable_env_checker=True,
+)

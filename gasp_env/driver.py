@@ -1,0 +1,237 @@
+"""Plays episodes: sandbox, rewards, library and transcripts around `Episode`.
+
+The views (Gymnasium, batched) are thin over this: they only say which episodes get which texts.
+The runs of all episodes that move in one step go to the sandbox as one batch, and all proposals
+settled in it are scored in one call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from gasp_env import domain as domains
+from gasp_env import goalposts as goalpost_files
+from gasp_env.curriculum import Credit, Episode, Resolution, Schedule, Turn
+from gasp_env.library import Library
+from gasp_env.prompts import Sees
+from gasp_env.rewards.registry import TeacherRewards, get_solver_reward
+from gasp_env.sandbox import Sandbox, SandboxError, shared
+from gasp_env.scoring import score
+from gasp_env.tasks import AGENTS, Goalpost
+from gasp_env.transcript import RecordedView, Transcript, head
+
+Action = str | tuple[str, ...] | list[str]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What can be chosen, all plain values, so that a registered env's spec goes through JSON.
+
+    Attributes:
+        domain: ``"python"`` or ``"module:name"`` of a `gasp_env.domain.Domain`.
+        goalposts: path of a goalpost file, or goalposts, or None for the domain's own.
+        attempts, goalpost_rate, axis, admit, sees, solving: see `gasp_env.curriculum.Schedule`.
+        teacher_reward: a name, ``"module:name"``, or one for each of ``lemma`` and ``lift``.
+        solver_reward: a name.
+        sandbox: tier (``"auto"``, ``"docker"``), or a `Sandbox` of your own.
+        on_infra_error: when the sandbox could not execute a run after its retries: end the episode
+            truncated with the turn unscored (``truncate``), go on with the turn unscored
+            (``continue``), or ``raise``.
+    """
+
+    domain: str = "python"
+    goalposts: str | Path | Sequence[Goalpost] | None = None
+    attempts: int = 8
+    goalpost_rate: float = 0.0
+    axis: Literal["both", "io", "f"] = "both"
+    admit: Mapping[str, Sequence[int]] | None = None
+    sees: Sees | None = None
+    solving: Literal["same_step", "previous_step"] = "same_step"
+    teacher_reward: str | Mapping[str, str] = "gasp"
+    solver_reward: str = "azr"
+    sandbox: str | Sandbox = "auto"
+    on_infra_error: Literal["truncate", "continue", "raise"] = "truncate"
+
+    def schedule(self) -> Schedule:
+        """The curriculum these options ask for."""
+        if self.on_infra_error not in ("truncate", "continue", "raise"):
+            raise ValueError(f"expected on_infra_error truncate, continue or raise, got {self.on_infra_error!r}")
+        bands = {} if self.admit is None else {"admit": {k: (int(v[0]), int(v[1])) for k, v in self.admit.items()}}
+        return Schedule(
+            attempts=self.attempts,
+            goalpost_rate=self.goalpost_rate,
+            axis=self.axis,
+            sees=self.sees,
+            solving=self.solving,
+            on_infra_error="continue" if self.on_infra_error == "continue" else "truncate",
+            **bands,
+        )
+
+
+@dataclass(frozen=True)
+class Stepped:
+    """What one step of one episode made known."""
+
+    resolution: Resolution
+    credits: list[Credit]
+    terminated: bool
+    truncated: bool
+
+    @property
+    def rewards(self) -> dict[str, float]:
+        """Sum of this step's credits per agent; an unscored one counts 0."""
+        sums = dict.fromkeys(AGENTS, 0.0)
+        for credit in self.credits:
+            sums[credit.agent] += credit.reward or 0.0
+        return {str(agent): total for agent, total in sums.items()}
+
+    @property
+    def scored(self) -> bool:
+        """Whether every credit of this step is a score."""
+        return all(credit.reward is not None for credit in self.credits)
+
+
+class Driver:
+    """``count`` episodes that share one library, one sandbox and one set of options."""
+
+    def __init__(self, count: int, options: Options) -> None:
+        self.options = options
+        self.domain = domains.get(options.domain)
+        self.schedule = options.schedule()
+        self.goalposts = self._load_goalposts()
+        self.teacher_rewards = TeacherRewards(options.teacher_reward)
+        if count == 1 and "batch" in self.teacher_rewards.needs:
+            raise ValueError(
+                f"teacher reward {options.teacher_reward!r} compares proposals with each other, but a single env "
+                "settles one at a time; use the vector env with num_envs > 1"
+            )
+        self.solver_reward = get_solver_reward(options.solver_reward)
+        self.library = Library()
+        self.episodes: list[Episode | None] = [None] * count
+        self._transcripts: list[Transcript | None] = [None] * count
+        self._index = {goalpost.id: number for number, goalpost in enumerate(self.goalposts)}
+        self._records = [goalpost_files.record(goalpost) for goalpost in self.goalposts]
+
+    @property
+    def sandbox(self) -> Sandbox:
+        """The sandbox; nothing is started before the first run."""
+        chosen = self.options.sandbox
+        return shared(tier=chosen) if isinstance(chosen, str) else chosen
+
+    @property
+    def turns(self) -> list[Turn | None]:
+        """The open turn of every episode, None where there is none."""
+        return [None if episode is None else episode.turn for episode in self.episodes]
+
+    def begin(self, number: int, rng: np.random.Generator, options: Mapping[str, Any] | None = None) -> Turn:
+        """Begin a new episode in slot ``number``; ``options["goalpost"]`` pins a goalpost by id."""
+        pinned = (options or {}).get("goalpost")
+        if pinned is not None and pinned not in self._index:
+            some = ", ".join(list(self._index)[:5])
+            raise ValueError(f"expected the id of a goalpost of this env ({some}, ...), got {pinned!r}")
+        seed = int(rng.integers(2**63))
+        view = RecordedView(self.library.view())
+        index = None if pinned is None else self._index[pinned]
+        episode = Episode(self.domain, self.schedule, self.goalposts, view, seed, index)
+        played = self._index[episode.goalpost.id]
+        self.episodes[number] = episode
+        self._transcripts[number] = Transcript(
+            head(
+                domain=self.options.domain,
+                schedule=self.schedule,
+                teacher_reward=self.options.teacher_reward,
+                solver_reward=self.options.solver_reward,
+                seed=seed,
+                goalpost=self._records[played],
+                index=played,
+                count=len(self.goalposts),
+                axis=episode.axis,
+                tier=self.options.sandbox if isinstance(self.options.sandbox, str) else self.options.sandbox.tier,
+            ),
+            view,
+        )
+        assert episode.turn is not None
+        return episode.turn
+
+    def step(self, actions: Sequence[Action | None]) -> list[Stepped | None]:
+        """Give texts to the episodes whose action is not None; run, judge and score them together.
+
+        Raises:
+            ValueError: an action is neither a text nor a tuple of as many texts as the turn takes.
+            RuntimeError: an action for an episode that is over.
+            gasp_env.sandbox.SandboxError: no sandbox can be opened, or a run failed and
+                ``on_infra_error`` is ``raise``.
+        """
+        # All actions are checked before the first episode moves: a step happens wholly or not at all.
+        moving = [(n, _texts(n, action, self.turns[n])) for n, action in enumerate(actions) if action is not None]
+        # Opened first: where there is no sandbox, nothing may have moved.
+        sandbox = self.sandbox
+        sandbox.open()
+        asked = [(number, texts, self._episode(number).submit(texts)) for number, texts in moving]
+        results = sandbox.run_many([run for _, _, runs in asked for run in runs])
+        resolutions = []
+        at = 0
+        for number, _, runs in asked:
+            resolutions.append(self._episode(number).resolve(results[at : at + len(runs)]))
+            at += len(runs)
+        credits = score(resolutions, self.teacher_rewards, self.solver_reward)
+        stepped: list[Stepped | None] = [None] * len(actions)
+        for (number, texts, _), resolution, own in zip(asked, resolutions, credits, strict=True):
+            episode, transcript = self._episode(number), self._transcripts[number]
+            assert transcript is not None
+            transcript.add(resolution, texts, own, episode)
+            stepped[number] = Stepped(resolution, own, episode.done and not episode.truncated, episode.truncated)
+            if episode.done:
+                self.library.commit(episode.entries)
+        if self.options.on_infra_error == "raise":
+            for item in stepped:
+                for verdict in item.resolution.verdicts if item else ():
+                    if not verdict.scored:
+                        raise SandboxError(f"a run could not be executed: {verdict.detail}")
+        return stepped
+
+    def transcript(self, number: int) -> dict[str, Any] | None:
+        """What happened so far in the episode of a slot, None before the first."""
+        transcript = self._transcripts[number]
+        return None if transcript is None else transcript.record()
+
+    def _episode(self, number: int) -> Episode:
+        episode = self.episodes[number]
+        if episode is None:
+            raise RuntimeError("call reset before step")
+        return episode
+
+    def _load_goalposts(self) -> tuple[Goalpost, ...]:
+        given = self.options.goalposts
+        if given is None:
+            found = self.domain.goalposts()
+        elif isinstance(given, str | Path):
+            found = goalpost_files.load(given)
+        else:
+            found = tuple(given)
+        if not found:
+            raise ValueError("expected at least one goalpost, got none")
+        sees = self.schedule.sees or self.domain.sees
+        lacking = [goalpost.id for goalpost in found if sees == "reference" and goalpost.reference is None]
+        if lacking:
+            raise ValueError(
+                f"the teacher is to see the reference of a goalpost, but {lacking[0]!r} and {len(lacking) - 1} others "
+                "have none; choose sees='statement' or add references"
+            )
+        return found
+
+
+def _texts(number: int, action: Action, turn: Turn | None) -> list[str]:
+    if turn is None:
+        raise RuntimeError(f"episode {number} is over or has not begun; call reset before the next step")
+    texts = [action] if isinstance(action, str) else list(action) if isinstance(action, tuple | list) else None
+    if texts is None or not all(isinstance(text, str) for text in texts):
+        raise ValueError(f"expected a text or a tuple of texts, got {type(action).__name__}")
+    if not 1 <= len(texts) <= turn.samples:
+        raise ValueError(f"expected 1 to {turn.samples} texts for stage {turn.stage}, got {len(texts)}")
+    return [str(text) for text in texts]

@@ -1,0 +1,144 @@
+"""GASP-Code-v0: guided asymmetric self-play on code, as a Gymnasium environment.
+
+Two roles share one stream of turns. Each observation says whose turn it is and what they read; the
+action is their text.
+
+| | |
+|---|---|
+| agents | `teacher_0`, `solver_0` |
+| stages | `lemma`, `lift` (teacher); `attempt`, `solve`, `goalpost` (solver) |
+| observation | `{"agent": Discrete(2), "stage": Discrete(5), "prompt": text, "samples": Discrete}` |
+| action | a text, or a tuple of 1 to `samples` texts; k texts in one step equal k steps of one |
+| scalar reward | sum over `info["rewards"]`; bookkeeping, learners use `info["credits"]` |
+
+`info["credits"]` lists what became known in the step as `Credit(turn, sample, agent, reward, terms)`.
+The teacher's credit appears in the step that closes the attempts at its proposal. A `reward` of None
+is unscored: the infrastructure failed, `info["scored"]` is False, the scalar counts 0 for it.
+
+| reward | valid proposal | otherwise |
+|---|---|---|
+| teacher, lemma | `[4p(1-p)]^5` for 0.3 <= p <= 0.7, else -0.5 | -1 |
+| teacher, lift | `10p((1-p)/0.9)^9` for 0.1 <= p <= 0.5, else -0.5 | -1 |
+| solver | 1 right, -0.5 wrong | -1 unreadable |
+
+p is the share of the solver's attempts that were right. See `gasp_env.curriculum` for the order of
+stages and `gasp_env.driver.Options` for everything that can be chosen.
+
+Version history: v0, first release.
+"""
+
+from __future__ import annotations
+
+from typing import Any, SupportsFloat
+
+import gymnasium as gym
+from gymnasium import spaces
+
+from gasp_env.curriculum import Turn
+from gasp_env.driver import Action, Driver, Options, Stepped
+from gasp_env.library import Library
+from gasp_env.render import render_transcript
+from gasp_env.spaces import MAX_ACTION, MAX_PROMPT, TextAction, UnicodeText
+from gasp_env.tasks import AGENTS, STAGES
+
+Observation = dict[str, Any]
+
+
+def observation_space(attempts: int) -> spaces.Dict:
+    """The space of one env's observations."""
+    return spaces.Dict(
+        {
+            "agent": spaces.Discrete(len(AGENTS)),
+            "stage": spaces.Discrete(len(STAGES)),
+            "prompt": UnicodeText(MAX_PROMPT),
+            "samples": spaces.Discrete(attempts + 1),
+        }
+    )
+
+
+def observe(turn: Turn | None, last: Turn | None = None) -> Observation:
+    """The observation of a turn; when the episode is over, the last turn's with nothing left to do."""
+    if turn is None:
+        agent, stage = (last.agent, last.stage) if last is not None else (AGENTS[0], STAGES[0])
+        return {"agent": AGENTS.index(agent), "stage": STAGES.index(stage), "prompt": "", "samples": 0}
+    return {
+        "agent": AGENTS.index(turn.agent),
+        "stage": STAGES.index(turn.stage),
+        "prompt": turn.prompt[:MAX_PROMPT],
+        "samples": turn.samples,
+    }
+
+
+class GaspCodeEnv(gym.Env[Observation, Action]):
+    """One episode at a time. Keyword arguments are those of `gasp_env.driver.Options`."""
+
+    metadata = {"render_modes": ["ansi"], "render_fps": 1}
+
+    def __init__(self, *, render_mode: str | None = None, **options: Any) -> None:
+        if render_mode not in (None, "ansi"):
+            raise ValueError(f"expected render_mode None or 'ansi', got {render_mode!r}")
+        self.render_mode = render_mode
+        self._driver = Driver(1, Options(**options))
+        attempts = self._driver.schedule.attempts
+        self.observation_space = observation_space(attempts)
+        self.action_space = TextAction(MAX_ACTION, attempts)
+
+    @property
+    def driver(self) -> Driver:
+        """What plays the episodes: sandbox, library, goalposts."""
+        return self._driver
+
+    @property
+    def transcript(self) -> dict[str, Any] | None:
+        """What happened so far, as `gasp_env.transcript` describes; None before the first reset."""
+        return self._driver.transcript(0)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Begin an episode.
+
+        Args:
+            seed: an int also restores the library the env was constructed with; None keeps what
+                finished episodes committed to it.
+            options: ``{"goalpost": id}`` pins a goalpost. Unknown keys are ignored.
+        """
+        super().reset(seed=seed)
+        if seed is not None:
+            self._driver.library = Library()
+        turn = self._driver.begin(0, self.np_random, options)
+        return observe(turn), turn_info(turn)
+
+    def step(self, action: Action) -> tuple[Observation, SupportsFloat, bool, bool, dict[str, Any]]:
+        """Give the acting agent's text, or several. See `gasp_env.driver.Driver.step` for errors."""
+        last = self._driver.turns[0]
+        stepped = self._driver.step([action])[0]
+        assert stepped is not None
+        turn = self._driver.turns[0]
+        info = turn_info(turn) | step_info(stepped)
+        reward = sum(stepped.rewards.values())
+        return observe(turn, last), reward, stepped.terminated, stepped.truncated, info
+
+    def render(self) -> str | None:  # type: ignore[override]
+        """The episode so far, as a person wants to read it."""
+        if self.render_mode != "ansi":
+            return None
+        transcript = self.transcript
+        return "" if transcript is None else render_transcript(transcript)
+
+
+def turn_info(turn: Turn | None) -> dict[str, Any]:
+    """Whose turn it is, in words; empty when the episode is over."""
+    if turn is None:
+        return {}
+    return {"agent": turn.agent, "stage": turn.stage, "kind": turn.kind, "axis": turn.axis, "turn": turn.index}
+
+
+def step_info(stepped: Stepped) -> dict[str, Any]:
+    """What became known in a step."""
+    return {
+        "credits": list(stepped.credits),
+        "rewards": stepped.rewards,
+        "scored": stepped.scored,
+        "verdicts": [verdict.reason for verdict in stepped.resolution.verdicts],
+    }

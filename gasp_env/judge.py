@@ -1,0 +1,104 @@
+"""The judge: is an answer right?
+
+One judge serves difficulty, reward, replay and evaluation. A text becomes either a verdict at
+once (it cannot be read, or a value settles it) or one run whose outputs are compared here, on
+the host. Expected outputs never leave this process.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from gasp_env.parsing import ParseError
+from gasp_env.prompts import PromptStyle
+from gasp_env.sandbox.runs import Limits, Result, Run, Status
+from gasp_env.tasks import Goalpost, Task, TaskKind
+from gasp_env.values import equal
+
+#: Reasons of an answer's verdict; the rest are statuses of the sandbox.
+ANSWER_REASONS = (
+    "correct",
+    "wrong",
+    "malformed",
+    *(str(status) for status in Status if status not in (Status.OK, Status.INFRA_ERROR)),
+)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was decided of one text.
+
+    Attributes:
+        reason: of an answer, one of `ANSWER_REASONS`; of a proposal, ``valid`` or one of
+            `gasp_env.gate.REASONS`; ``infra_error`` when nothing was decided.
+        detail: one line for a person. Not part of any promise.
+    """
+
+    reason: str
+    detail: str = ""
+
+    @property
+    def correct(self) -> bool:
+        """Whether an answer is right."""
+        return self.reason == "correct"
+
+    @property
+    def scored(self) -> bool:
+        """False when the infrastructure failed: such a verdict is never a score."""
+        return self.reason != Status.INFRA_ERROR
+
+
+@dataclass(frozen=True)
+class Question:
+    """What an answer is judged against.
+
+    Attributes:
+        kind: what the answer is: a program, a value, or arguments.
+        program: executed for abduction, on the answer.
+        inputs, outputs: what an induction answer must reproduce; for deduction and abduction
+            one pair.
+    """
+
+    kind: TaskKind
+    program: str
+    inputs: tuple[tuple[Any, ...], ...]
+    outputs: tuple[Any, ...]
+
+    @classmethod
+    def of_task(cls, task: Task, kind: TaskKind, index: int) -> Question:
+        """A task asked as ``kind``. Induction is judged on the hidden pairs, the others on pair ``index``."""
+        if kind == "induction":
+            return cls(kind, task.program, task.inputs[task.shown :], task.outputs[task.shown :])
+        return cls(kind, task.program, (task.inputs[index],), (task.outputs[index],))
+
+    @classmethod
+    def of_goalpost(cls, goalpost: Goalpost) -> Question:
+        """A real problem: the program must pass every test."""
+        return cls("induction", "", goalpost.inputs, goalpost.outputs)
+
+
+def ask(question: Question, text: str, style: PromptStyle, limits: Limits) -> Verdict | Run:
+    """Judge a text: a `Verdict` if it can be settled without execution, else the `Run` that settles it."""
+    try:
+        answer = style.parse_answer(text, question.kind)
+    except ParseError as error:
+        return Verdict("malformed", str(error))
+    if question.kind == "deduction":
+        return Verdict("correct" if equal(answer, question.outputs[0]) else "wrong")
+    if question.kind == "abduction":
+        return Run(question.program, (answer,), limits=limits)
+    return Run(answer, question.inputs, limits=limits)
+
+
+def decide(question: Question, result: Result) -> Verdict:
+    """The verdict on an answer whose run has been executed."""
+    if result.status is not Status.OK:
+        return Verdict(str(result.status), result.error)
+    # A sandbox that answers "ok" with too few values is broken, and that is nobody's wrong answer.
+    if len(result.calls) != len(question.outputs):
+        return Verdict(str(Status.INFRA_ERROR), f"{len(result.calls)} values for {len(question.outputs)} calls")
+    for number, (call, expected) in enumerate(zip(result.calls, question.outputs, strict=True), start=1):
+        if not equal(call.value, expected):
+            return Verdict("wrong", f"pair {number} of {len(question.outputs)} differs")
+    return Verdict("correct")

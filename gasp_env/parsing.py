@@ -1,0 +1,137 @@
+"""Reading model text: fenced blocks, literals, programs. Everything here is hostile until proven otherwise.
+
+Nothing is executed and nothing is spliced: programs are parsed to a syntax tree, values as
+literals. Text is capped before any parser sees it, because parsers have limits of their own and
+fail in their own ways (`RecursionError`, `MemoryError`) beyond them.
+"""
+
+from __future__ import annotations
+
+import ast
+import warnings
+from typing import Any
+
+from gasp_env.tasks import Arguments, Proposal, TaskKind
+from gasp_env.values import ValueSyntaxError, parse_arguments, parse_literal
+
+#: UTF-8 bytes of one completion that are read; a longer one is refused whole, never cut.
+MAX_TEXT_BYTES = 16 * 1024
+#: Nesting of brackets in a program. CPython's own parser gives up at 200.
+MAX_NESTING = 64
+
+
+class ParseError(ValueError):
+    """A text that cannot be read. ``reason`` is a stable code, the message is for a person."""
+
+    def __init__(self, reason: str, message: str = "") -> None:
+        super().__init__(message or reason)
+        self.reason = reason
+
+
+def check_text(text: str) -> None:
+    """Refuse text that is too long or is not valid Unicode.
+
+    Raises:
+        ParseError: ``not_utf8`` or ``too_long``.
+    """
+    # A code point is at least one byte, so this bounds the work of encoding as well.
+    if len(text) > MAX_TEXT_BYTES:
+        raise ParseError("too_long", f"expected at most {MAX_TEXT_BYTES} bytes, got {len(text)} characters")
+    try:
+        size = len(text.encode("utf-8"))
+    except UnicodeEncodeError as error:
+        raise ParseError("not_utf8", f"expected valid Unicode, got a lone surrogate at {error.start}") from None
+    if size > MAX_TEXT_BYTES:
+        raise ParseError("too_long", f"expected at most {MAX_TEXT_BYTES} bytes, got {size}")
+
+
+def fenced_blocks(text: str) -> list[tuple[str, str]]:
+    """All closed fenced blocks as (tag, body), in order. A fence is a line that starts with three backticks."""
+    blocks: list[tuple[str, str]] = []
+    tag: str | None = None
+    body: list[str] = []
+    for line in text.split("\n"):
+        stripped = line.strip()
+        if not stripped.startswith("```"):
+            body.append(line)
+        elif tag is None:
+            tag, body = stripped[3:].strip().lower(), []
+        else:
+            blocks.append((tag, "\n".join(body)))
+            tag = None
+    return blocks
+
+
+def parse_program(program: str) -> ast.Module:
+    """Syntax tree of a program.
+
+    Raises:
+        ParseError: ``unparsable``, whatever the parser's way of failing was.
+    """
+    check_text(program)
+    depth = 0
+    for character in program:
+        if character in "([{":
+            depth += 1
+        elif character in ")]}":
+            depth -= 1
+        if depth > MAX_NESTING:
+            raise ParseError("unparsable", f"expected at most {MAX_NESTING} nested brackets")
+    try:
+        with warnings.catch_warnings():
+            # Invalid escapes in somebody's string are their business, not a warning of ours.
+            warnings.simplefilter("ignore")
+            return ast.parse(program)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise ParseError("unparsable", f"{type(error).__name__}: {error}") from None
+
+
+def parse_proposal(text: str) -> Proposal:
+    """A teacher's text: one ``python`` block, one ``input`` block per argument tuple, one ``message`` block.
+
+    Of several ``python`` or ``message`` blocks the last counts: it is the one the text settled on.
+
+    Raises:
+        ParseError: ``too_long``, ``not_utf8``, ``no_program``, ``no_inputs`` or ``bad_input``.
+    """
+    check_text(text)
+    blocks = fenced_blocks(text)
+    programs = [body for tag, body in blocks if tag == "python"]
+    inputs = [body for tag, body in blocks if tag == "input"]
+    messages = [body for tag, body in blocks if tag == "message"]
+    if not programs or not programs[-1].strip():
+        raise ParseError("no_program", "expected a fenced block tagged python, found none")
+    if not inputs:
+        raise ParseError("no_inputs", "expected fenced blocks tagged input, found none")
+    arguments: list[Arguments] = []
+    for number, body in enumerate(inputs, start=1):
+        try:
+            arguments.append(parse_arguments(body.strip()))
+        except ValueSyntaxError as error:
+            raise ParseError("bad_input", f"input {number}: {error}") from None
+    return Proposal(programs[-1], tuple(arguments), messages[-1].strip() if messages else "")
+
+
+def parse_answer(text: str, kind: TaskKind) -> Any:
+    """A solver's text: the program (induction), the output value (deduction) or the arguments (abduction).
+
+    The last block with the right tag counts (``python``, ``output``, ``input``).
+
+    Raises:
+        ParseError: ``malformed``.
+    """
+    tag = {"induction": "python", "deduction": "output", "abduction": "input"}[kind]
+    try:
+        check_text(text)
+    except ParseError as error:
+        raise ParseError("malformed", str(error)) from None
+    bodies = [body for name, body in fenced_blocks(text) if name == tag]
+    if not bodies or not bodies[-1].strip():
+        raise ParseError("malformed", f"expected a fenced block tagged {tag}, found none")
+    body = bodies[-1]
+    if kind == "induction":
+        return body
+    try:
+        return parse_literal(body.strip()) if kind == "deduction" else parse_arguments(body.strip())
+    except ValueSyntaxError as error:
+        raise ParseError("malformed", str(error)) from None

@@ -1,0 +1,30 @@
+"""Rewards: pure functions of what was decided.
+
+A teacher reward maps the `Outcome`s of one step to named terms; their sum is the reward. A
+solver reward maps the reason of one verdict to named terms. Both are chosen by name, and a new
+one is one decorated function in the user's own file (see `teacher_reward`).
+"""
+
+from __future__ import annotations
+
+from gasp_env.rewards import gasp as _gasp
+from gasp_env.rewards import azr as _azr
+from gasp_env.rewards.outcome import Outcome
+from gasp_env.rewards.registry import (
+    TeacherReward,
+    TeacherRewards,
+    solver_reward,
+    solver_rewards,
+    teacher_reward,
+    teacher_rewards,
+)
+
+__all__ = [
+    "Outcome",
+    "TeacherReward",
+    "TeacherRewards",
+    "solver_reward",
+    "solver_rewards",
+    "teacher_reward",
+    "teacher_rewards",
+]

@@ -1,0 +1,112 @@
+"""What the sandbox is asked (`Run`) and what it answers (`Result`).
+
+A run is a program and the argument tuples its entry is called with. A result says how the
+run ended and what each call returned. Nothing here executes anything, and nothing that a
+verdict depends on (expected outputs, other samples) has a place in a `Run`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+#: The interpreter hash seeds a run may ask for. Judging always uses the first; the gate asks
+#: for all of them, because set order and ``hash()`` differ between seeds but never within one.
+HASH_SEEDS: tuple[int, ...] = (0, 1, 2, 3)
+
+
+class Status(StrEnum):
+    """How a run, or one call of a run, ended. A program can cause every status but the last."""
+
+    OK = "ok"
+    COMPILE_ERROR = "compile_error"
+    EXCEPTION = "exception"
+    EXITED = "exited"
+    SIGNAL = "signal"
+    CPU_LIMIT = "cpu_limit"
+    WALL_LIMIT = "wall_limit"
+    MEMORY_LIMIT = "memory_limit"
+    OUTPUT_LIMIT = "output_limit"
+    DENIED = "denied"
+    UNSERIALIZABLE = "unserializable"
+    WORKER_KILLED = "worker_killed"
+    INFRA_ERROR = "infra_error"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Limits of one run, over all its calls together.
+
+    Attributes:
+        wall_seconds: deadline after which the supervisor kills the run.
+        cpu_seconds: processor time of all its threads, in whole seconds (``RLIMIT_CPU``).
+        memory_bytes: address space the run may add to that of the idle interpreter.
+        output_bytes: encoded return values of all calls together.
+        stdout_bytes: standard output kept, and standard error kept; the rest is dropped.
+    """
+
+    wall_seconds: float = 10.0
+    cpu_seconds: int = 4
+    memory_bytes: int = 256 * 2**20
+    output_bytes: int = 256 * 2**10
+    stdout_bytes: int = 8 * 2**10
+
+
+@dataclass(frozen=True)
+class Run:
+    """One execution asked of the sandbox.
+
+    Attributes:
+        program: Python source. Its module body runs once, then the entry is called.
+        inputs: argument tuples, one call each, of exact built-in values (see `gasp_env.values`).
+            Every call gets its own fresh copy of its arguments.
+        entry: name of the function the module must define.
+        hash_seed: one of `HASH_SEEDS`.
+        limits: see `Limits`.
+    """
+
+    program: str
+    inputs: tuple[tuple[Any, ...], ...]
+    entry: str = "f"
+    hash_seed: int = 0
+    limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True)
+class Call:
+    """What one call of the entry did: ``status`` is ``ok`` with a ``value``, or says what went
+    wrong (``exception``, ``unserializable``, ...) with an ``error`` such as ``"ValueError: ..."``."""
+
+    status: Status
+    value: Any = None
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Result:
+    """The answer to one `Run`.
+
+    Attributes:
+        status: ``ok`` only if every call returned a value; else the status of the first call
+            (or of the run as a whole) that did not.
+        calls: one per input that was reached, in order; shorter than ``inputs`` when the run
+            ended early. With status ``ok`` exactly as many as ``inputs``.
+        error: one line for a person.
+        stdout, stderr: what was printed, capped by ``Limits.stdout_bytes``.
+        cpu_seconds, wall_seconds, memory_bytes: used by the run, measured outside the program;
+            ``memory_bytes`` is the peak beyond the idle interpreter's.
+        output_bytes: encoded size of all returned values.
+        tier: isolation that produced the result (``"docker"``), empty for ``infra_error``.
+    """
+
+    status: Status
+    calls: tuple[Call, ...] = ()
+    error: str = ""
+    stdout: str = ""
+    stderr: str = ""
+    cpu_seconds: float = 0.0
+    wall_seconds: float = 0.0
+    memory_bytes: int = 0
+    output_bytes: int = 0
+    tier: str = ""

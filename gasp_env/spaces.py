@@ -1,0 +1,58 @@
+"""Spaces of text."""
+
+from __future__ import annotations
+
+import string
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+
+#: Longest prompt and longest action, in characters. An action longer than the parser reads is a malformed answer.
+MAX_PROMPT = 131_072
+MAX_ACTION = 65_536
+
+
+class UnicodeText(spaces.Text):
+    """Any text of at most ``max_length`` code points.
+
+    `gymnasium.spaces.Text` checks every character against a character set; with all of Unicode in
+    it, that is megabytes per space. Sampling draws printable ASCII.
+    """
+
+    def __init__(self, max_length: int, *, seed: int | np.random.Generator | None = None) -> None:
+        super().__init__(max_length, min_length=0, charset=string.printable, seed=seed)
+
+    def contains(self, x: Any) -> bool:
+        """Whether ``x`` is a text of allowed length."""
+        return isinstance(x, str) and len(x) <= self.max_length
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.max_length})"
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and vars(other)["_max_length"] == self.max_length
+
+    __hash__ = None  # type: ignore[assignment]  # spaces are mutable: they hold a generator
+
+
+class TextAction(UnicodeText):
+    """One text, or a tuple of 1 to ``samples`` texts: several answers to the same prompt in one step."""
+
+    def __init__(self, max_length: int, samples: int, *, seed: int | np.random.Generator | None = None) -> None:
+        super().__init__(max_length, seed=seed)
+        self.samples = samples
+
+    def contains(self, x: Any) -> bool:
+        """Whether ``x`` is a text, or a tuple of texts."""
+        if isinstance(x, tuple):
+            return 1 <= len(x) <= self.samples and all(super(TextAction, self).contains(text) for text in x)
+        return super().contains(x)
+
+    def __repr__(self) -> str:
+        return f"TextAction({self.max_length}, samples={self.samples})"
+
+    def __eq__(self, other: object) -> bool:
+        return super().__eq__(other) and vars(other)["samples"] == self.samples
+
+    __hash__ = None  # type: ignore[assignment]  # as above

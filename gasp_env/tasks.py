@@ -1,0 +1,90 @@
+"""The nouns of the game: goalposts, proposals and tasks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Agent = Literal["teacher_0", "solver_0"]
+Stage = Literal["lemma", "lift", "attempt", "solve", "goalpost"]
+Axis = Literal["io", "f"]
+TaskKind = Literal["induction", "deduction", "abduction"]
+
+AGENTS: tuple[Agent, ...] = ("teacher_0", "solver_0")
+STAGES: tuple[Stage, ...] = ("lemma", "lift", "attempt", "solve", "goalpost")
+AXES: tuple[Axis, ...] = ("io", "f")
+TASK_KINDS: tuple[TaskKind, ...] = ("induction", "deduction", "abduction")
+
+Arguments = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """That a goalpost is hard: ``model`` solved it ``correct`` times in ``samples`` tries."""
+
+    model: str
+    samples: int
+    correct: int
+
+
+@dataclass(frozen=True)
+class Goalpost:
+    """A real problem.
+
+    Attributes:
+        id: unique within its set.
+        statement: what a person would be asked.
+        signature: the line the program must define, such as ``def f(nums: list[int]) -> int``.
+        inputs: argument tuples of the tests.
+        outputs: the right value for each.
+        shown: how many of the tests, from the first, a solver may be shown.
+        reference: a program that passes every test, or None.
+        evidence: what is known of its hardness.
+        tags, difficulty: for filtering; difficulty is one of easy, medium, hard.
+    """
+
+    id: str
+    statement: str
+    signature: str
+    inputs: tuple[Arguments, ...]
+    outputs: tuple[Any, ...]
+    shown: int = 0
+    reference: str | None = None
+    evidence: tuple[Evidence, ...] = ()
+    tags: tuple[str, ...] = ()
+    difficulty: str = "medium"
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What a teacher's text said, before anything was executed."""
+
+    program: str
+    inputs: tuple[Arguments, ...]
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A verified triplet: the teacher's program and inputs, and the outputs we got by executing it.
+
+    Attributes:
+        program: defines ``f``.
+        inputs, outputs: same length; the first ``shown`` pairs are shown in an induction prompt,
+            the rest are hidden and judge the answer.
+        message: the teacher's hint, may be empty.
+        fingerprint: what novelty compares: equal for tasks that count as the same.
+        stage, axis, goalpost: where it came from (``goalpost`` is an id).
+        parent: fingerprint of the lemma a lift was made from, else None.
+    """
+
+    program: str
+    inputs: tuple[Arguments, ...]
+    outputs: tuple[Any, ...]
+    shown: int
+    message: str
+    fingerprint: str
+    stage: Stage
+    axis: Axis
+    goalpost: str
+    parent: str | None = field(default=None)

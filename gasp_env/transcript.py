@@ -1,0 +1,256 @@
+"""What happened in an episode, as one JSON object, and its replay.
+
+A transcript holds everything the episode was given (seed, goalpost, texts, and what it asked of the
+library) and everything that was decided (verdicts, outcomes, rewards). `replay` plays it again with
+nothing but the former, executing every run anew, and lists where the latter differs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from gasp_env import domain as domains
+from gasp_env import goalposts
+from gasp_env.curriculum import Credit, Episode, Resolution, Schedule
+from gasp_env.library import View, task_of_record, task_record
+from gasp_env.rewards.registry import TeacherRewards, get_solver_reward
+from gasp_env.sandbox import Sandbox
+from gasp_env.scoring import score
+from gasp_env.tasks import Task
+
+FORMAT = 1
+
+
+class RecordedView:
+    """A view of the library that remembers what it was asked, so that a replay can answer the same."""
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+        self.accepted = view.accepted
+        self.known: set[str] = set()
+        self.drawn: dict[int, Task] = {}
+
+    def __contains__(self, fingerprint: object) -> bool:
+        found = fingerprint in self._view
+        if found:
+            self.known.add(str(fingerprint))
+        return found
+
+    def accepted_task(self, index: int) -> Task:
+        """See `gasp_env.library.View`."""
+        self.drawn[index] = self._view.accepted_task(index)
+        return self.drawn[index]
+
+    def record(self) -> dict[str, Any]:
+        """What was asked and answered, as JSON-able values."""
+        drawn = {str(index): task_record(task) for index, task in self.drawn.items()}
+        return {"accepted": self.accepted, "known": sorted(self.known), "drawn": drawn}
+
+
+class _ReplayedView:
+    """Answers as recorded."""
+
+    def __init__(self, record: Mapping[str, Any]) -> None:
+        self.accepted: int = record["accepted"]
+        self._known = set(record["known"])
+        self._drawn = {int(index): task_of_record(task) for index, task in record["drawn"].items()}
+
+    def __contains__(self, fingerprint: object) -> bool:
+        return fingerprint in self._known
+
+    def accepted_task(self, index: int) -> Task:
+        return self._drawn[index]
+
+
+class Transcript:
+    """Grows with an episode; `record` gives it as one JSON-able object."""
+
+    def __init__(self, head: Mapping[str, Any], view: RecordedView) -> None:
+        self._head = dict(head)
+        self._view = view
+        self._turns: list[dict[str, Any]] = []
+        self._outcomes: list[dict[str, Any]] = []
+        self._end: dict[str, Any] = {"done": False, "truncated": False}
+
+    def add(
+        self, resolution: Resolution, texts: Sequence[str], credits: Sequence[Credit], episode: Episode
+    ) -> None:
+        """Append what one step gave and what became known in it."""
+        turn = resolution.turn
+        if turn.index == len(self._turns):
+            self._turns.append(
+                {
+                    "index": turn.index,
+                    "agent": turn.agent,
+                    "stage": turn.stage,
+                    "kind": turn.kind,
+                    "axis": turn.axis,
+                    "prompt": turn.prompt,
+                    "samples": [],
+                }
+            )
+        for text, verdict in zip(texts, resolution.verdicts, strict=True):
+            self._turns[turn.index]["samples"].append(
+                {"text": text, "verdict": verdict.reason, "detail": verdict.detail, "reward": None, "terms": {}}
+            )
+        for credit in credits:
+            sample = self._turns[credit.turn]["samples"][credit.sample]
+            sample["reward"], sample["terms"] = credit.reward, dict(credit.terms)
+        for index, outcome in resolution.outcomes:
+            self._outcomes.append(
+                {
+                    "turn": index,
+                    "stage": outcome.stage,
+                    "reason": outcome.reason,
+                    "correct": outcome.correct,
+                    "samples": outcome.samples,
+                    "accepted": outcome.accepted,
+                    "scored": outcome.scored,
+                }
+            )
+        self._end = {"done": episode.done, "truncated": episode.truncated}
+
+    def record(self) -> dict[str, Any]:
+        """The transcript so far, as JSON-able values of its own."""
+        body = {**self._head, "view": self._view.record(), "turns": self._turns, "outcomes": self._outcomes, **self._end}
+        copied: dict[str, Any] = json.loads(json.dumps(body))
+        return copied
+
+
+def head(
+    *,
+    domain: str,
+    schedule: Schedule,
+    teacher_reward: str | Mapping[str, str],
+    solver_reward: str,
+    seed: int,
+    goalpost: Mapping[str, Any],
+    index: int,
+    count: int,
+    axis: str,
+    tier: str,
+) -> dict[str, Any]:
+    """What a transcript says before the first turn: all that is needed to begin the episode again."""
+    return {
+        "format": FORMAT,
+        "domain": domain,
+        "schedule": asdict(schedule),
+        "teacher_reward": teacher_reward if isinstance(teacher_reward, str) else dict(teacher_reward),
+        "solver_reward": solver_reward,
+        "seed": seed,
+        "goalpost": dict(goalpost),
+        "goalpost_index": index,
+        "goalposts": count,
+        "axis": axis,
+        "tier": tier,
+    }
+
+
+class TranscriptError(ValueError):
+    """A file or record that is not a transcript; the message says where and what was expected."""
+
+
+def load(path: str | Path) -> list[dict[str, Any]]:
+    """Read an episode file: one transcript a line.
+
+    Raises:
+        TranscriptError: a line is not a transcript of this format.
+        OSError: the file cannot be read.
+    """
+    records = []
+    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except ValueError as error:
+            raise TranscriptError(f"{path}, line {number}: expected one JSON object a line ({error})") from None
+        if not isinstance(record, dict) or record.get("format") != FORMAT:
+            raise TranscriptError(f"{path}, line {number}: expected a transcript with format {FORMAT}")
+        records.append(record)
+    if not records:
+        raise TranscriptError(f"{path}: expected at least one transcript, found none")
+    return records
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A place where a replay disagrees with what was stored."""
+
+    where: str
+    stored: Any
+    replayed: Any
+
+    def __str__(self) -> str:
+        return f"{self.where}: stored {self.stored!r}, replayed {self.replayed!r}"
+
+
+def replay(record: Mapping[str, Any], sandbox: Sandbox) -> list[Difference]:
+    """Play a stored episode again: every run is executed, every verdict decided, every reward computed anew.
+
+    Returns:
+        Where the stored transcript differs from the replayed one; empty if nowhere. The texts of
+        verdict details are not compared: they are for people.
+
+    Raises:
+        TranscriptError: the record lacks something that is needed to begin the episode.
+        gasp_env.sandbox.SandboxError: the sandbox cannot be opened.
+    """
+    try:
+        replayed = _replayed(record, sandbox)
+    except (KeyError, TypeError, IndexError, AttributeError) as error:
+        raise TranscriptError(f"the transcript lacks a part or has one of the wrong type: {error!r}") from None
+    return list(_differences("", record, replayed))
+
+
+def _replayed(record: Mapping[str, Any], sandbox: Sandbox) -> dict[str, Any]:
+    goalpost = goalposts.of_record(record["goalpost"], "transcript, goalpost")
+    options = dict(record["schedule"])
+    schedule = Schedule(**{**options, "admit": {stage: tuple(band) for stage, band in options["admit"].items()}})
+    teacher = TeacherRewards(record["teacher_reward"])
+    solver = get_solver_reward(record["solver_reward"])
+    view = RecordedView(_ReplayedView(record["view"]))
+    count, index = record["goalposts"], record["goalpost_index"]
+    episode = Episode(domains.get(record["domain"]), schedule, (goalpost,) * count, view, record["seed"], index)
+    transcript = Transcript(
+        head(
+            domain=record["domain"],
+            schedule=schedule,
+            teacher_reward=record["teacher_reward"],
+            solver_reward=record["solver_reward"],
+            seed=record["seed"],
+            goalpost=goalposts.record(goalpost),
+            index=index,
+            count=count,
+            axis=episode.axis,
+            tier=record["tier"],
+        ),
+        view,
+    )
+    for turn in record["turns"]:
+        texts = [sample["text"] for sample in turn["samples"]]
+        if episode.turn is None or not 1 <= len(texts) <= episode.turn.samples:
+            break
+        resolution = episode.resolve(sandbox.run_many(episode.submit(texts)))
+        credits = score([resolution], teacher, solver)[0]
+        transcript.add(resolution, texts, credits, episode)
+    return transcript.record()
+
+
+def _differences(where: str, stored: Any, replayed: Any) -> Iterator[Difference]:
+    if isinstance(stored, dict) and isinstance(replayed, dict):
+        for key in sorted({*stored, *replayed} - {"detail"}):
+            place = f"{where}.{key}" if where else key
+            if key in stored and key in replayed:
+                yield from _differences(place, stored[key], replayed[key])
+            else:
+                yield Difference(place, stored.get(key), replayed.get(key))
+    elif isinstance(stored, list) and isinstance(replayed, list) and len(stored) == len(replayed):
+        for number, (left, right) in enumerate(zip(stored, replayed, strict=True)):
+            yield from _differences(f"{where}[{number}]", left, right)
+    elif stored != replayed:
+        yield Difference(where, stored, replayed)

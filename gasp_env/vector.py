@@ -1,0 +1,168 @@
+"""Many episodes of GASP-Code-v0 at once: their runs go to the sandbox as one batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from gymnasium.utils import seeding
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+
+from gasp_env.curriculum import Turn
+from gasp_env.driver import Action, Driver, Options
+from gasp_env.env import observation_space, observe, step_info, turn_info
+from gasp_env.library import Library
+from gasp_env.sandbox import Sandbox
+from gasp_env.spaces import MAX_ACTION, MAX_PROMPT, TextAction
+from gasp_env.tasks import AGENTS
+
+
+class GaspCodeVectorEnv(VectorEnv[dict[str, Any], Sequence[Action | None], np.ndarray]):
+    """``num_envs`` episodes with one library, one sandbox and no autoreset.
+
+    Same seeds, same library view, same texts: same episodes as ``num_envs`` single envs. An action of
+    None leaves an env alone, so that episodes of different length can be played to their end.
+
+    Args:
+        num_envs: number of episodes played side by side.
+        render_mode: None; there is nothing to render.
+        options: see `gasp_env.driver.Options`.
+    """
+
+    metadata = {"render_modes": [], "autoreset_mode": AutoresetMode.DISABLED}
+
+    def __init__(self, num_envs: int = 1, *, render_mode: str | None = None, **options: Any) -> None:
+        if num_envs < 1:
+            raise ValueError(f"expected num_envs of at least 1, got {num_envs}")
+        if render_mode is not None:
+            raise ValueError(f"expected render_mode None for the vector env, got {render_mode!r}")
+        self.num_envs = num_envs
+        self.render_mode = render_mode
+        self._driver = Driver(num_envs, Options(**options))
+        attempts = self._driver.schedule.attempts
+        self.single_observation_space = observation_space(attempts)
+        self.single_action_space = TextAction(MAX_ACTION, attempts)
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self._rngs: list[np.random.Generator] = []
+        self._last: list[Turn | None] = [None] * num_envs
+
+    @property
+    def turns(self) -> list[Turn | None]:
+        """The open turn of each env, None where its episode is over."""
+        return self._driver.turns
+
+    @property
+    def driver(self) -> Driver:
+        """What plays the episodes: goalposts, schedule, rewards."""
+        return self._driver
+
+    @property
+    def library(self) -> Library:
+        """All valid tasks of finished episodes."""
+        return self._driver.library
+
+    @property
+    def sandbox(self) -> Sandbox:
+        """The sandbox; nothing is started before the first run."""
+        return self._driver.sandbox
+
+    @property
+    def transcripts(self) -> list[dict[str, Any] | None]:
+        """What happened in each env's episode (`gasp_env.transcript`)."""
+        return [self._driver.transcript(number) for number in range(self.num_envs)]
+
+    def reset(
+        self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Begin episodes.
+
+        Args:
+            seed: an int seeds env i with ``seed + i`` and restores the library the env was
+                constructed with, as does a list of ints, one per env. None goes on.
+            options: ``{"reset_mask": bool array}`` begins a new episode only there;
+                ``{"goalpost": id}`` pins a goalpost.
+        """
+        mask = np.asarray((options or {}).get("reset_mask", np.ones(self.num_envs, dtype=bool)))
+        if mask.shape != (self.num_envs,) or mask.dtype != np.bool_:
+            raise ValueError(f"expected a reset_mask of {self.num_envs} bools, got {mask.dtype} {mask.shape}")
+        seeds = [None if seed is None else seed + i for i in range(self.num_envs)] if not _many(seed) else list(seed)  # type: ignore[arg-type,operator]
+        if len(seeds) != self.num_envs:
+            raise ValueError(f"expected {self.num_envs} seeds, one per env, got {len(seeds)}")
+        if not self._rngs:
+            self._rngs = [seeding.np_random(given)[0] for given in seeds]
+        for number in np.flatnonzero(mask):
+            if seeds[number] is not None:
+                self._rngs[number] = seeding.np_random(seeds[number])[0]
+        if any(seeds[number] is not None for number in np.flatnonzero(mask)):
+            self._driver.library = Library()
+        for number in np.flatnonzero(mask):
+            self._last[number] = self._driver.begin(int(number), self._rngs[number], options)
+        infos: dict[str, Any] = {}
+        for number in np.flatnonzero(mask):
+            infos = self._add_info(infos, turn_info(self.turns[number]), int(number))
+        return self._observe(), infos
+
+    def step(
+        self, actions: Sequence[Action | None]
+    ) -> tuple[dict[str, Any], np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        """Give each env a text, several, or None; see `gasp_env.driver.Driver.step` for errors.
+
+        Returns:
+            Observations, rewards (num_envs,) float64, terminated and truncated (num_envs,) bool, infos.
+            ``infos["credits"]`` is an object array of lists, empty for an env left alone.
+        """
+        if len(actions) != self.num_envs:
+            raise ValueError(f"expected {self.num_envs} actions, one per env, got {len(actions)}")
+        before = self.turns
+        stepped = self._driver.step(actions)
+        self._last = [turn or last for turn, last in zip(before, self._last, strict=True)]
+        rewards = np.zeros(self.num_envs)
+        terminated = np.zeros(self.num_envs, dtype=bool)
+        truncated = np.zeros(self.num_envs, dtype=bool)
+        infos: dict[str, Any] = {}
+        for number, item in enumerate(stepped):
+            if item is None:
+                continue
+            rewards[number] = sum(item.rewards.values())
+            terminated[number], truncated[number] = item.terminated, item.truncated
+            infos = self._add_info(infos, turn_info(self.turns[number]) | _without_credits(step_info(item)), number)
+        credits = np.empty(self.num_envs, dtype=object)
+        for number, item in enumerate(stepped):
+            credits[number] = [] if item is None else list(item.credits)
+        infos["credits"] = credits
+        return self._observe(), rewards, terminated, truncated, infos
+
+    def state(self) -> dict[str, Any]:
+        """What the next episodes depend on, as JSON-able values: generators and library. Take it between episodes."""
+        return {"rngs": [rng.bit_generator.state for rng in self._rngs], "library": self.library.state()}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on where `state` was taken."""
+        if len(state["rngs"]) != self.num_envs:
+            raise ValueError(f"expected the state of {self.num_envs} envs, got that of {len(state['rngs'])}")
+        self._rngs = []
+        for saved in state["rngs"]:
+            rng, _ = seeding.np_random(0)
+            rng.bit_generator.state = saved
+            self._rngs.append(rng)
+        self._driver.library = Library.from_state(state["library"])
+
+    def _observe(self) -> dict[str, Any]:
+        seen = [observe(turn, last) for turn, last in zip(self.turns, self._last, strict=True)]
+        return {
+            "agent": np.array([one["agent"] for one in seen], dtype=np.int64),
+            "stage": np.array([one["stage"] for one in seen], dtype=np.int64),
+            "prompt": tuple(one["prompt"] for one in seen),
+            "samples": np.array([one["samples"] for one in seen], dtype=np.int64),
+        }
+
+
+def _many(seed: Any) -> bool:
+    return seed is not None and not isinstance(seed, int | np.integer)
+
+
+def _without_credits(info: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in info.items() if key != "credits"}

@@ -1,0 +1,88 @@
+"""A small family of programs with known behaviour, and texts around it: valid, nearly valid and hostile.
+
+Tests of the core need results without a sandbox. `execute` gives what a sandbox would answer for the
+programs of the family; `STATUSES` lets a test put any other answer in its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from gasp_env.sandbox.runs import Call, Result, Run, Status
+from gasp_env.values import encode, render_arguments
+
+FAMILY: dict[str, Callable[[Any], Any]] = {
+    "def f(x):\n    return x + 1": lambda x: x + 1,
+    "def f(x):\n    return x + 2": lambda x: x + 2,
+    "def f(x):\n    return x * 3": lambda x: x * 3,
+    "def f(x):\n    return [x, x]": lambda x: [x, x],
+    "def f(x):\n    return 'y' * 1500": lambda x: "y" * 1500,
+}
+PROGRAMS = list(FAMILY)
+LONG_OUTPUT = PROGRAMS[-1]
+INPUTS = [str(i) for i in range(10)]
+
+
+def proposal(program: str, inputs: list[str] | None = None, message: str | None = "add") -> str:
+    """A proposal in the default format."""
+    blocks = [f"```python\n{program}\n```"]
+    blocks += [f"```input\n{text}\n```" for text in (INPUTS if inputs is None else inputs)]
+    blocks += [] if message is None else [f"```message\n{message}\n```"]
+    return "\n".join(blocks)
+
+
+def answer(tag: str, body: str) -> str:
+    """An answer in the default format."""
+    return f"Some words first.\n```{tag}\n{body}\n```\n"
+
+
+#: Reason code the parser or the static rules must give, and a text that earns it.
+REFUSED: dict[str, str] = {
+    "too_long": "x" * 20_000,
+    "not_utf8": proposal(PROGRAMS[0]) + "\ud800",
+    "no_program": "I would rather not.",
+    "no_inputs": f"```python\n{PROGRAMS[0]}\n```",
+    "bad_input": proposal(PROGRAMS[0], ["__import__('os').getpid()"] + INPUTS[1:]),
+    "unparsable": proposal("def f(x):\n    return " + "(" * 90 + "x" + ")" * 90),
+    "program_too_large": proposal("def f(x):\n    return x\n" + "# " + "z" * 5000),
+    "no_entry": proposal("def g(x):\n    return x"),
+    "no_arguments": proposal("def f():\n    return 1"),
+    "banned_import": proposal("import os\ndef f(x):\n    return os.getpid()"),
+    "banned_name": proposal("def f(x):\n    return eval('x')"),
+    "input_count": proposal(PROGRAMS[0], INPUTS[:4]),
+    "repeated_inputs": proposal(PROGRAMS[0], INPUTS[:9] + ["0"]),
+    "message_leaks": proposal(PROGRAMS[0], message="hint: return x + 1, as in def f"),
+}
+
+
+def execute(run: Run) -> Result:
+    """What a sandbox answers for a program of the family; a compile error for any other."""
+    function = FAMILY.get(run.program.strip())
+    if function is None:
+        return Result(Status.COMPILE_ERROR, error="SyntaxError: not of the family", tier="test")
+    calls = []
+    for arguments in run.inputs:
+        try:
+            calls.append(Call(Status.OK, function(*arguments)))
+        except Exception as error:
+            calls.append(Call(Status.EXCEPTION, error=type(error).__name__))
+    status = next((call.status for call in calls if call.status is not Status.OK), Status.OK)
+    size = sum(len(encode(call.value)) for call in calls)
+    return Result(status, tuple(calls), cpu_seconds=0.01, output_bytes=size, tier="test")
+
+
+def right_answer(question: Any) -> str:
+    """A text that answers a `gasp_env.judge.Question` about the family rightly."""
+    if question.kind == "deduction":
+        from gasp_env.values import render
+
+        return answer("output", render(question.outputs[0]))
+    if question.kind == "abduction":
+        return answer("input", render_arguments(question.inputs[0]))
+    program = next(
+        text
+        for text, function in FAMILY.items()
+        if all(function(*i) == o for i, o in zip(question.inputs, question.outputs, strict=True))
+    )
+    return answer("python", program)

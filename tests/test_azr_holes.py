@@ -1,0 +1,115 @@
+"""The eight verifier holes found by running Absolute Zero's templates: each is refused here.
+
+One test a hole, through the real judge and gate and the real sandbox.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gasp_env import domain, judge
+from gasp_env.gate import Rejected
+from gasp_env.judge import Question, Verdict
+from gasp_env.parsing import parse_proposal
+from gasp_env.sandbox import Run, Sandbox
+from tests.players import INPUTS, answer, proposal
+
+PYTHON = domain.get("python")
+IDENTITY = "def f(x):\n    return x"
+MULTIPLY = "def f(a, b):\n    return a * b + 1"
+
+pytestmark = pytest.mark.docker
+
+
+def verdict(sandbox: Sandbox, question: Question, text: str) -> Verdict:
+    asked = judge.ask(question, text, PYTHON.style, PYTHON.limits)
+    return judge.decide(question, sandbox.run_many([asked])[0]) if isinstance(asked, Run) else asked
+
+
+def gate_reason(sandbox: Sandbox, program: str, inputs: list[str] | None = None) -> str:
+    proposed = parse_proposal(proposal(program, inputs or INPUTS))
+    try:
+        results = sandbox.run_many(PYTHON.gate.runs(proposed))
+        PYTHON.gate.decide(proposed, results, lambda _: False, stage="lemma", axis="f", goalpost="g")
+    except Rejected as rejected:
+        return rejected.reason
+    return "valid"
+
+
+def test_1_model_text_is_never_evaluated_on_the_host(sandbox: Sandbox, tmp_path: Path) -> None:
+    marker = tmp_path / "marker"
+    attack = f"__import__('pathlib').Path({str(marker)!r}).touch()"
+    for kind, tag in (("deduction", "output"), ("abduction", "input")):
+        question = Question(kind, IDENTITY, ((1,),), (1,))  # type: ignore[arg-type]
+        assert verdict(sandbox, question, answer(tag, attack)).reason == "malformed"
+    program = f"import pathlib\ndef f(x):\n    pathlib.Path({str(marker)!r}).touch()\n    return x"
+    assert not verdict(sandbox, Question("induction", "", ((1,),), (1,)), answer("python", program)).correct
+    assert not marker.exists()
+
+
+def test_2_abduction_answers_are_not_spliced_into_code(sandbox: Sandbox) -> None:
+    question = Question("abduction", IDENTITY, ((5,),), (5,))
+    for attack in ("type('E', (), {'__eq__': lambda s, o: True})()", "0) or (True", "5) == 5 or f(5"):
+        assert verdict(sandbox, question, answer("input", attack)).reason == "malformed"
+    assert verdict(sandbox, question, answer("input", "5")).correct
+
+
+def test_3_overridden_equality_wins_nothing(sandbox: Sandbox) -> None:
+    question = Question("induction", "", ((1,), (2,)), (10, 20))
+    for base in ("object", "int", "str", "list"):
+        program = (
+            f"class E({base}):\n    def __eq__(self, other): return True\n    __hash__ = None\n"
+            "    def __repr__(self): return '10'\ndef f(x):\n    return E()"
+        )
+        assert verdict(sandbox, question, answer("python", program)).reason == "unserializable"
+
+
+def test_4_deduction_takes_values_not_expressions(sandbox: Sandbox) -> None:
+    question = Question("deduction", MULTIPLY, ((3, 4),), (13,))
+    for expression in ("(lambda a, b: a * b + 1)(3, 4)", "3 * 4 + 1", "int('13')", "[13][0]"):
+        assert verdict(sandbox, question, answer("output", expression)).reason == "malformed"
+    assert verdict(sandbox, question, answer("output", "13")).correct
+
+
+def test_5_echoing_the_call_is_not_solving_it(sandbox: Sandbox) -> None:
+    for kind, tag in (("deduction", "output"), ("abduction", "input")):
+        question = Question(kind, MULTIPLY, ((3, 4),), (13,))  # type: ignore[arg-type]
+        assert verdict(sandbox, question, answer(tag, "f(3, 4)")).reason == "malformed"
+    # Nor is a program that hopes to find the teacher's one.
+    question = Question("induction", MULTIPLY, ((3, 4),), (13,))
+    assert verdict(sandbox, question, answer("python", "g = f")).reason == "exception"
+    assert verdict(sandbox, question, answer("python", "def f(a, b):\n    return f(a, b)")).reason == "exception"
+
+
+def test_6_types_are_not_confused(sandbox: Sandbox) -> None:
+    for right, lookalikes in ((1, ("True", "1.0")), ([1], ("(1,)", "[True]")), ("1", ("1", "b'1'"))):
+        ask_value = Question("deduction", IDENTITY, ((right,),), (right,))
+        ask_program = Question("induction", "", ((0,),), (right,))
+        for lookalike in lookalikes:
+            assert verdict(sandbox, ask_value, answer("output", lookalike)).reason == "wrong"
+            assert verdict(sandbox, ask_program, answer("python", f"def f(x):\n    return {lookalike}")).reason == "wrong"
+        assert verdict(sandbox, ask_value, answer("output", repr(right))).correct
+        assert verdict(sandbox, ask_program, answer("python", f"def f(x):\n    return {right!r}")).correct
+
+
+def test_7_the_import_ban_bans(sandbox: Sandbox) -> None:
+    for module in ("os", "sys", "socket", "uuid", "secrets", "os.path", "random", "time"):
+        assert gate_reason(sandbox, f"import {module}\n{IDENTITY}") == "banned_import"
+    for call in ("open('/etc/passwd').read()", "__import__('random').random()", "eval('1')", "exec('1')"):
+        assert gate_reason(sandbox, f"def f(x):\n    return {call}") == "banned_name"
+
+
+def test_8_nondeterminism_across_processes_is_seen(sandbox: Sandbox) -> None:
+    programs = {
+        "hash of a string": "def f(x):\n    return hash('a' + str(x)) % 1000",
+        "set order": "def f(x):\n    return list({'a', 'b', 'c', 'd', 'e', 'f', 'g' + str(x)})",
+        "address": "def f(x):\n    return id(object()) + x",
+        "address in a repr": "def f(x):\n    return str(object()) + str(x)",
+        "counter in a global": "n = 0\ndef f(x):\n    global n\n    n += 1\n    return n",
+        "mutable default": "def f(x, seen=[]):\n    seen.append(x)\n    return len(seen)",
+    }
+    for name, program in programs.items():
+        assert gate_reason(sandbox, program) == "nondeterministic", name
+    assert gate_reason(sandbox, "def f(x):\n    return sorted({'a', 'b', str(x)})") == "valid"
