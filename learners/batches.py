@@ -1,0 +1,65 @@
+"""From turns to tensors: padding, and log-probabilities of rows that share prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from learners.policies import Scores, TrainablePolicy
+from learners.turns import TurnRecord, packs
+
+#: Answers to one prompt that are scored as one packed sequence, and rows scored at once. Neither changes a result.
+PACK, MICRO_ROWS = 16, 256
+
+
+def padded(rows: Sequence[tuple[Any, ...]], dtype: torch.dtype) -> Tensor:
+    """Rows of different length as one tensor, zero beyond each row's end."""
+    return pad_sequence([torch.tensor(row, dtype=dtype) for row in rows], batch_first=True)
+
+
+def score(
+    policy: TrainablePolicy, records: Sequence[TurnRecord], temperature: float
+) -> tuple[Tensor, Scores]:
+    """Log-probabilities of rows, every prompt computed once per pack.
+
+    Returns:
+        The order in which the rows come, (rows,), and their scores.
+    """
+    order = packs(records, PACK)
+    groups = [(records[pack[0]].prompt_ids, [records[row].completion_ids for row in pack]) for pack in order]
+    return torch.tensor([row for pack in order for row in pack]), policy.score(groups, temperature)
+
+
+def constants(policy: TrainablePolicy, records: Sequence[TurnRecord], temperature: float) -> Tensor:
+    """Log-probabilities as plain numbers in the records' order, (rows, longest completion)."""
+    out = torch.zeros(len(records), max(len(record.completion_ids) for record in records))
+    with torch.no_grad():
+        for first in range(0, len(records), MICRO_ROWS):
+            order, scores = score(policy, records[first : first + MICRO_ROWS], temperature)
+            out[order + first, : scores.logprobs.shape[1]] = scores.logprobs.float().cpu()
+    return out
+
+
+def minibatches(records: Sequence[TurnRecord], count: int, rng: Any) -> list[list[int]]:
+    """Rows in ``count`` parts of about as many prompts, drawn without replacement.
+
+    Answers to one prompt stay together, so that the prompt is computed once; rows inside a part
+    are ordered by length, so that little is padded.
+
+    Args:
+        records: the rows of an update.
+        count: parts; fewer if there are fewer prompts.
+        rng: ``numpy.random.Generator``.
+    """
+    order = packs(records, PACK)
+    shuffled = [order[i] for i in rng.permutation(len(order))]
+    parts = [shuffled[i::count] for i in range(min(count, len(shuffled)))]
+
+    def size(pack: list[int]) -> int:
+        return len(records[pack[0]].prompt_ids) + sum(len(records[row].completion_ids) for row in pack)
+
+    return [[row for pack in sorted(part, key=size) for row in pack] for part in parts]

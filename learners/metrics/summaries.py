@@ -1,0 +1,120 @@
+"""Summaries of turns: per update for the logs, and over a run for its last page."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from learners.turns import TurnRecord, by_group
+
+
+def describe(records: Sequence[TurnRecord]) -> dict[str, float]:
+    """Means by role and stage, under stable names: ``reward/solver/attempt``, ``length/...``, ``truncated/...``."""
+    out: dict[str, float] = {}
+    for name, rows in _by(records, lambda r: f"{r.role}/{r.stage}").items():
+        rewards = [r.reward for r in rows if r.reward is not None]
+        if rewards:
+            out[f"reward/{name}"] = sum(rewards) / len(rewards)
+        out[f"length/{name}"] = sum(len(r.completion_ids) for r in rows) / len(rows)
+        out[f"truncated/{name}"] = sum(r.stop == "length" for r in rows) / len(rows)
+        out[f"unscored/{name}"] = 1 - len(rewards) / len(rows)
+    return out
+
+
+class MaskedMeans:
+    """Means over masked tokens of many micro-batches."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, tuple[float, float]] = defaultdict(lambda: (0.0, 0.0))
+
+    def add(self, name: str, values: Tensor, mask: Tensor) -> None:
+        """Take ``values`` (rows, tokens) where ``mask`` is true."""
+        total, count = self._sums[name]
+        self._sums[name] = (total + float(values.detach()[mask].double().sum()), count + float(mask.sum()))
+
+    def means(self) -> dict[str, float]:
+        """The mean of each name."""
+        return {name: total / count for name, (total, count) in self._sums.items() if count}
+
+
+@dataclass
+class Ledger:
+    """Counts over a whole run, one entry per update; saved with every checkpoint.
+
+    Attributes:
+        rewards: per update, (sum, scored turns) by ``role/stage``.
+        solved: (right, scored) by ``stage/kind``, over the run.
+        tokens: sampled tokens by role.
+        groups: prompts answered more than once by the solver, and how many of those earned different
+            rewards, which is when their comparison carries a gradient.
+    """
+
+    rewards: list[dict[str, tuple[float, int]]] = field(default_factory=list)
+    solved: dict[str, tuple[int, int]] = field(default_factory=dict)
+    tokens: dict[str, int] = field(default_factory=lambda: {"teacher": 0, "solver": 0})
+    groups: dict[str, int] = field(default_factory=lambda: {"all": 0, "with_gradient": 0})
+
+    def add(self, records: Sequence[TurnRecord]) -> None:
+        """Count one update's turns."""
+        sums: dict[str, tuple[float, int]] = {}
+        for record in records:
+            self.tokens[record.role] += len(record.completion_ids)
+            if record.reward is None:
+                continue
+            name = f"{record.role}/{record.stage}"
+            total, count = sums.get(name, (0.0, 0))
+            sums[name] = (total + record.reward, count + 1)
+            if record.role == "solver":
+                name = f"{record.stage}/{record.kind or 'any'}"
+                right, scored = self.solved.get(name, (0, 0))
+                self.solved[name] = (right + (record.reward == 1), scored + 1)
+        self.rewards.append(sums)
+        for group in by_group(r for r in records if r.role == "solver" and r.scored):
+            if len(group) > 1:
+                self.groups["all"] += 1
+                self.groups["with_gradient"] += len({r.reward for r in group}) > 1
+
+    def quarters(self) -> dict[str, dict[str, float | None]]:
+        """Mean reward by ``role/stage`` in the first and the last quarter of the updates; None where there was none."""
+        size = max(1, len(self.rewards) // 4)
+        first, last = _pool(self.rewards[:size]), _pool(self.rewards[-size:])
+        return {
+            name: {"first_quarter": first.get(name), "last_quarter": last.get(name)}
+            for name in sorted({*first, *last})
+        }
+
+    def solve_rates(self) -> dict[str, float]:
+        """Share of right answers by ``stage/kind``."""
+        return {name: right / scored for name, (right, scored) in sorted(self.solved.items())}
+
+    def state(self) -> dict[str, Any]:
+        """JSON-able."""
+        return asdict(self)
+
+    @classmethod
+    def restore(cls, state: dict[str, Any]) -> Ledger:
+        """What `state` wrote, pairs being lists after JSON."""
+        pairs = [{k: (v[0], v[1]) for k, v in update.items()} for update in state["rewards"]]
+        return cls(
+            pairs, {k: (v[0], v[1]) for k, v in state["solved"].items()}, state["tokens"], state["groups"]
+        )
+
+
+def _by(records: Iterable[TurnRecord], key: Any) -> dict[str, list[TurnRecord]]:
+    out: dict[str, list[TurnRecord]] = defaultdict(list)
+    for record in records:
+        out[key(record)].append(record)
+    return dict(sorted(out.items()))
+
+
+def _pool(updates: Iterable[dict[str, tuple[float, int]]]) -> dict[str, float]:
+    sums: dict[str, tuple[float, int]] = {}
+    for update in updates:
+        for name, (total, count) in update.items():
+            old = sums.get(name, (0.0, 0))
+            sums[name] = (old[0] + total, old[1] + count)
+    return {name: total / count for name, (total, count) in sums.items()}

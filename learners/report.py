@@ -1,0 +1,147 @@
+"""A run's directory and its face: manifest, logs, episode files, progress bar, the table at the end."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+from torch.utils.tensorboard import SummaryWriter
+
+#: Updates between lines of text where there is no terminal to draw a bar in.
+QUIET_EVERY = 10
+
+
+def directory(runs: Path, name: str, resume: str) -> Path:
+    """Where a run's files lie.
+
+    Raises:
+        FileExistsError: a run of that name exists and is not to be resumed.
+    """
+    if resume not in ("", "auto"):
+        path = Path(resume)
+        return path.parent.parent if path.parent.name == "checkpoints" else path
+    if resume == "auto" and not name:
+        newest = max(runs.glob("*/checkpoints"), key=lambda path: path.stat().st_mtime, default=None)
+        if newest is not None:
+            return newest.parent
+    run = runs / (name or time.strftime("%Y%m%d-%H%M%S"))
+    if not resume and (run / "manifest.json").exists():
+        raise FileExistsError(
+            f"a run named {name} lies in {run}: add --resume auto to go on, or choose another --name"
+        )
+    return run
+
+
+class Report:
+    """Writes a run's files and shows its progress; a context manager around the training loop.
+
+    Args:
+        run: the run's directory.
+        step: updates done before; what was logged after them is dropped.
+        updates: updates to make.
+    """
+
+    def __init__(self, run: Path, step: int, updates: int) -> None:
+        self.run = run
+        self.console = Console()
+        (run / "episodes").mkdir(parents=True, exist_ok=True)
+        self._metrics = run / "metrics.jsonl"
+        if self._metrics.exists():
+            lines = self._metrics.read_text().splitlines(keepends=True)
+            self._metrics.write_text("".join(line for line in lines if json.loads(line)["step"] <= step))
+        self._board = SummaryWriter(str(run / "tensorboard"), purge_step=step + 1)
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=self.console,
+            disable=not self.console.is_terminal,
+        )
+        self._bar = self._progress.add_task("training", total=updates, completed=step, note="")
+
+    def __enter__(self) -> Report:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+        self._board.close()
+
+    def write(self, name: str, record: Mapping[str, Any]) -> Path:
+        """Write a JSON file of the run."""
+        path = self.run / name
+        path.write_text(json.dumps(record, indent=2, default=str) + "\n")
+        return path
+
+    def read(self, name: str) -> Any:
+        """A JSON file of the run."""
+        return json.loads((self.run / name).read_text())
+
+    def log(self, step: int, metrics: Mapping[str, float], note: str) -> None:
+        """One update's numbers, to metrics.jsonl and TensorBoard; ``note`` goes beside the bar."""
+        with self._metrics.open("a") as file:
+            file.write(json.dumps({"step": step, **metrics}) + "\n")
+        for name, value in metrics.items():
+            self._board.add_scalar(name, value, step)
+        self._progress.update(self._bar, completed=step, note=note)
+        if not self.console.is_terminal and (step % QUIET_EVERY == 0 or step == 1):
+            print(f"update {step:4d}  {note}", flush=True)
+
+    def say(self, text: str) -> None:
+        """A line for a person."""
+        self.console.print(text, highlight=False)
+
+    def episodes(self, step: int, transcripts: Iterable[Mapping[str, Any]]) -> Path:
+        """Store episodes of one update, one JSON object a line."""
+        path = self.run / "episodes" / f"{step:06d}.jsonl"
+        path.write_text("".join(json.dumps(transcript) + "\n" for transcript in transcripts))
+        return path
+
+
+def table(summary: Mapping[str, Any]) -> Table:
+    """A run's summary as a person reads it."""
+    out = Table(title="self-play", title_justify="left")
+    for name, justify in (("", "left"), ("before", "right"), ("after", "right")):
+        out.add_column(name, justify=justify)  # type: ignore[arg-type]
+
+    def text(value: float | None) -> str:
+        return "-" if value is None else f"{value:.3f}" if isinstance(value, float) else str(value)
+
+    for k in (1, 8):
+        pair = summary[f"pass_at_{k}"]
+        out.add_row(f"held-out pass@{k}", text(pair["before"]), text(pair["after"]))
+    reached = summary["goalposts_reached"]
+    label = f"goalposts reached, of {reached['of']}, {reached['samples_each']} samples each"
+    out.add_row(label, text(reached["base_resampled"]), text(reached["after"]))
+    out.add_section()
+    out.add_row("mean reward", "first quarter", "last quarter")
+    for name, pair in summary["rewards"].items():
+        out.add_row(f"  {name}", text(pair["first_quarter"]), text(pair["last_quarter"]))
+    out.add_section()
+    out.add_row("solved", "", "share")
+    for name, rate in summary["solve_rates"].items():
+        out.add_row(f"  {name}", "", text(rate))
+    out.add_section()
+    tokens, groups, sandbox = summary["tokens"], summary["groups"], summary["sandbox"]
+    for name, value in (
+        ("accepted lemmas", summary["accepted_lemmas"]),
+        ("accepted lifts", summary["accepted_lifts"]),
+        (f"sandbox runs ({sandbox['tier']})", f"{sandbox['runs']:,}"),
+        ("sampled tokens, of these the solver's", f"{tokens['total']:,}, {tokens['solver']:,}"),
+        ("solver groups, of these with gradient", f"{groups['all']:,}, {groups['with_gradient']:,}"),
+        ("seconds, of these training", f"{summary['seconds']:.0f}, {summary['seconds_training']:.0f}"),
+    ):
+        out.add_row(name, "", str(value))
+    return out

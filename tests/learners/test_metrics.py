@@ -1,0 +1,89 @@
+"""pass@k against counting, entropies, and the ledger of a run."""
+
+from __future__ import annotations
+
+import json
+from itertools import combinations
+from math import comb, log
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from learners.metrics import (
+    Ledger,
+    answer_entropy,
+    bootstrap_interval,
+    describe,
+    pass_at_k,
+    token_entropy,
+    zero_success_bound,
+)
+from learners.turns import TurnRecord
+
+
+@given(st.integers(1, 9), st.data())
+def test_pass_at_k_counts_the_draws_with_a_right_answer(n, data):
+    c, k = data.draw(st.integers(0, n)), data.draw(st.integers(1, n))
+    draws = list(combinations([i < c for i in range(n)], k))
+    assert pass_at_k(n, c, k) == pytest.approx(sum(map(any, draws)) / len(draws))
+
+
+def test_pass_at_k_of_many_samples():
+    assert pass_at_k(4096, 7, 100) == pytest.approx(1 - comb(4089, 100) / comb(4096, 100))
+    assert (pass_at_k(8, 0, 8), pass_at_k(8, 1, 8)) == (0, 1)
+    for n, c, k in ((8, 9, 1), (8, 1, 9), (8, 1, 0)):
+        with pytest.raises(ValueError, match="expected"):
+            pass_at_k(n, c, k)
+
+
+def test_what_zeros_say():
+    assert zero_success_bound(100) == pytest.approx(0.0295, abs=1e-4)
+
+
+def test_bootstrap_interval_holds_the_mean():
+    low, high = bootstrap_interval([0.0] * 50 + [1.0] * 50)
+    assert 0.38 < low < 0.5 < high < 0.62
+    assert bootstrap_interval([0.3] * 4) == pytest.approx((0.3, 0.3))
+
+
+def test_entropies():
+    nan = float("nan")
+    assert token_entropy(torch.tensor([[1.0, 3.0, nan]]), torch.tensor([[1, 1, 0]])) == 2.0
+    assert token_entropy(torch.zeros(0, 0), torch.zeros(0, 0)) == 0.0
+    assert answer_entropy(["a", "b", "a", "b"]) == pytest.approx(log(2))
+    assert answer_entropy([]) == 0.0
+
+
+def record(reward, role="solver", stage="attempt", group=0, kind="induction"):
+    return TurnRecord((1,), (2, 3), (True, True), None, reward, role, stage, kind, "io", group, 0)
+
+
+def test_ledger_counts_and_survives_json():
+    ledger = Ledger()
+    ledger.add([record(1.0), record(-0.5), record(None), record(0.5, "teacher", "lemma", 1)])
+    ledger.add(
+        [record(1.0, group=2), record(1.0, group=2), record(-1.0, stage="solve", group=3, kind="abduction")]
+    )
+    ledger = Ledger.restore(json.loads(json.dumps(ledger.state())))
+    assert ledger.tokens == {"teacher": 2, "solver": 12}
+    assert ledger.groups == {"all": 2, "with_gradient": 1}
+    assert ledger.solve_rates() == {"attempt/induction": 0.75, "solve/abduction": 0.0}
+    assert ledger.quarters() == {
+        "solver/attempt": {"first_quarter": 0.25, "last_quarter": 1.0},
+        "solver/solve": {"first_quarter": None, "last_quarter": -1.0},
+        "teacher/lemma": {"first_quarter": 0.5, "last_quarter": None},
+    }
+
+
+def test_describe_leaves_unscored_out_of_means():
+    got = describe([record(1.0), record(None)])
+    assert got["reward/solver/attempt"] == 1.0
+    assert got["unscored/solver/attempt"] == 0.5
+    assert "reward/solver/solve" not in describe([record(None, stage="solve")])
+
+
+def test_a_record_checks_its_lengths():
+    with pytest.raises(ValueError, match="one mask bit"):
+        TurnRecord((1,), (2, 3), (True,), None, 1.0, "solver", "solve", None, None, 0, 0)
