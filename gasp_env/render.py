@@ -16,40 +16,70 @@ def render_transcript(record: Mapping[str, Any], *, prompts: bool = False) -> st
         record: see `gasp_env.transcript`.
         prompts: also show what the agents read.
     """
-    outcomes = {outcome["turn"]: outcome for outcome in record["outcomes"]}
     lines = [f"goalpost {record['goalpost']['id']} · axis {record['axis']} · seed {record['seed']}"]
     for turn in record["turns"]:
-        lines += ["", _heading(turn)]
+        lines += ["", render_heading(turn)]
         if prompts:
-            lines += [*_indented(turn["prompt"], "  │ "), ""]
-        shown = Counter(sample["text"] for sample in turn["samples"])
-        for text, count in shown.items():
-            same = [sample for sample in turn["samples"] if sample["text"] == text]
-            times = f"{count} × " if count > 1 else ""
-            lines += [*_indented(text.strip("\n") or "(empty)", "    "), f"  → {times}{_verdict(same[0])}"]
-        outcome = outcomes.get(turn["index"])
-        if outcome is not None and outcome["reason"] == "valid":
-            verdict = "accepted" if outcome["accepted"] else "not accepted" if outcome["scored"] else "unscored"
-            lines.append(f"  = solved {outcome['correct']} of {outcome['samples']}: {verdict}")
+            lines += [render_prompt(turn["prompt"]), ""]
+        lines.append(render_answers(turn))
+        lines += [
+            render_outcome(outcome) for outcome in record["outcomes"] if outcome["turn"] == turn["index"]
+        ]
     if record["done"]:
         lines += ["", "truncated: the sandbox failed" if record["truncated"] else "done"]
     return "\n".join(lines)
 
 
-def _heading(turn: Mapping[str, Any]) -> str:
+def render_heading(turn: Mapping[str, Any]) -> str:
+    """Whose turn it is, as a ruled line."""
     about = turn["kind"] if turn["agent"] == "solver_0" else f"axis {turn['axis']}"
     title = f"── turn {turn['index']} · {turn['agent']} · {turn['stage']} · {about} "
     return title + "─" * max(0, WIDTH - len(title))
 
 
+def render_prompt(prompt: str) -> str:
+    """What an agent reads, set off from what it writes."""
+    return _indented(prompt, "  │ ")
+
+
+def render_answers(turn: Mapping[str, Any], first: int = 0) -> str:
+    """The texts of a turn from sample ``first`` on, equal ones once, each with its verdict and reward."""
+    samples = turn["samples"][first:]
+    lines = []
+    for text, count in Counter(sample["text"] for sample in samples).items():
+        sample = next(sample for sample in samples if sample["text"] == text)
+        lines += [
+            _indented(text.strip("\n") or "(empty)", "    "),
+            f"  → {f'{count} × ' if count > 1 else ''}{_verdict(sample)}",
+        ]
+    return "\n".join(lines)
+
+
+def render_outcome(outcome: Mapping[str, Any]) -> str:
+    """What became of a proposal."""
+    if outcome["reason"] != "valid":
+        return f"  = no task: {outcome['reason']}"
+    fate = "accepted" if outcome["accepted"] else "not accepted" if outcome["scored"] else "unscored"
+    return f"  = {outcome['stage']} solved {outcome['correct']} of {outcome['samples']}: {fate}"
+
+
+def render_reward(reward: float | None, terms: Mapping[str, float]) -> str:
+    """A reward and what it is made of."""
+    if reward is None:
+        return "unscored"
+    named = ", ".join(f"{name} {value:+.3f}" for name, value in terms.items())
+    return f"reward {reward:+.3f}" + (f" [{named}]" if named else "")
+
+
 def _verdict(sample: Mapping[str, Any]) -> str:
-    reward = "unscored" if sample["reward"] is None else f"reward {sample['reward']:+.3f}"
-    terms = ", ".join(f"{name} {value:+.3f}" for name, value in sample["terms"].items())
-    detail = f" ({sample['detail']})" if sample["detail"] else ""
-    return f"{sample['verdict']}{detail} · {reward}" + (f" [{terms}]" if terms else "")
+    detail = f" ({_indented(sample['detail'], '')})" if sample["detail"] else ""
+    # A valid proposal is paid when the attempts at it are over.
+    paid = sample["reward"] is not None or sample["verdict"] != "valid"
+    reward = render_reward(sample["reward"], sample["terms"]) if paid else "reward once it has been attempted"
+    return f"{sample['verdict']}{detail} · {reward}"
 
 
-def _indented(text: str, prefix: str) -> list[str]:
+def _indented(text: str, prefix: str) -> str:
     # Model text may hold terminal escapes; a person's terminal is not for a model to drive.
     printable = "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
-    return [prefix + line for line in printable.split("\n")]
+    return "\n".join(prefix + line for line in printable.split("\n"))

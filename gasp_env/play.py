@@ -1,0 +1,214 @@
+"""One episode in the terminal, and stored episodes played again.
+
+    python -m gasp_env.play                             a scripted player, to see what happens
+    python -m gasp_env.play --human --goalpost late-fees
+    python -m gasp_env.play --save episode.jsonl
+    python -m gasp_env.play --replay episode.jsonl      every run executed, every reward computed anew
+
+Exit status: 0; 1 when a replay differs from what was stored; 2 when nothing could be played.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from gasp_env import transcript
+from gasp_env.env import GaspCodeEnv
+from gasp_env.goalposts import GoalpostError
+from gasp_env.render import (
+    render_answers,
+    render_heading,
+    render_outcome,
+    render_prompt,
+    render_reward,
+    render_transcript,
+)
+from gasp_env.sandbox import Sandbox, SandboxError, shared
+from gasp_env.scripted import GOALPOST, ScriptedPlayer
+from gasp_env.transcript import TranscriptError
+
+Player = Callable[[str, int], tuple[str, ...]]
+
+END = "."
+_COLOURS = (
+    (re.compile(r"^── "), "1"),
+    (re.compile(r"^  │ "), "2"),
+    (re.compile(r"^  → .*\b(correct|valid)\b"), "32"),
+    (re.compile(r"^  → "), "33"),
+    (re.compile(r"^  = "), "36"),
+    (re.compile(r"^  ! "), "31"),
+)
+
+
+class Terminal:
+    """Prints, in colour where that is wanted."""
+
+    def __init__(self, *, colour: bool | None = None) -> None:
+        wanted = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+        self._colour = wanted if colour is None else colour
+
+    def say(self, text: str = "") -> None:
+        """Print some lines."""
+        for line in text.split("\n"):
+            code = next((code for pattern, code in _COLOURS if pattern.search(line)), None)
+            print(f"\x1b[{code}m{line}\x1b[0m" if code and self._colour else line, flush=True)
+
+
+class Stopped(Exception):
+    """The person has had enough."""
+
+
+def ask_person(prompt: str, samples: int) -> tuple[str, ...]:
+    """One text, typed; the remaining samples of the turn are asked for one by one."""
+    whose = "your answer" if samples == 1 else f"your answer ({samples} to go)"
+    print(f"\n{whose}, then a line with only {END!r}:", flush=True)
+    lines: list[str] = []
+    for line in sys.stdin:
+        if line.rstrip("\n") == END:
+            return ("\n".join(lines),)
+        lines.append(line.rstrip("\n"))
+    raise Stopped
+
+
+def play(
+    env: GaspCodeEnv, player: Player, terminal: Terminal, *, seed: int, goalpost: str | None
+) -> dict[str, Any]:
+    """Play one episode and show it turn by turn; returns its transcript."""
+    observation, info = env.reset(seed=seed, options={"goalpost": goalpost})
+    record = env.transcript
+    assert record is not None
+    terminal.say(f"goalpost {record['goalpost']['id']} · axis {record['axis']} · seed {seed}")
+    shown, seen, over = -1, 0, False
+    while not over:
+        if info["turn"] != shown:
+            shown, seen = info["turn"], 0
+            terminal.say("\n" + render_heading({**info, "index": shown}))
+            terminal.say(render_prompt(observation["prompt"]) + "\n")
+        observation, _, terminated, truncated, info = env.step(
+            player(observation["prompt"], observation["samples"])
+        )
+        over = terminated or truncated
+        record = env.transcript
+        assert record is not None
+        terminal.say(render_answers(record["turns"][shown], seen))
+        seen = len(record["turns"][shown]["samples"])
+        _say_teachers_credit(info["credits"], record, terminal)
+    _say_totals(record, env.driver.sandbox, terminal)
+    return record
+
+
+def _say_teachers_credit(credits: Sequence[Any], record: dict[str, Any], terminal: Terminal) -> None:
+    outcomes = {outcome["turn"]: outcome for outcome in record["outcomes"]}
+    for credit in credits:
+        if credit.agent == "teacher_0":
+            paid = render_reward(credit.reward, credit.terms)
+            terminal.say(
+                f"{render_outcome(outcomes[credit.turn])} · teacher_0 for turn {credit.turn}: {paid}"
+            )
+
+
+def _say_totals(record: dict[str, Any], sandbox: Sandbox, terminal: Terminal) -> None:
+    sums: dict[str, float] = {}
+    for turn in record["turns"]:
+        for sample in turn["samples"]:
+            sums[turn["agent"]] = sums.get(turn["agent"], 0.0) + (sample["reward"] or 0.0)
+    accepted = [outcome["stage"] for outcome in record["outcomes"] if outcome["accepted"]]
+    terminal.say("\n" + ("truncated: the sandbox failed" if record["truncated"] else "done"))
+    terminal.say(f"accepted  {', '.join(accepted) or 'nothing'}")
+    terminal.say("rewards   " + ", ".join(f"{agent} {total:+.3f}" for agent, total in sums.items()))
+    terminal.say(f"sandbox   {sandbox.runs} runs, tier {sandbox.tier}")
+
+
+def replay(path: Path, chosen: int | None, tier: str, terminal: Terminal) -> int:
+    """Play stored episodes again and say where they differ; returns the exit status."""
+    records = transcript.load(path)
+    if chosen is not None and not 1 <= chosen <= len(records):
+        raise TranscriptError(f"{path}: expected an episode from 1 to {len(records)}, came {chosen}")
+    sandbox = shared(tier=tier)
+    different = 0
+    for number, record in enumerate(records, start=1):
+        if chosen not in (None, number):
+            continue
+        if chosen is not None:
+            terminal.say(render_transcript(record, prompts=True) + "\n")
+        executed = sandbox.runs
+        found = transcript.replay(record, sandbox)
+        verdict = f"{len(found)} differences" if found else "identical"
+        turns, runs = len(record["turns"]), sandbox.runs - executed
+        terminal.say(f"episode {number}: {record['goalpost']['id']}, {turns} turns, {runs} runs: {verdict}")
+        for difference in found:
+            terminal.say(f"  ! {difference}")
+        different += bool(found)
+    played = len(records) if chosen is None else 1
+    terminal.say(f"{played - different} of {played} episodes play again exactly as stored")
+    return 1 if different else 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    terminal = Terminal()
+    try:
+        if options.replay:
+            return replay(options.replay, options.episode, options.sandbox, terminal)
+        env = GaspCodeEnv(domain=options.domain, attempts=options.attempts, sandbox=options.sandbox)
+        goalpost = options.goalpost
+        player: Player = ask_person
+        if not options.human:
+            by_id = {one.id: one for one in env.driver.goalposts}
+            goalpost = goalpost or GOALPOST
+            if goalpost != GOALPOST or goalpost not in by_id:
+                raise ValueError(
+                    f"the scripted player plays {GOALPOST!r} of the domain 'python' only; came domain "
+                    f"{options.domain!r}, goalpost {goalpost!r}: play it yourself with --human"
+                )
+            player = ScriptedPlayer(by_id[goalpost])
+        record = play(env, player, terminal, seed=options.seed, goalpost=goalpost)
+        if options.save:
+            with options.save.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(record) + "\n")
+            terminal.say(f"saved     {options.save}")
+    except (ValueError, GoalpostError, SandboxError, OSError) as error:
+        print(f"gasp_env.play: {error}", file=sys.stderr)
+        return 2
+    except (Stopped, KeyboardInterrupt):
+        print("\nstopped; the episode is not finished and was not saved", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m gasp_env.play", description="Play one episode in the terminal, or stored ones again."
+    )
+    parser.add_argument(
+        "--human", action="store_true", help=f"type the answers; end each with a line {END!r}"
+    )
+    parser.add_argument(
+        "--goalpost", metavar="ID", help="the goalpost to play (default: the scripted player's, or drawn)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of everything the episode draws (default 0)")
+    parser.add_argument("--domain", default="python", help="'python' or 'module:name' (default python)")
+    parser.add_argument(
+        "--attempts", type=int, default=8, help="tries of the solver at a proposal (default 8)"
+    )
+    parser.add_argument("--sandbox", default="auto", metavar="TIER", help="'auto' (default) or 'docker'")
+    parser.add_argument("--save", type=Path, metavar="FILE", help="append the episode to this file")
+    parser.add_argument(
+        "--replay", type=Path, metavar="FILE", help="play the episodes stored in this file again"
+    )
+    parser.add_argument(
+        "--episode", type=int, metavar="K", help="with --replay: only the K-th, from 1, and show it"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,260 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gasp_env import goalposts, play, values
+from gasp_env.env import GaspCodeEnv
+from gasp_env.render import render_transcript
+from gasp_env.sandbox import Run, Sandbox, Status
+from gasp_env.scripted import GOALPOST, SCRIPTS, ScriptedPlayer
+
+STAGES = ["lemma", "attempt", "lift", "attempt", "solve"]
+
+
+def command(*arguments: str, typed: str = "", cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "gasp_env.play", *arguments],
+        input=typed,
+        capture_output=True,
+        text=True,
+        timeout=180,
+        cwd=cwd,
+        env={**os.environ, "PYTHONIOENCODING": "utf-8"},
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An episode file that the command line wrote."""
+    path = tmp_path_factory.mktemp("play") / "episode.jsonl"
+    done = command("--seed", "3", "--save", str(path), "--sandbox", "docker")
+    assert done.returncode == 0, done.stderr
+    path.with_suffix(".txt").write_text(done.stdout, encoding="utf-8")
+    return path
+
+
+@pytest.mark.docker
+def test_the_command_shows_an_episode_from_lemma_to_solve(sandbox: Sandbox, stored: Path) -> None:
+    printed = stored.with_suffix(".txt").read_text(encoding="utf-8")
+    headings = [line for line in printed.splitlines() if line.startswith("── turn")]
+    assert [heading.split(" · ")[2].strip() for heading in headings] == STAGES
+    assert "goalpost calendar-gaps" in printed
+    assert "  │ Below is a programming problem" in printed
+    assert (
+        "  = lemma solved 4 of 8: accepted · teacher_0 for turn 0: reward +1.000 [learnability +1.000]"
+        in printed
+    )
+    assert "  = lift solved 1 of 8: accepted · teacher_0 for turn 2: reward +0.97" in printed
+    assert "  → 4 × correct · reward +1.000" in printed
+    assert "malformed (expected a fenced block tagged python, found none) · reward -1.000" in printed
+    assert "accepted  lemma, lift" in printed
+    assert "tier docker" in printed
+    assert "\x1b" not in printed, "colour is for terminals"
+
+
+@pytest.mark.docker
+def test_a_stored_episode_plays_again(sandbox: Sandbox, stored: Path) -> None:
+    done = command("--replay", str(stored), "--sandbox", "docker")
+    assert (done.returncode, done.stderr) == (0, "")
+    # Four runs for each of two proposals, at least one for each distinct readable attempt.
+    runs = int(done.stdout.split(" turns, ")[1].split(" runs")[0])
+    assert runs >= 2 * 4 + 2 * 3
+    assert "1 of 1 episodes play again exactly as stored" in done.stdout
+
+
+def _wrong_to_correct(record: dict[str, Any]) -> str:
+    samples = record["turns"][1]["samples"]
+    place = next(number for number, sample in enumerate(samples) if sample["verdict"] == "wrong")
+    samples[place]["verdict"] = "correct"
+    return f"turns[1].samples[{place}].verdict: stored 'correct', replayed 'wrong'"
+
+
+def _other_reward(record: dict[str, Any]) -> str:
+    record["turns"][0]["samples"][0]["reward"] = 0.5
+    return "turns[0].samples[0].reward: stored 0.5, replayed 1.0"
+
+
+def _other_count(record: dict[str, Any]) -> str:
+    record["outcomes"][1]["correct"] = 2
+    return "outcomes[1].correct: stored 2, replayed 1"
+
+
+def _other_text(record: dict[str, Any]) -> str:
+    record["turns"][1]["samples"][0]["text"] = "no idea"
+    return "turns[1].samples[0].verdict: stored 'correct', replayed 'malformed'"
+
+
+def _other_prompt(record: dict[str, Any]) -> str:
+    record["turns"][4]["prompt"] = "Say yes."
+    return "turns[4].prompt: stored 'Say yes.'"
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize(
+    "alter", [_wrong_to_correct, _other_reward, _other_count, _other_text, _other_prompt]
+)
+def test_replay_reports_what_was_altered(
+    sandbox: Sandbox,
+    stored: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    alter: Callable[[dict[str, Any]], str],
+) -> None:
+    line = stored.read_text()
+    record = json.loads(line)
+    expected = alter(record)
+    path = tmp_path / "altered.jsonl"
+    path.write_text(line + json.dumps(record) + "\n")
+    assert play.main(["--replay", str(path), "--sandbox", "docker"]) == 1
+    printed = capsys.readouterr().out
+    assert "episode 1: calendar-gaps" in printed
+    assert "identical" in printed
+    assert f"  ! {expected}" in printed
+    assert "1 of 2 episodes play again exactly as stored" in printed
+    assert play.main(["--replay", str(path), "--episode", "1", "--sandbox", "docker"]) == 0
+    assert "── turn 4 · solver_0 · solve" in capsys.readouterr().out
+
+
+@pytest.mark.docker
+def test_the_scripted_player_knows_both_axes_and_every_kind(sandbox: Sandbox) -> None:
+    env = GaspCodeEnv(sandbox=sandbox)
+    player = ScriptedPlayer(next(one for one in goalposts.ours() if one.id == GOALPOST))
+    seen = set()
+    for seed in range(16):
+        observation, _ = env.reset(seed=seed, options={"goalpost": GOALPOST})
+        over = False
+        while not over:
+            observation, _, terminated, truncated, _ = env.step(
+                player(observation["prompt"], observation["samples"])
+            )
+            over = terminated or truncated
+        record = env.transcript
+        assert record is not None
+        assert [turn["stage"] for turn in record["turns"]] == STAGES
+        assert [outcome["accepted"] for outcome in record["outcomes"]] == [True, True]
+        assert record["turns"][4]["samples"][0]["verdict"] == "correct"
+        seen.add((record["axis"], record["turns"][4]["kind"]))
+    assert seen == {(axis, kind) for axis in ("io", "f") for kind in ("induction", "deduction", "abduction")}
+
+
+@pytest.mark.docker
+def test_what_the_scripted_player_wrote_down_is_what_its_programs_return(sandbox: Sandbox) -> None:
+    scripts = [script for pair in SCRIPTS.values() for script in pair]
+    inputs = [tuple(values.parse_arguments(text) for text in script.inputs) for script in scripts]
+    runs = [
+        Run(program, given)
+        for script, given in zip(scripts, inputs, strict=True)
+        for program in (script.program, script.answer)
+    ]
+    results = sandbox.run_many(runs)
+    for number, result in enumerate(results):
+        assert result.status is Status.OK, result.error
+        assert tuple(values.render(call.value) for call in result.calls) == scripts[number // 2].outputs
+
+
+@pytest.mark.docker
+def test_a_person_can_play(sandbox: Sandbox, tmp_path: Path) -> None:
+    path = tmp_path / "mine.jsonl"
+    typed = "I would rather not.\nReally.\n.\n"
+    done = command("--human", "--goalpost", "late-fees", "--save", str(path), typed=typed)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "  → no_program" in done.stdout
+    assert "  = no task: no_program · teacher_0 for turn 0: reward -1.000" in done.stdout
+    (line,) = path.read_text().splitlines()
+    assert json.loads(line)["turns"][0]["samples"][0]["text"] == "I would rather not.\nReally."
+
+
+@pytest.mark.docker
+def test_a_person_attempts_one_text_at_a_time(sandbox: Sandbox) -> None:
+    teacher = ScriptedPlayer(next(one for one in goalposts.ours() if one.id == GOALPOST))
+    env = GaspCodeEnv()
+    observation, _ = env.reset(seed=3, options={"goalpost": GOALPOST})
+    (proposal,) = teacher(observation["prompt"], 1)
+    typed = "\n.\n".join([proposal, "no idea", "none", ""])
+    done = command("--human", "--goalpost", GOALPOST, "--seed", "3", "--attempts", "2", typed=typed)
+    assert done.returncode == 0, done.stderr
+    assert "your answer (2 to go)" in done.stdout
+    assert done.stdout.count("── turn 1 ") == 1
+    assert "  = lemma solved 0 of 2: not accepted" in done.stdout
+
+
+@pytest.mark.docker
+def test_a_person_can_stop(sandbox: Sandbox, tmp_path: Path) -> None:
+    done = command("--human", "--save", str(tmp_path / "never.jsonl"), typed="half an ans")
+    assert done.returncode == 2
+    assert "not finished" in done.stderr
+    assert not (tmp_path / "never.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (
+            ["--goalpost", "late-fees"],
+            "the scripted player plays 'calendar-gaps' of the domain 'python' only",
+        ),
+        (["--domain", "nowhere:domain"], "domain 'nowhere:domain' cannot be loaded"),
+        (["--human", "--goalpost", "no-such"], "got 'no-such'"),
+        (["--attempts", "0"], "attempts of at least 1"),
+        (["--replay", "absent.jsonl"], "absent.jsonl"),
+        (["--replay", "empty.jsonl"], "expected at least one transcript"),
+        (["--replay", "text.jsonl"], "text.jsonl, line 1"),
+    ],
+)
+def test_what_cannot_be_played_is_said(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    complaint: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty.jsonl").write_text("")
+    (tmp_path / "text.jsonl").write_text("hello\n")
+    assert play.main(arguments) == 2
+    assert complaint in capsys.readouterr().err
+
+
+def test_text_of_a_model_cannot_drive_the_terminal() -> None:
+    sample = {
+        "text": "\x1b[2Jgone\x07",
+        "verdict": "malformed",
+        "detail": "\x1b]0;x",
+        "reward": -1.0,
+        "terms": {},
+    }
+    turn = {
+        "index": 0,
+        "agent": "solver_0",
+        "stage": "solve",
+        "kind": "induction",
+        "axis": None,
+        "prompt": "p",
+    }
+    record = {
+        "goalpost": {"id": "g"},
+        "axis": "f",
+        "seed": 0,
+        "turns": [{**turn, "samples": [sample]}],
+        "outcomes": [],
+        "done": True,
+        "truncated": False,
+    }
+    rendered = render_transcript(record, prompts=True)
+    assert "gone" in rendered
+    assert all(character.isprintable() or character == "\n" for character in rendered)
+
+
+def test_colour_is_for_terminals(capsys: pytest.CaptureFixture[str]) -> None:
+    play.Terminal(colour=True).say("── turn 0\nplain")
+    play.Terminal().say("── turn 1")
+    assert capsys.readouterr().out == "\x1b[1m── turn 0\x1b[0m\nplain\n── turn 1\n"
