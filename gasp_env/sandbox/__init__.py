@@ -1,0 +1,17 @@
+"""Executes programs that nobody trusts and reports, value by value, what they did.
+
+    with Sandbox() as sandbox:
+        [result] = sandbox.run_many([Run("def f(x): return x + 1", inputs=((1,), (2,)))])
+
+The sandbox executes and the host judges: expected values never go in, and what comes out is a
+claim in a typed encoding, decoded strictly and compared here. `sandbox_image/README.md` says what
+this protects from and what not.
+"""
+
+from __future__ import annotations
+
+from gasp_env.sandbox.errors import SandboxError
+from gasp_env.sandbox.pool import Sandbox, shared
+from gasp_env.sandbox.runs import HASH_SEEDS, Call, Limits, Result, Run, Status
+
+__all__ = ["HASH_SEEDS", "Call", "Limits", "Result", "Run", "Sandbox", "SandboxError", "Status", "shared"]

@@ -1,0 +1,214 @@
+"""Building the sandbox image, with a registry or without one.
+
+The image's tag is a hash of the `sandbox_image` folder and the base asked for, so that an image
+is built when its content changed and never otherwise.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import io
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import docker
+from docker.errors import DockerException, ImageNotFound
+
+from gasp_env.sandbox.errors import SandboxError
+from sandbox_image import CONTEXT
+
+REPOSITORY = "gasp-env-sandbox"
+#: The base where a registry answers; any image with Python 3.11 or later will do.
+PUBLIC_BASE = "python:3.11-slim"
+#: The base made from Debian's packages where none does.
+LOCAL_BASE = "gasp-env-base"
+
+_PULL_SECONDS = 120.0
+_PULL_ANSWERS_WITHIN = 15.0
+_BUILD_SECONDS = 600.0
+
+Say = Callable[[str], None]
+
+
+def image_name(base: str | None = None) -> str:
+    """The tag of the image that the present content of `sandbox_image` makes."""
+    digest = hashlib.sha256((base or "").encode())
+    for path in _files():
+        digest.update(f"\0{path.relative_to(CONTEXT)}\0".encode())
+        digest.update(path.read_bytes())
+    return f"{REPOSITORY}:{digest.hexdigest()[:16]}"
+
+
+def ensure(
+    client: docker.DockerClient, base: str | None = None, *, force: bool = False, say: Say | None = None
+) -> str:
+    """Build the image unless it is there, and return its name.
+
+    Args:
+        client: a daemon that answers.
+        base: image to build on, present or in a registry. By default ``$GASP_SANDBOX_BASE``, else
+            `PUBLIC_BASE`, else one imported from Debian packages.
+        force: build even if it is there.
+        say: told what takes long; standard error by default.
+
+    Raises:
+        SandboxError: no base can be had, or the build failed.
+    """
+    say = say or _say
+    base = base or os.environ.get("GASP_SANDBOX_BASE") or None
+    name = image_name(base)
+    with _one_build_at_a_time():
+        if force or not _present(client, name):
+            chosen = base or choose_base(client, say)
+            say(f"building the sandbox image {name} on {chosen}")
+            _build(client, name, chosen)
+    return name
+
+
+def choose_base(client: docker.DockerClient, say: Say) -> str:
+    """The first base that can be had: present, pulled, or made from Debian packages.
+
+    Raises:
+        SandboxError: none can, and what to do about it.
+    """
+    for image in (PUBLIC_BASE, LOCAL_BASE):
+        if _present(client, image):
+            return image
+    say(f"pulling {PUBLIC_BASE}")
+    why_not_pulled = _pull(client, PUBLIC_BASE)
+    if why_not_pulled is None:
+        return PUBLIC_BASE
+    why_not_made = _cannot_make_base()
+    if why_not_made is None:
+        say(f"no registry ({why_not_pulled}); making a base from {_codename()} packages, about half a minute")
+        _make_base(client)
+        return LOCAL_BASE
+    raise SandboxError(
+        f"no base for the sandbox image: {PUBLIC_BASE} cannot be pulled ({why_not_pulled}), and {why_not_made}. "
+        "Either give the daemon access to a registry, or load an image with Python 3.11 or later "
+        "(`docker load`) and name it: `python -m gasp_env.sandbox build --base IMAGE`, "
+        "or do this as root on Debian or Ubuntu with mmdebstrap installed (`make docker` installs it)."
+    )
+
+
+def _files() -> list[Path]:
+    wanted = (path for path in CONTEXT.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    return sorted(path for path in wanted if path.suffix == ".py" or path.name == "Dockerfile")
+
+
+def _context() -> bytes:
+    """The build context as a tar with nothing in it that differs between machines."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for path in _files():
+            entry = tarfile.TarInfo(str(path.relative_to(CONTEXT)))
+            entry.size, entry.mode = path.stat().st_size, 0o644
+            with path.open("rb") as file:
+                archive.addfile(entry, file)
+    return buffer.getvalue()
+
+
+def _build(client: docker.DockerClient, name: str, base: str) -> None:
+    log: list[str] = []
+    try:
+        events = client.api.build(
+            fileobj=io.BytesIO(_context()),
+            custom_context=True,
+            buildargs={"BASE": base},
+            tag=name,
+            labels={"gasp_env": "image"},
+            network_mode="none",
+            rm=True,
+            forcerm=True,
+            timeout=_BUILD_SECONDS,
+            decode=True,
+        )
+        for event in events:
+            log.append(str(event.get("stream", event.get("error", ""))).rstrip())
+            if "error" in event:
+                raise SandboxError("building the sandbox image failed:\n" + "\n".join(log[-20:]))
+    except (DockerException, OSError) as error:
+        raise SandboxError(f"building the sandbox image on {base} failed: {error}") from error
+
+
+def _present(client: docker.DockerClient, name: str) -> bool:
+    try:
+        client.images.get(name)
+    except ImageNotFound:
+        return False
+    return True
+
+
+def _pull(client: docker.DockerClient, name: str) -> str | None:
+    """Pull an image; None, or why that did not work. A registry that keeps silent is given up on."""
+    answered, done = threading.Event(), threading.Event()
+    why: list[str] = []
+
+    def pull() -> None:
+        try:
+            for event in client.api.pull(*name.split(":"), stream=True, decode=True):
+                answered.set()
+                if "error" in event:
+                    why.append(str(event["error"]))
+        except (DockerException, OSError) as error:
+            why.append(str(error))
+        answered.set()
+        done.set()
+
+    threading.Thread(target=pull, name="pull", daemon=True).start()
+    if not answered.wait(_PULL_ANSWERS_WITHIN) or not done.wait(_PULL_SECONDS):
+        return "no answer"
+    return why[0].splitlines()[0][:200] if why else None
+
+
+def _cannot_make_base() -> str | None:
+    """Why no base can be made from packages here, or None."""
+    if platform.system() != "Linux" or _codename() is None:
+        return "this is no Debian or Ubuntu to make one from"
+    if os.geteuid() != 0:
+        return "making one from Debian packages takes root"
+    if shutil.which("mmdebstrap") is None:
+        return "mmdebstrap is not installed"
+    return None
+
+
+def _codename() -> str | None:
+    try:
+        release = platform.freedesktop_os_release()
+    except OSError:
+        return None
+    family = {release.get("ID", ""), *release.get("ID_LIKE", "").split()}
+    return release.get("VERSION_CODENAME") if family & {"debian", "ubuntu"} else None
+
+
+def _make_base(client: docker.DockerClient) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        archive = Path(folder, "base.tar")
+        command = ["mmdebstrap", "--variant=minbase", "--include=python3", str(_codename()), str(archive)]
+        made = subprocess.run(command, capture_output=True, text=True, timeout=_BUILD_SECONDS, check=False)
+        if made.returncode != 0:
+            raise SandboxError(f"`{' '.join(command)}` failed:\n{made.stderr.strip()[-2000:]}")
+        client.api.import_image_from_file(str(archive), repository=LOCAL_BASE, tag="latest")
+
+
+@contextlib.contextmanager
+def _one_build_at_a_time() -> Iterator[None]:
+    """Processes that all miss the image wait for the first to build it."""
+    path = Path(tempfile.gettempdir(), f"gasp-env-build-{os.getuid()}.lock")
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,322 @@
+"""The value language: what programs take and return, how it is written, read and compared.
+
+Exact built-in values only: None, bool, int, float, str, bytes, list, tuple, dict, set, frozenset.
+``True`` is not ``1``, ``1`` is not ``1.0``, a tuple is not a list, NaN equals NaN, -0.0 equals
+0.0, sets and dicts compare unordered; depth, size and digits are bounded (`MAX_DEPTH` and the
+others). Two values are equal if their canonical encodings are.
+
+Text is read by a parser of our own, never by Python's on the whole: at most one number or string
+token at a time is given to `ast.literal_eval`, so that no text, however hostile, can recurse,
+allocate or execute. `render` writes what `parse_literal` reads back as an equal value.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+import re
+import warnings
+from typing import Any, NoReturn
+
+from sandbox_image.worker.codec import (
+    MAX_BYTES,
+    MAX_DEPTH,
+    MAX_DIGITS,
+    MAX_NODES,
+    MalformedValue,
+    Unserializable,
+    decode,
+    encode,
+)
+
+__all__ = [
+    "MAX_BYTES",
+    "MAX_DEPTH",
+    "MAX_DIGITS",
+    "MAX_NODES",
+    "MAX_TEXT",
+    "MalformedValue",
+    "Unserializable",
+    "ValueSyntaxError",
+    "decode",
+    "encode",
+    "equal",
+    "parse_arguments",
+    "parse_literal",
+    "render",
+    "render_arguments",
+]
+
+#: Longest text read as a literal, in characters.
+MAX_TEXT = 2**16
+
+_TOKEN = re.compile(
+    r"""[ \t\r\n\f]*(?:
+        (?P<number>(?:\d|\.\d)(?:[eE][+-]?\d|[\w.])*)
+      | (?P<string>(?:[rRbBuU]|[rR][bB]|[bB][rR])?
+            (?:'{3}(?:[^'\\]|\\.|'(?!''))*'{3} | "{3}(?:[^"\\]|\\.|"(?!""))*"{3}
+              | '(?:[^'\\\n]|\\.)*' | "(?:[^"\\\n]|\\.)*"))
+      | (?P<name>[A-Za-z_]\w*)
+      | (?P<mark>[][(){},:-])
+      | (?P<end>\Z)
+    )""",
+    re.VERBOSE | re.DOTALL | re.ASCII,
+)
+_CONSTANTS = {"True": True, "False": False, "None": None}
+_FLOATS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+
+
+class ValueSyntaxError(ValueError):
+    """The text is not a literal of the value language."""
+
+
+def equal(a: Any, b: Any) -> bool:
+    """Whether two values are the same under the rules above; False if either is no value at all."""
+    try:
+        return encode(a) == encode(b)
+    except Unserializable:
+        return False
+
+
+def parse_literal(text: str) -> Any:
+    """Read one value.
+
+    Literals and displays as in Python, and ``set()``, ``frozenset()``, ``frozenset({...})``,
+    ``float('nan')``, ``float('inf')``, ``-float('inf')``. No operators, calls, names or comments.
+
+    Raises:
+        ValueSyntaxError: the text is anything else, or over a bound.
+    """
+    parser = _Parser(text)
+    value = parser.value(0)
+    parser.expect_end()
+    return _checked(value)
+
+
+def parse_arguments(text: str) -> tuple[Any, ...]:
+    """Read the positional arguments of a call: ``"1, [2]"`` is ``(1, [2])``, ``""`` is ``()``.
+
+    Raises:
+        ValueSyntaxError: the text is no comma-separated list of literals, or over a bound.
+    """
+    parser = _Parser(text)
+    values: list[Any] = []
+    while parser.kind != "end":
+        values.append(parser.value(1))
+        if parser.kind != "end":
+            parser.take(",")
+    arguments: tuple[Any, ...] = _checked(tuple(values))
+    return arguments
+
+
+def render(value: Any) -> str:
+    """Write a value as Python would, with set members in a fixed order.
+
+    Raises:
+        Unserializable: it is no value.
+    """
+    encode(value)
+    return _render(value)
+
+
+def render_arguments(arguments: tuple[Any, ...]) -> str:
+    """Write arguments as they stand between a call's parentheses: ``(1, [2])`` as ``"1, [2]"``."""
+    return ", ".join(render(argument) for argument in arguments)
+
+
+def _checked(value: Any) -> Any:
+    try:
+        encode(value)
+    except Unserializable as error:
+        raise ValueSyntaxError(f"not a value: {error}") from None
+    return value
+
+
+class _Parser:
+    """Recursive descent over tokens, one ahead, at most `MAX_DEPTH` deep."""
+
+    def __init__(self, text: str) -> None:
+        if len(text) > MAX_TEXT:
+            raise ValueSyntaxError(f"{len(text)} characters, at most {MAX_TEXT} are read")
+        self._text = text
+        self._at = 0
+        self._advance()
+
+    def expect_end(self) -> None:
+        if self.kind != "end":
+            self._fail("one value and nothing after it")
+
+    def take(self, mark: str) -> None:
+        if self.kind != "mark" or self.token != mark:
+            self._fail(f"{mark!r}")
+        self._advance()
+
+    def value(self, depth: int) -> Any:
+        if depth > MAX_DEPTH:
+            raise ValueSyntaxError(f"nested deeper than {MAX_DEPTH}")
+        kind, token = self.kind, self.token
+        if kind == "number":
+            return self._number()
+        if kind == "string":
+            return self._string()
+        if kind == "name" and token in _CONSTANTS:
+            self._advance()
+            return _CONSTANTS[token]
+        if kind == "name" and token in ("set", "frozenset", "float"):
+            return self._constructor(depth)
+        if kind == "mark" and token == "-":
+            self._advance()
+            if self.kind == "name" and self.token == "float":
+                return -self._constructor(depth)
+            return -self._number()
+        if kind == "mark" and token == "[":
+            return self._items("]", depth)[0]
+        if kind == "mark" and token == "(":
+            items, has_comma = self._items(")", depth)
+            return items[0] if len(items) == 1 and not has_comma else tuple(items)
+        if kind == "mark" and token == "{":
+            return self._braces(depth)
+        self._fail("a literal")
+
+    def _is(self, mark: str) -> bool:
+        return self.kind == "mark" and self.token == mark
+
+    def _advance(self) -> None:
+        match = _TOKEN.match(self._text, self._at)
+        if match is None:
+            self._start = self._at
+            self.kind, self.token = "error", self._text[self._at : self._at + 20].strip()
+            return
+        self.kind = match.lastgroup or "end"
+        self.token = match[self.kind]
+        self._start, self._at = match.start(self.kind), match.end()
+
+    def _fail(self, expected: str) -> NoReturn:
+        found = "the end" if self.kind == "end" else repr(self.token[:40])
+        raise ValueSyntaxError(f"expected {expected}, found {found} at character {self._start}")
+
+    def _number(self) -> Any:
+        if self.kind != "number":
+            self._fail("a number")
+        token = self.token
+        if len(token) > MAX_DIGITS + MAX_DIGITS // 2:  # room for underscores
+            raise ValueSyntaxError(f"a number of more than {MAX_DIGITS} digits")
+        value = self._literal(token)
+        if type(value) not in (int, float):
+            self._fail("an int or a float")
+        self._advance()
+        return value
+
+    def _string(self) -> str | bytes:
+        value: Any = self._literal(self.token)
+        self._advance()
+        while self.kind == "string":  # adjacent strings are one, as in Python
+            more = self._literal(self.token)
+            if type(more) is not type(value):
+                self._fail("str next to str, or bytes next to bytes")
+            value += more
+            self._advance()
+        text: str | bytes = value
+        return text
+
+    def _literal(self, token: str) -> Any:
+        """The value of a single number or string token."""
+        if token.isdigit() and token.isascii() and len(token) < 19 and (token[0] != "0" or token == "0"):
+            return int(token)
+        if (
+            token[0] in "'\""
+            and token[:3] not in ("'''", '"""')
+            and "\\" not in token
+            and token.isprintable()
+        ):
+            return token[1:-1]
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # invalid escapes are what Python makes of them
+                return ast.literal_eval(token)
+        except (SyntaxError, ValueError, MemoryError, RecursionError):
+            self._fail("a number or a string")
+
+    def _items(self, closing: str, depth: int) -> tuple[list[Any], bool]:
+        """Values up to a closing mark, and whether there was a comma."""
+        self._advance()
+        items: list[Any] = []
+        has_comma = False
+        while not self._is(closing):
+            items.append(self.value(depth + 1))
+            if not self._is(closing):
+                self.take(",")
+                has_comma = True
+        self._advance()
+        return items, has_comma or not items
+
+    def _braces(self, depth: int) -> dict[Any, Any] | set[Any]:
+        self._advance()
+        if self._is("}"):
+            self._advance()
+            return {}
+        keys, values = [self.value(depth + 1)], []
+        is_dict = self._is(":")
+        while True:
+            if is_dict:
+                self.take(":")
+                values.append(self.value(depth + 1))
+            if not self._is("}"):
+                self.take(",")
+            if self._is("}"):
+                break
+            keys.append(self.value(depth + 1))
+        self._advance()
+        try:
+            return dict(zip(keys, values, strict=True)) if is_dict else set(keys)
+        except TypeError:
+            raise ValueSyntaxError("a list, dict or set as a key or member") from None
+
+    def _constructor(self, depth: int) -> Any:
+        name = self.token
+        self._advance()
+        self.take("(")
+        if name == "float":
+            text = self._string() if self.kind == "string" else None
+            if type(text) is not str or text not in _FLOATS:
+                self._fail("float('nan'), float('inf') or float('-inf')")
+            value: Any = _FLOATS[text]
+        elif name == "set" or self._is(")"):
+            value = set() if name == "set" else frozenset()
+        else:
+            items = self.value(depth + 1)
+            if type(items) not in (set, list, tuple):
+                raise ValueSyntaxError("frozenset() takes a display such as {1, 2}")
+            try:
+                value = frozenset(items)
+            except TypeError:
+                raise ValueSyntaxError("a list, dict or set as a member") from None
+        self.take(")")
+        return value
+
+
+def _render(value: Any) -> str:
+    kind = type(value)
+    if kind is float:
+        if value != value:
+            return "float('nan')"
+        if value in (math.inf, -math.inf):
+            return "float('inf')" if value > 0 else "-float('inf')"
+        return repr(value or 0.0)
+    if kind is list:
+        return "[" + ", ".join([_render(item) for item in value]) + "]"
+    if kind is tuple:
+        return "(" + ", ".join([_render(item) for item in value]) + ("," if len(value) == 1 else "") + ")"
+    if kind is dict:
+        return "{" + ", ".join([f"{_render(key)}: {_render(item)}" for key, item in value.items()]) + "}"
+    if kind is set:
+        return "{" + _render_members(value) + "}" if value else "set()"
+    if kind is frozenset:
+        return "frozenset({" + _render_members(value) + "})" if value else "frozenset()"
+    return repr(value)
+
+
+def _render_members(members: set[Any] | frozenset[Any]) -> str:
+    kinds = {type(member) for member in members}
+    ordered = sorted(members) if kinds in ({int}, {str}) else sorted(members, key=encode)
+    return ", ".join([_render(member) for member in ordered])

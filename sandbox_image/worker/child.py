@@ -1,0 +1,172 @@
+"""One run, in a fork of its own: read the payload, execute, report once, die.
+
+Whatever this code holds, the program can reach and change: it shares the process. So nothing
+here decides anything. A report is a claim; what it claims is decoded and compared on the host,
+and how long it took and how it ended is measured outside. What this code owes the program is to
+report faithfully when the program is honest, and not to hang or lie when it merely is broken.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import resource
+import socket
+import sys
+from types import ModuleType
+from typing import Any, NoReturn
+
+from sandbox_image.worker import codec, wire
+from sandbox_image.worker.confine import confine_child
+
+#: Threads and processes our uid may have before a child is refused another thread. Below the
+#: container's own limit, so that a program that starts threads cannot keep a zygote from forking.
+MAX_THREADS = 256
+RECURSION_LIMIT = 1000
+
+# Everything used after the program has run, bound before it could replace it.
+_encode, _decode, _Unserializable, _type_name = (
+    codec.encode,
+    codec.decode,
+    codec.Unserializable,
+    codec.type_name,
+)
+_exit, _set_recursion_limit = os._exit, sys.setrecursionlimit
+_type, _isinstance, _BaseException, _SystemExit, _MemoryError = (
+    type,
+    isinstance,
+    BaseException,
+    SystemExit,
+    MemoryError,
+)
+
+_SYNTAX_ERRORS = (SyntaxError, IndentationError, TabError)
+_MISSING = object()
+
+Report = tuple[str, str, tuple[tuple[str, bytes, str], ...]]
+
+
+def run(channel: socket.socket, stdout: int, stderr: int, cpu_seconds: int, address_space: int) -> NoReturn:
+    """Execute the one payload that waits on ``channel``. Never returns.
+
+    Args:
+        channel: the socket the payload comes from and the report goes to.
+        stdout, stderr: file descriptors that become 1 and 2.
+        cpu_seconds, address_space: hard limits.
+    """
+    try:
+        os.dup2(stdout, 1)
+        os.dup2(stderr, 2)
+        os.dup2(channel.fileno(), 3)
+        os.closerange(4, 4096)
+        channel.detach()
+        resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
+        resource.setrlimit(resource.RLIMIT_AS, (address_space, address_space))
+        resource.setrlimit(resource.RLIMIT_NPROC, (MAX_THREADS, MAX_THREADS))
+        confine_child()
+        own = socket.socket(fileno=3, family=socket.AF_UNIX, type=socket.SOCK_STREAM)
+        payload = _read(own)
+        send, flushers = own.sendall, (sys.stdout.flush, sys.stderr.flush)
+        report = _execute(payload)
+    except BaseException:  # our own failure: no report, a nonzero exit
+        _exit(70)
+    try:
+        _set_recursion_limit(RECURSION_LIMIT)
+        encoded = _encode(report, keep_order=True)
+        for flush in flushers:
+            try:
+                flush()
+            except _BaseException:  # closed by the program
+                pass
+        send(wire.frame(encoded))
+    except BaseException:
+        _exit(71)
+    _exit(0)
+
+
+def _read(channel: socket.socket) -> bytes:
+    """The one frame on the socket; the supervisor has written it before we were forked."""
+    data = channel.recv(2**16)
+    (length,) = wire.LENGTH.unpack_from(data)
+    parts, missing = [data[wire.LENGTH.size :]], length - (len(data) - wire.LENGTH.size)
+    while missing > 0:
+        parts.append(channel.recv(min(missing, 2**18)))
+        if not parts[-1]:
+            raise EOFError
+        missing -= len(parts[-1])
+    return b"".join(parts)
+
+
+def _execute(payload: bytes) -> Report:
+    program, entry, output_bytes, inputs = codec.decode(payload, keep_order=True)
+    gc.enable()
+    try:
+        code = compile(program, "<program>", "exec", dont_inherit=True)
+    except Exception as error:  # SyntaxError, null bytes, nesting (MemoryError, RecursionError), surrogates
+        return "compile_error", describe(error), ()
+    module = ModuleType("program")
+    sys.modules["program"] = module  # dataclasses and pickle look a class's module up
+    try:
+        exec(code, module.__dict__)
+        function = module.__dict__.get(entry, _MISSING)
+    except BaseException as error:
+        return _failure(error), describe(error), ()
+    if function is _MISSING:
+        return "exception", f"NameError: the program does not define {entry}", ()
+    calls: list[tuple[str, bytes, str]] = []
+    left = output_bytes
+    for arguments in inputs:
+        status, value, error_text = _call(function, arguments, left)
+        left -= len(value)
+        calls.append((status, value, error_text))
+        if status in ("exited", "memory_limit", "output_limit"):
+            break
+    for status, _, error_text in calls:
+        if status != "ok":
+            return status, error_text, tuple(calls)
+    return "ok", "", tuple(calls)
+
+
+def _call(function: Any, arguments: bytes, output_bytes: int) -> tuple[str, bytes, str]:
+    """One call on arguments of its own."""
+    try:
+        result = function(*_decode(arguments, keep_order=True))
+    except _BaseException as error:
+        return _failure(error), b"", describe(error)
+    try:
+        _set_recursion_limit(RECURSION_LIMIT)  # the program may have lowered it
+        value = _encode(result, keep_order=True)
+    except _Unserializable as error:
+        return "unserializable", b"", f"{error}"
+    except _BaseException as error:
+        return _failure(error), b"", describe(error)
+    if len(value) > output_bytes:
+        return "output_limit", b"", "the returned values are longer than the limit"
+    return "ok", value, ""
+
+
+def _failure(error: BaseException) -> str:
+    if _isinstance(error, _SystemExit):
+        return "exited"
+    return "memory_limit" if _isinstance(error, _MemoryError) else "exception"
+
+
+def describe(error: BaseException) -> str:
+    """``Type: message``, without running a line the program wrote: its ``__str__`` may loop or lie."""
+    kind = _type(error)
+    name = _type_name(kind)
+    arguments = _BaseException.args.__get__(error)  # type: ignore[attr-defined]
+    try:
+        _encode(arguments)  # plain values, whose str and repr are the interpreter's own
+        if kind in _SYNTAX_ERRORS and len(arguments) == 2:
+            message = f"{arguments[0]} (line {arguments[1][1]})"
+        elif _isinstance(error, OSError) and len(arguments) == 2:
+            message = f"[Errno {arguments[0]}] {arguments[1]}"
+        elif kind is KeyError:
+            message = ", ".join([repr(argument) for argument in arguments])
+        else:
+            message = ", ".join([str(argument) for argument in arguments])
+    except BaseException:
+        message = "<unprintable>"
+    text = f"{name}: {message}" if message else name
+    return text if len(text) <= wire.MAX_ERROR else text[: wire.MAX_ERROR - 1] + "…"

@@ -1,0 +1,88 @@
+"""The frames between the host, the supervisor, a zygote and its child.
+
+Everything is a fixed struct before opaque bytes, so that the supervisor, which holds many
+programs at once, never parses a byte that a program wrote.
+
+    host       -> supervisor   u32 length, RUN,     payload            (one per run)
+    supervisor -> host         u32 length, HELLO,   json               (once)
+                               u32 length, ENDED,   stdout, stderr, report (one per run, as it ends)
+    supervisor -> zygote       FORK, with three file descriptors       (one packet)
+    zygote     -> supervisor   READY (once), then EXIT                 (one packet per child)
+    supervisor -> child        u32 length, payload                     (on the child's own socket)
+    child      -> supervisor   u32 length, report                      (the same)
+
+``payload`` and ``report`` are tuples in the order-keeping form of `codec`:
+
+    payload = (program, entry, output_bytes, (arguments, ...))     arguments: an encoded tuple
+    report  = (status, error, ((status, value, error), ...))       value: encoded, or b""
+"""
+
+from __future__ import annotations
+
+import struct
+
+LENGTH = struct.Struct(">I")
+
+KIND_RUN = 1
+KIND_HELLO = 2
+KIND_ENDED = 3
+
+#: kind, run id, hash seed, wall seconds, CPU seconds, memory bytes, report bytes, stdout bytes
+RUN = struct.Struct(">BQIdIQII")
+
+#: kind, run id, how it ended, wait status, CPU seconds, wall seconds, memory bytes, then the
+#: lengths of stdout, stderr and the report
+ENDED = struct.Struct(">BQBiddQIII")
+
+#: How a run ended, as the supervisor saw it.
+HOW_EXIT = 0  # by itself; the wait status says how
+HOW_WALL = 1  # killed at its deadline
+HOW_FLOOD = 2  # killed because it wrote more than it may
+
+#: CPU seconds, memory bytes
+FORK = struct.Struct("=IQ")
+#: address space in bytes
+READY = struct.Struct("=Q")
+#: wait status, CPU seconds, peak resident kilobytes
+EXIT = struct.Struct("=idQ")
+
+MAX_FRAME = 8 * 2**20
+#: What a program may print before it is killed; what is kept of it is the run's own limit.
+MAX_PRINTED = 8 * 2**20
+#: Report bytes a call may take beside its value, and a whole report beside its calls.
+REPORT_BYTES_PER_CALL = 1280
+REPORT_BYTES = 4096
+#: Characters kept of an error; at most four bytes each.
+MAX_ERROR = 256
+
+
+def frame(*parts: bytes) -> bytes:
+    """Join parts into one length-prefixed frame."""
+    return LENGTH.pack(sum(map(len, parts))) + b"".join(parts)
+
+
+class Frames:
+    """Cuts a byte stream into frames, refusing lengths over `MAX_FRAME` before it buffers them."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Add received bytes and return the frames that became complete.
+
+        Raises:
+            ValueError: the stream announced a frame longer than `MAX_FRAME`.
+        """
+        self._buffer += data
+        frames, at = [], 0
+        while len(self._buffer) - at >= LENGTH.size:
+            (length,) = LENGTH.unpack_from(self._buffer, at)
+            if length > MAX_FRAME:
+                raise ValueError(f"a frame of {length} bytes, at most {MAX_FRAME} are allowed")
+            end = at + LENGTH.size + length
+            if end > len(self._buffer):
+                break
+            frames.append(bytes(self._buffer[at + LENGTH.size : end]))
+            at = end
+        del self._buffer[:at]
+        return frames

@@ -1,0 +1,111 @@
+"""A zygote: an interpreter with one hash seed and the usual imports done, which forks.
+
+It learns nothing: programs and inputs go from the supervisor straight to the fork, on a socket
+the zygote passes on unread, so no fork can find another run's payload in its memory. One child
+at a time; its end is measured here, with wait4, because only the parent can.
+
+Started as ``python -m sandbox_image.worker.zygote FD`` with the control socket at FD.
+"""
+
+from __future__ import annotations
+
+import array
+import gc
+import importlib
+import os
+import resource
+import signal
+import socket
+import sys
+import time
+from typing import Any, NoReturn
+
+from sandbox_image.worker import child, wire
+from sandbox_image.worker.confine import confine_zygote
+
+#: What most programs import. Each module makes every fork a little dearer, so no more than that.
+PRELOADED = (
+    "bisect", "collections", "collections.abc", "copy", "dataclasses", "functools", "heapq", "itertools",
+    "json", "math", "operator", "random", "re", "string", "typing",
+)  # fmt: skip
+
+FORK_ATTEMPTS = 200
+FORK_PAUSE = 0.02
+
+_child_pid = 0
+
+
+def main() -> NoReturn:
+    """Prepare, then fork on demand until the supervisor goes away."""
+    control = socket.socket(fileno=int(sys.argv[1]))
+    for name in PRELOADED:
+        importlib.import_module(name)
+    sys.path[:] = [entry for entry in sys.path if entry.startswith(sys.base_prefix)]
+    sys.argv[:] = ["program"]
+    for limit, value in (
+        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_NOFILE, 64),
+        (resource.RLIMIT_MEMLOCK, 0),
+        (resource.RLIMIT_MSGQUEUE, 0),
+    ):
+        resource.setrlimit(limit, (value, value))
+    os.chdir("/")
+    signal.signal(signal.SIGUSR1, _kill_child)
+    confine_zygote()
+    gc.collect()
+    gc.disable()
+    gc.freeze()
+    with open("/proc/self/statm") as statm:
+        address_space = int(statm.read().split()[0]) * resource.getpagesize()
+    control.send(wire.READY.pack(address_space))
+    while True:
+        _fork_one(control, address_space)
+
+
+def _fork_one(control: socket.socket, own_address_space: int) -> None:
+    global _child_pid
+    message, descriptors = _receive(control)
+    cpu_seconds, memory_bytes = wire.FORK.unpack(message)
+    pid = _fork()
+    if pid == 0:
+        signal.signal(signal.SIGUSR1, signal.SIG_DFL)
+        channel = socket.socket(fileno=descriptors[0], family=socket.AF_UNIX, type=socket.SOCK_STREAM)
+        child.run(channel, descriptors[1], descriptors[2], cpu_seconds, own_address_space + memory_bytes)
+    _child_pid = pid
+    for descriptor in descriptors:
+        os.close(descriptor)
+    # First only look, so that the pid stays taken until no signal can be sent to it any more.
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    _child_pid = 0
+    _, status, usage = os.wait4(pid, 0)
+    control.send(wire.EXIT.pack(status, usage.ru_utime + usage.ru_stime, usage.ru_maxrss))
+
+
+def _receive(control: socket.socket) -> tuple[bytes, array.array[int]]:
+    descriptors = array.array("i")
+    message, ancillary, _, _ = control.recvmsg(wire.FORK.size, socket.CMSG_SPACE(3 * descriptors.itemsize))
+    if not message:  # the supervisor is gone
+        os._exit(0)
+    descriptors.frombytes(ancillary[0][2])
+    return message, descriptors
+
+
+def _fork() -> int:
+    """Fork, waiting out a moment in which another program's threads have used up all process ids."""
+    for _ in range(FORK_ATTEMPTS):
+        try:
+            return os.fork()
+        except BlockingIOError:
+            time.sleep(FORK_PAUSE)
+    os._exit(75)
+
+
+def _kill_child(_signal: int, _frame: Any) -> None:
+    """The supervisor's deadline. It may come early or twice: it is repeated until it has worked."""
+    if _child_pid:
+        os.kill(_child_pid, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    main()
