@@ -226,7 +226,7 @@ class _Record:
         if len(record) < len(pairs):
             names = [name for name, _ in pairs]
             twice = next(name for name in names if names.count(name) > 1)
-            self._refuse(twice, "each field once", f"{names.count(twice)} of them", "keep one")
+            self._refuse(twice, "the field once", names, "keep one of them")
         return record
 
     def _object(

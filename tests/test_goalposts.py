@@ -135,7 +135,10 @@ TEST = {"input": "1", "output": "2"}
         ({"id": 3}, r"field 'id': expected a text that is not empty, came 3;"),
         ({"id": " "}, r"field 'id': expected a text"),
         ({"statement": None}, r"field 'statement': expected a text .*, came None;"),
-        ({"signature": "f(n)"}, r"field 'signature': expected one line that defines f, came 'f\(n\)'"),
+        (
+            {"signature": "f(n)"},
+            r"field 'signature': expected a function header, came 'f\(n\)'; write one line such as",
+        ),
         ({"signature": "def g(n)"}, r"field 'signature': expected one line that defines f"),
         ({"signature": "def f(n"}, r"field 'signature': expected a function header"),
         ({"signature": "def f(n): return n\ndef f(n)"}, r"field 'signature'"),
@@ -199,7 +202,8 @@ def test_a_field_given_twice_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "bad.jsonl"
     path.write_text('{"id": "a", "id": "b"}')
     with pytest.raises(
-        goalposts.GoalpostError, match=r"line 1, field 'id': expected each field once, came 2 of them"
+        goalposts.GoalpostError,
+        match=r"line 1, field 'id': expected the field once, came \['id', 'id'\]; keep one",
     ):
         goalposts.load(path)
 
