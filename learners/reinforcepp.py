@@ -20,6 +20,7 @@ import signal
 import time
 from collections import Counter
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -202,7 +203,7 @@ def update(
         advantages = torch.where(live, of_row[:, None], 0.0)
 
     # One loss per optimizer step: a mean over all its tokens, however it is cut into micro-batches.
-    means, norms = MaskedMeans(), []
+    means, norms = MaskedMeans(), list[float]()
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     policy.module.train()
     for part in [part for _ in range(args.epochs) for part in minibatches(rows, args.minibatches, rng)]:
@@ -311,11 +312,11 @@ def main(args: Args) -> dict[str, Any]:
     def measure(seed: int) -> dict[str, Evaluation]:
         """Held-out problems and goalposts, by one protocol before and after."""
         sets = {"heldout": (heldout, args.eval_samples), "goalposts": (goalposts, args.goalpost_samples)}
-        options = {"sampling": sampling, "seed": seed, "domain": args.domain, "sandbox": args.sandbox}
+        ask = partial(
+            evaluate, policy, sampling=sampling, seed=seed, domain=args.domain, sandbox=args.sandbox
+        )
         return {
-            name: evaluate(policy, problems, samples=samples, **options)
-            if problems and samples
-            else Evaluation()
+            name: ask(problems, samples=samples) if problems and samples else Evaluation()
             for name, (problems, samples) in sets.items()
         }
 

@@ -103,7 +103,7 @@ class Report:
         """A line for a person."""
         self.console.print(text, highlight=False)
 
-    def episodes(self, step: int, transcripts: Iterable[Mapping[str, Any]]) -> Path:
+    def episodes(self, step: int, transcripts: Iterable[Mapping[str, Any] | None]) -> Path:
         """Store episodes of one update, one JSON object a line."""
         path = self.run / "episodes" / f"{step:06d}.jsonl"
         path.write_text("".join(json.dumps(transcript) + "\n" for transcript in transcripts))

@@ -70,7 +70,9 @@ class ChoicePolicy:
         answers = []
         length = min(LENGTH, sampling.max_tokens)
         for prompt, count in zip(prompts, samples, strict=True):
-            logp = (self.module["table"][self.encode(prompt)[0]].detach() / sampling.temperature).log_softmax(-1)
+            logp = (self.module["table"][self.encode(prompt)[0]].detach() / sampling.temperature).log_softmax(
+                -1
+            )
             group = []
             for _ in range(count):
                 drawn = torch.multinomial(logp.exp(), 1, generator=generator)[:, 0].tolist()[:length]

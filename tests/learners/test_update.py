@@ -14,7 +14,13 @@ from learners.reinforcepp import Args, learning_rate, trains, update
 from learners.turns import TurnRecord
 from tests.learners.choices import PROMPTS, ChoicePolicy
 
-STAGES = {"lemma": "lemma", "lift": "lift", "attempt": "induction", "solve": "deduction", "goalpost": "goalpost"}
+STAGES = {
+    "lemma": "lemma",
+    "lift": "lift",
+    "attempt": "induction",
+    "solve": "deduction",
+    "goalpost": "goalpost",
+}
 
 
 def turns(policy: ChoicePolicy, rows: int = 24) -> list[TurnRecord]:
@@ -29,13 +35,25 @@ def turns(policy: ChoicePolicy, rows: int = 24) -> list[TurnRecord]:
             ids = answer.ids
             prompt_ids = tuple(policy.encode(prompt))
             record = TurnRecord(
-                prompt_ids, ids, (True,) * len(ids), answer.logprobs, reward, role, stage, None, None, group, 0
+                prompt_ids,
+                ids,
+                (True,) * len(ids),
+                answer.logprobs,
+                reward,
+                role,
+                stage,
+                None,
+                None,
+                group,
+                0,
             )
             records.append(record)
     return records
 
 
-def learn(records: list[TurnRecord] | None = None, start: ChoicePolicy | None = None, **options) -> torch.Tensor:
+def learn(
+    records: list[TurnRecord] | None = None, start: ChoicePolicy | None = None, **options
+) -> torch.Tensor:
     """How an update moved the policy's table, by row."""
     policy = ChoicePolicy()
     before = policy.module["table"].detach().clone()

@@ -1,0 +1,149 @@
+"""Whole runs of the learner, small, on the default domain, in the sandbox."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+from gasp_env import transcript
+from learners import checkpoint, reinforcepp
+from learners.reinforcepp import Args, main
+from tests.learners.choices import ChoicePolicy
+
+SUMMARY = {
+    *(
+        "accepted_lemmas",
+        "accepted_lifts",
+        "sandbox",
+        "pass_at_1",
+        "pass_at_8",
+        "goalposts_reached",
+        "solve_rates",
+    ),
+    *("rewards", "tokens", "groups", "updates", "seconds", "seconds_training", "episodes"),
+}
+
+
+@pytest.fixture
+def options(sandbox, tmp_path) -> dict:
+    return {
+        "policy": "tests.learners.choices:policy",
+        "domain": "python",
+        "heldout": "",
+        "goalpost_samples": 2,
+        "runs": tmp_path,
+        "sandbox": sandbox.tier,
+        "episodes": 6,
+        "attempts": 4,
+        "updates": 4,
+        "lr": 0.1,
+        "train_on": "both",
+        "kl": "k2_loss",
+        "checkpoint_every": 1,
+        "episodes_every": 2,
+    }
+
+
+def lines(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def timeless(record: dict) -> dict:
+    """What two equal runs agree on: not the time, nor how often the sandbox had to try."""
+    return {
+        k: v
+        for k, v in record.items()
+        if not k.startswith("seconds") and k not in ("episodes", "sandbox/runs", "sandbox")
+    }
+
+
+def test_a_run_leaves_what_it_promises(options, tmp_path):
+    summary = main(Args(name="run", **options))
+    run = tmp_path / "run"
+    assert set(summary) == SUMMARY
+    assert json.loads((run / "summary.json").read_text()) == summary
+    assert summary["updates"] == 4
+    assert summary["sandbox"]["tier"] == options["sandbox"]
+    assert summary["sandbox"]["runs"] > 0
+    assert set(summary["rewards"]) >= {"teacher/lemma", "solver/attempt"}
+    assert summary["goalposts_reached"]["samples_each"] == 2
+
+    metrics = lines(run / "metrics.jsonl")
+    assert [m["step"] for m in metrics] == [1, 2, 3, 4]
+    assert {"reward/teacher/lemma", "train/loss", "seconds/generate", "train/kl_to_start"} <= set(metrics[-1])
+    manifest = json.loads((run / "manifest.json").read_text())
+    assert manifest["sandbox"] == options["sandbox"]
+    assert manifest["args"]["updates"] == 4
+    assert {"torch", "numpy"} <= set(manifest["packages"])
+    assert list((run / "tensorboard").iterdir())
+    assert (run / "policy" / "table.safetensors").is_file()
+    assert [p.name for p in checkpoint.steps(run / "checkpoints")] == ["000003", "000004"]
+    assert [p.name for p in sorted((run / "episodes").iterdir())] == [
+        "000001.jsonl",
+        "000002.jsonl",
+        "000004.jsonl",
+    ]
+
+
+def test_stored_episodes_replay(options, sandbox):
+    summary = main(Args(name="run", **{**options, "updates": 1}))
+    episodes = transcript.load(summary["episodes"])
+    assert len(episodes) == 4
+    for episode in episodes:
+        assert transcript.replay(episode, sandbox) == []
+
+
+def test_an_interrupted_run_goes_on_as_if_it_had_not_been(options, tmp_path, monkeypatch):
+    whole = main(Args(name="whole", **options))
+
+    generate = ChoicePolicy.generate
+
+    def interrupted(self, *args):
+        if self.version == 1 and not pressed:
+            pressed.append(True)
+            signal.raise_signal(signal.SIGINT)  # Ctrl-C in the middle of the second update
+        return generate(self, *args)
+
+    pressed: list[bool] = []
+    monkeypatch.setattr(ChoicePolicy, "generate", interrupted)
+    assert main(Args(name="cut", **options)) == {}
+    assert [p.name for p in checkpoint.steps(tmp_path / "cut" / "checkpoints")] == ["000001", "000002"]
+    assert not (tmp_path / "cut" / "summary.json").exists()
+
+    # What was logged after the checkpoint that is resumed from is written anew.
+    with (tmp_path / "cut" / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 3}\n')
+    resumed = main(Args(name="cut", resume="auto", **options))
+    assert timeless(resumed) == timeless(whole)
+    paths = [tmp_path / name for name in ("whole", "cut")]
+    ours, theirs = (load_file(path / "policy" / "table.safetensors")["table"] for path in paths)
+    assert ours.equal(theirs)
+    logs = [[timeless(m) for m in lines(path / "metrics.jsonl")] for path in paths]
+    assert logs[0] == logs[1]
+    states = [
+        json.loads((path / "checkpoints" / "000004" / "state.json").read_text())["data"] for path in paths
+    ]
+    assert states[0]["envs"] == states[1]["envs"]
+    assert (tmp_path / "cut" / "manifest-000002.json").is_file()
+
+
+def test_a_run_is_not_overwritten_nor_resumed_with_other_settings(options):
+    small = {**options, "updates": 1, "goalpost_samples": 0}
+    main(Args(name="run", **small))
+    with pytest.raises(FileExistsError, match="--resume auto"):
+        main(Args(name="run", **small))
+    with pytest.raises(checkpoint.CheckpointError, match="other settings"):
+        main(Args(name="run", resume="auto", **{**small, "lr": 0.2}))
+
+
+def test_shuffling_refuses_what_it_cannot_shuffle():
+    with pytest.raises(SystemExit, match="k1_reward"):
+        main(Args(shuffle_advantages=True, kl="k1_reward"))
+
+
+def test_every_free_setting_is_a_setting():
+    assert {f.name for f in reinforcepp.fields(Args)} >= reinforcepp.FREE

@@ -1,0 +1,80 @@
+"""Playing and measuring: every credit reaches the text that earned it."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from gasp_env.tasks import Goalpost
+from gasp_env.vector import GaspCodeVectorEnv
+from learners.evaluate import Evaluation, evaluate
+from learners.policies import Sampling
+from learners.rollout import play
+from tests.learners.choices import ChoicePolicy
+
+PLUS_ONE = Goalpost("plus-one", "Add one.", "def f(x)", ((1,), (2,), (9,)), (2, 3, 10), shown=1)
+PLUS_TWO = Goalpost("plus-two", "Add two.", "def f(x)", ((1,), (2,), (9,)), (3, 4, 11), shown=1)
+IMPOSSIBLE = Goalpost("halve", "Halve.", "def f(x)", ((4,), (2,)), (2, 1), shown=1)
+
+
+def test_credits_reach_their_turns(sandbox):
+    envs = GaspCodeVectorEnv(num_envs=12, domain="python", attempts=4, sandbox=sandbox)
+    envs.reset(seed=3)
+    policy = ChoicePolicy()
+    rollout = play(envs, policy, Sampling(), torch.Generator().manual_seed(0))
+    assert all(turn is None for turn in envs.turns)
+    assert all(record.reward is not None for record in rollout.records)
+    stages = {record.stage for record in rollout.records}
+    assert stages == {"lemma", "attempt", "lift", "solve"}, "the seed should reach every stage"
+
+    for env, transcript in enumerate(envs.transcripts):
+        rows = [i for i, where in enumerate(rollout.episode) if where == env]
+        stored = [(t, s) for t in transcript["turns"] for s in t["samples"]]
+        assert len(rows) == len(stored)
+        for i, (turn, sample) in zip(rows, stored, strict=True):
+            record = rollout.records[i]
+            assert (record.stage, record.kind, record.axis) == (turn["stage"], turn["kind"], turn["axis"])
+            assert rollout.texts[i] == sample["text"]
+            assert (record.reward, dict(record.terms)) == (sample["reward"], sample["terms"])
+
+    # An attempt's group is its prompt, and a proposal's reward follows from the attempts at it.
+    for record in rollout.records:
+        mates = [other for other in rollout.records if other.group == record.group]
+        assert len({(other.prompt_ids, other.stage, other.kind) for other in mates}) == 1
+    assert set(rollout.seconds) == {"generate", "environment"}
+    assert rollout.tokens == sum(len(record.mask) for record in rollout.records)
+
+
+def test_the_same_seed_plays_the_same_episodes(sandbox):
+    def once():
+        envs = GaspCodeVectorEnv(num_envs=4, domain="python", attempts=4, sandbox=sandbox)
+        envs.reset(seed=3)
+        return play(envs, ChoicePolicy(), Sampling(), torch.Generator().manual_seed(0)).records
+
+    assert once() == once()
+
+
+def measure(sandbox, max_tokens: int = 96, samples: int = 60) -> Evaluation:
+    goalposts = (PLUS_ONE, PLUS_TWO, IMPOSSIBLE)
+    options = {"samples": samples, "sampling": Sampling(max_tokens=max_tokens), "seed": 4}
+    return evaluate(ChoicePolicy(), goalposts, **options, domain="python", sandbox=sandbox)
+
+
+def test_evaluation_counts_right_answers_per_goalpost(sandbox):
+    found = measure(sandbox)
+    (n_one, one), (n_two, two), (n_none, none) = (
+        found.counts[g.id] for g in (PLUS_ONE, PLUS_TWO, IMPOSSIBLE)
+    )
+    assert (n_one, n_two, n_none, none) == (60, 60, 60, 0)
+    assert one > two > 0, "the policy prefers the digit 1"
+    assert found.reached == 2
+    assert found.pass_at(1) == pytest.approx((one + two) / 180)
+    assert found.pass_at(61) is None
+    assert measure(sandbox).counts == found.counts
+    assert Evaluation().pass_at(1) is None
+    assert Evaluation().reached is None
+
+
+def test_a_truncated_answer_is_judged_as_it_is(sandbox):
+    found = measure(sandbox, max_tokens=1, samples=4)
+    assert set(found.counts.values()) == {(4, 0)}
