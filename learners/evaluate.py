@@ -171,4 +171,4 @@ def main(args: Args) -> Evaluation:
 if __name__ == "__main__":
     import tyro
 
-    main(tyro.cli(Args, description=__doc__))
+    main(tyro.cli(Args, prog="python -m learners.evaluate", description=__doc__))

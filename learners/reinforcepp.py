@@ -19,7 +19,7 @@ import copy
 import signal
 import time
 from collections import Counter
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -216,9 +216,8 @@ def update(
             order, scores = score(policy, [rows[i] for i in micro], args.temperature)
             new, width = scores.logprobs, scores.logprobs.shape[1]
             index = torch.tensor(micro)[order]
-            m, old, ref, a = (
-                x[index, :width].to(new.device) for x in (live, behaviour, reference, advantages)
-            )
+            aligned = [x[index, :width].to(new.device) for x in (live, behaviour, reference, advantages)]
+            m, old, ref, a = aligned
             surrogate = policy_loss(
                 new, old, a, m, clip_low=args.clip_low, clip_high=args.clip_high, dual_clip=args.dual_clip
             )
@@ -285,9 +284,7 @@ def main(args: Args) -> dict[str, Any]:
 
     # Go on where a checkpoint left off.
     step, trained, ledger, earlier = 0, 0.0, Ledger(), {"seconds": 0.0, "runs": 0}
-    config = checkpoint.config_hash(
-        {f.name: getattr(args, f.name) for f in fields(args) if f.name not in FREE}
-    )
+    config = checkpoint.config_hash({k: v for k, v in asdict(args).items() if k not in FREE})
     found = checkpoint.find(args.resume, run) if args.resume else None
     if found is not None:
         state = checkpoint.load(found, policy, optimizer, config)
@@ -315,26 +312,18 @@ def main(args: Args) -> dict[str, Any]:
         ask = partial(
             evaluate, policy, sampling=sampling, seed=seed, domain=args.domain, sandbox=args.sandbox
         )
-        return {
-            name: ask(problems, samples=samples) if problems and samples else Evaluation()
-            for name, (problems, samples) in sets.items()
-        }
+        return {key: ask(them, samples=n) if them and n else Evaluation() for key, (them, n) in sets.items()}
 
-    facts = {
-        "policy": args.policy,
-        "sandbox": envs.sandbox.tier,
-        "config": config,
-        "resumed_at": step or None,
-    }
+    facts = {"policy": args.policy, "sandbox": envs.sandbox.tier, "config": config, "resumed_at": step}
     report = Report(run, step, args.updates)
     report.write(f"manifest-{step:06d}.json" if step else "manifest.json", manifest(asdict(args), **facts))
     report.say(f"{run}: {args.policy} plays {args.domain}, judged in the {envs.sandbox.tier} sandbox")
     if step == 0:
         report.say("measuring the start model")
         report.write(
-            "before.json", {name: asdict(found) for name, found in measure(10_001 + args.seed).items()}
+            "before.json", {key: asdict(value) for key, value in measure(10_001 + args.seed).items()}
         )
-    before = {name: Evaluation(**found) for name, found in report.read("before.json").items()}
+    before = {key: Evaluation(**value) for key, value in report.read("before.json").items()}
 
     interrupted = False
 
@@ -344,7 +333,6 @@ def main(args: Args) -> dict[str, Any]:
         signal.signal(signal.SIGINT, signal.default_int_handler)  # a second Ctrl-C does not wait
 
     handler = signal.signal(signal.SIGINT, interrupt)
-    episodes = None
     with report:
         while step < args.updates and not interrupted and (args.seconds is None or trained < args.seconds):
             clock = time.perf_counter()
@@ -360,23 +348,18 @@ def main(args: Args) -> dict[str, Any]:
             step += 1
             ledger.add(rollout.records)
             accepted = Counter(entry.task.stage for entry in envs.library.entries if entry.accepted)
-            metrics |= describe(rollout.records) | {
-                f"seconds/{name}": value for name, value in seconds.items()
-            }
+            metrics |= describe(rollout.records)
+            metrics |= {f"seconds/{name}": value for name, value in seconds.items()}
             metrics |= {f"library/accepted_{stage}s": float(accepted[stage]) for stage in ("lemma", "lift")}
-            metrics |= {
-                "library/valid": float(len(envs.library)),
-                "train/lr": optimizer.param_groups[0]["lr"],
-            }
-            metrics |= {
-                "tokens/total": float(sum(ledger.tokens.values())),
-                "sandbox/runs": float(spent()["runs"]),
-            }
+            metrics["library/valid"] = float(len(envs.library))
+            metrics["tokens/total"] = float(sum(ledger.tokens.values()))
+            metrics["sandbox/runs"] = float(spent()["runs"])
+            metrics["train/lr"] = optimizer.param_groups[0]["lr"]
             note = "  ".join(f"{n[7:]} {v:+.2f}" for n, v in metrics.items() if n.startswith("reward/"))
             note += f"  lemmas {accepted['lemma']}  lifts {accepted['lift']}  {trained / step:.1f} s/update"
             report.log(step, metrics, note)
             if step % args.episodes_every == 0 or step == 1:
-                episodes = report.episodes(step, envs.transcripts[: args.episodes_kept])
+                report.episodes(step, envs.transcripts[: args.episodes_kept])
             if step % args.checkpoint_every == 0:
                 save()
     signal.signal(signal.SIGINT, handler)
@@ -394,10 +377,8 @@ def main(args: Args) -> dict[str, Any]:
         "accepted_lemmas": accepted["lemma"],
         "accepted_lifts": accepted["lift"],
         "sandbox": {"tier": envs.sandbox.tier, "runs": totals["runs"]},
-        **{
-            f"pass_at_{k}": {"before": before["heldout"].pass_at(k), "after": after["heldout"].pass_at(k)}
-            for k in (1, 8)
-        },
+        "pass_at_1": {"before": before["heldout"].pass_at(1), "after": after["heldout"].pass_at(1)},
+        "pass_at_8": {"before": before["heldout"].pass_at(8), "after": after["heldout"].pass_at(8)},
         "goalposts_reached": {
             "base_resampled": before["goalposts"].reached,
             "after": after["goalposts"].reached,
@@ -411,16 +392,17 @@ def main(args: Args) -> dict[str, Any]:
         "updates": step,
         "seconds": totals["seconds"],
         "seconds_training": trained,
-        "episodes": str(episodes),
+        "episodes": str(max((run / "episodes").glob("*.jsonl"))),
     }
-    path = report.write("summary.json", summary)
     report.console.print(table(summary))
-    report.say(f"summary: {path}\nepisodes: {episodes} (python -m gasp_env.play --replay {episodes})")
+    report.say(f"summary: {report.write('summary.json', summary)}")
+    report.say(f"play episodes again: python -m gasp_env.play --replay {summary['episodes']}")
     return summary
 
 
 if __name__ == "__main__":
     try:
-        main(tyro.cli(Args, description=__doc__))
+        if not main(tyro.cli(Args, prog="python -m learners.reinforcepp", description=__doc__)):
+            raise SystemExit(130)  # interrupted, as the shell counts it
     except (SandboxError, CheckpointError, FileExistsError) as error:
         raise SystemExit(str(error)) from None

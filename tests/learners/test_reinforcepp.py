@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import signal
 from pathlib import Path
@@ -146,4 +147,4 @@ def test_shuffling_refuses_what_it_cannot_shuffle():
 
 
 def test_every_free_setting_is_a_setting():
-    assert {f.name for f in reinforcepp.fields(Args)} >= reinforcepp.FREE
+    assert {field.name for field in dataclasses.fields(Args)} >= reinforcepp.FREE
