@@ -75,7 +75,9 @@ class Schedule:
             raise ValueError(f"expected bands for 'lemma' and 'lift', got {sorted(self.admit)}")
         for stage, (low, high) in self.admit.items():
             if not 0 <= low <= high <= 10:
-                raise ValueError(f"expected the {stage} band in tenths, 0 <= low <= high <= 10, got {(low, high)}")
+                raise ValueError(
+                    f"expected the {stage} band in tenths, 0 <= low <= high <= 10, got {(low, high)}"
+                )
 
 
 @dataclass(frozen=True)
@@ -194,7 +196,9 @@ class Episode:
         self._awaited = 0
         if is_goalpost_episode:
             self._question = Question.of_goalpost(self.goalpost)
-            self._open("solver_0", "goalpost", "induction", domain.style.goalpost(self.goalpost), schedule.attempts)
+            self._open(
+                "solver_0", "goalpost", "induction", domain.style.goalpost(self.goalpost), schedule.attempts
+            )
         else:
             prompt = domain.style.lemma(self.goalpost, schedule.sees or domain.sees, self.axis, domain.rules)
             self._open("teacher_0", "lemma", None, prompt, 1)
@@ -236,7 +240,9 @@ class Episode:
                 pending = [Verdict(refused.reason, str(refused))]
         else:
             assert self._question is not None
-            pending = [judge.ask(self._question, text, self._domain.style, self._domain.limits) for text in texts]
+            pending = [
+                judge.ask(self._question, text, self._domain.style, self._domain.limits) for text in texts
+            ]
             runs = [item for item in pending if isinstance(item, Run)]
         self._pending, self._awaited = pending, len(runs)
         return runs
@@ -280,7 +286,9 @@ class Episode:
             self._end(truncated=self._unscored and self._schedule.on_infra_error == "truncate")
         return Resolution(turn, first, tuple(verdicts), outcomes)
 
-    def _resolve_proposal(self, turn: Turn, item: Proposal | Verdict | Run, results: Sequence[Result]) -> Resolution:
+    def _resolve_proposal(
+        self, turn: Turn, item: Proposal | Verdict | Run, results: Sequence[Result]
+    ) -> Resolution:
         assert turn.axis is not None
         verdict = item
         if isinstance(item, Proposal):
@@ -347,7 +355,9 @@ class Episode:
             self._end(truncated=True)
         elif task.stage == "lemma" and accepted:
             self._lemma = task
-            self._open("teacher_0", "lift", None, self._domain.style.lift(task, self.axis, self._domain.rules), 1)
+            self._open(
+                "teacher_0", "lift", None, self._domain.style.lift(task, self.axis, self._domain.rules), 1
+            )
         else:
             self._open_solve()
         return ((proposed.turn, outcome),)

@@ -60,8 +60,14 @@ class Options:
     def schedule(self) -> Schedule:
         """The curriculum these options ask for."""
         if self.on_infra_error not in ("truncate", "continue", "raise"):
-            raise ValueError(f"expected on_infra_error truncate, continue or raise, got {self.on_infra_error!r}")
-        bands = {} if self.admit is None else {"admit": {k: (int(v[0]), int(v[1])) for k, v in self.admit.items()}}
+            raise ValueError(
+                f"expected on_infra_error truncate, continue or raise, got {self.on_infra_error!r}"
+            )
+        bands = (
+            {}
+            if self.admit is None
+            else {"admit": {k: (int(v[0]), int(v[1])) for k, v in self.admit.items()}}
+        )
         return Schedule(
             attempts=self.attempts,
             goalpost_rate=self.goalpost_rate,
@@ -151,7 +157,9 @@ class Driver:
                 index=played,
                 count=len(self.goalposts),
                 axis=episode.axis,
-                tier=self.options.sandbox if isinstance(self.options.sandbox, str) else self.options.sandbox.tier,
+                tier=self.options.sandbox
+                if isinstance(self.options.sandbox, str)
+                else self.options.sandbox.tier,
             ),
             view,
         )
@@ -168,7 +176,9 @@ class Driver:
                 ``on_infra_error`` is ``raise``.
         """
         # All actions are checked before the first episode moves: a step happens wholly or not at all.
-        moving = [(n, _texts(n, action, self.turns[n])) for n, action in enumerate(actions) if action is not None]
+        moving = [
+            (n, _texts(n, action, self.turns[n])) for n, action in enumerate(actions) if action is not None
+        ]
         # Opened first: where there is no sandbox, nothing may have moved.
         sandbox = self.sandbox
         sandbox.open()
@@ -185,7 +195,9 @@ class Driver:
             episode, transcript = self._episode(number), self._transcripts[number]
             assert transcript is not None
             transcript.add(resolution, texts, own, episode)
-            stepped[number] = Stepped(resolution, own, episode.done and not episode.truncated, episode.truncated)
+            stepped[number] = Stepped(
+                resolution, own, episode.done and not episode.truncated, episode.truncated
+            )
             if episode.done:
                 self.library.commit(episode.entries)
         if self.options.on_infra_error == "raise":
@@ -229,7 +241,9 @@ class Driver:
 def _texts(number: int, action: Action, turn: Turn | None) -> list[str]:
     if turn is None:
         raise RuntimeError(f"episode {number} is over or has not begun; call reset before the next step")
-    texts = [action] if isinstance(action, str) else list(action) if isinstance(action, tuple | list) else None
+    texts = (
+        [action] if isinstance(action, str) else list(action) if isinstance(action, tuple | list) else None
+    )
     if texts is None or not all(isinstance(text, str) for text in texts):
         raise ValueError(f"expected a text or a tuple of texts, got {type(action).__name__}")
     if not 1 <= len(texts) <= turn.samples:

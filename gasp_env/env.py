@@ -119,7 +119,7 @@ class GaspCodeEnv(gym.Env[Observation, Action]):
         reward = sum(stepped.rewards.values())
         return observe(turn, last), reward, stepped.terminated, stepped.truncated, info
 
-    def render(self) -> str | None:  # type: ignore[override]
+    def render(self) -> str | None:
         """The episode so far, as a person wants to read it."""
         if self.render_mode != "ansi":
             return None
@@ -131,7 +131,13 @@ def turn_info(turn: Turn | None) -> dict[str, Any]:
     """Whose turn it is, in words; empty when the episode is over."""
     if turn is None:
         return {}
-    return {"agent": turn.agent, "stage": turn.stage, "kind": turn.kind, "axis": turn.axis, "turn": turn.index}
+    return {
+        "agent": turn.agent,
+        "stage": turn.stage,
+        "kind": turn.kind,
+        "axis": turn.axis,
+        "turn": turn.index,
+    }
 
 
 def step_info(stepped: Stepped) -> dict[str, Any]:

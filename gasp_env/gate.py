@@ -29,7 +29,15 @@ RULE_REASONS = (
     "message_leaks",
 )
 RUN_REASONS = tuple(str(status) for status in Status if status not in (Status.OK, Status.INFRA_ERROR))
-REASONS = (*PARSE_REASONS, *RULE_REASONS, *RUN_REASONS, "nondeterministic", "near_limit", "output_too_large", "duplicate")
+REASONS = (
+    *PARSE_REASONS,
+    *RULE_REASONS,
+    *RUN_REASONS,
+    "nondeterministic",
+    "near_limit",
+    "output_too_large",
+    "duplicate",
+)
 
 #: Deterministic, side-effect free parts of the standard library.
 IMPORTS = frozenset(
@@ -37,7 +45,9 @@ IMPORTS = frozenset(
     "statistics string typing".split()
 )
 #: Ways around the import rule, to the host's state, or to a person at the keyboard.
-BANNED_NAMES = frozenset("__import__ breakpoint compile eval exec exit globals help input locals open quit vars".split())
+BANNED_NAMES = frozenset(
+    "__import__ breakpoint compile eval exec exit globals help input locals open quit vars".split()
+)
 
 
 @dataclass(frozen=True)
@@ -152,19 +162,25 @@ class Gate:
                 raise Rejected(*failed)
         first = _behaviour(orders[0])
         if any(_behaviour(calls) != first for calls in orders[1:]):
-            raise Rejected("nondeterministic", "results differ between hash seeds or with the order of the calls")
+            raise Rejected(
+                "nondeterministic", "results differ between hash seeds or with the order of the calls"
+            )
         for result in results:
             self._check_used(result)
         outputs = tuple(call.value for call in orders[0][:count])
         longest = max(len(render(output)) for output in outputs)
         if longest > self.rules.output_chars:
-            raise Rejected("output_too_large", f"expected at most {self.rules.output_chars} characters, got {longest}")
+            raise Rejected(
+                "output_too_large", f"expected at most {self.rules.output_chars} characters, got {longest}"
+            )
         if self.probes:
             fingerprint = _digest(_behaviour(orders[0][count:]))
         else:
             fingerprint = _digest([normal_form(parse_program(proposal.program)).encode()])
         is_lemma_again = lemma is not None and fingerprint == lemma.fingerprint
-        same_inputs = lemma is not None and {encode(i) for i in proposal.inputs} == {encode(i) for i in lemma.inputs}
+        same_inputs = lemma is not None and {encode(i) for i in proposal.inputs} == {
+            encode(i) for i in lemma.inputs
+        }
         if same_inputs if is_lemma_again else known(fingerprint):
             raise Rejected("duplicate", "a task with this program exists already")
         return Task(
@@ -189,7 +205,9 @@ class Gate:
             ("output", result.output_bytes, limits.output_bytes),
         ):
             if used > share * limit:
-                raise Rejected("near_limit", f"{name}: used {used:.3g} of {limit:.3g}, expected at most {share:.0%}")
+                raise Rejected(
+                    "near_limit", f"{name}: used {used:.3g} of {limit:.3g}, expected at most {share:.0%}"
+                )
 
 
 def check_static(proposal: Proposal, rules: GateRules) -> None:
@@ -200,7 +218,9 @@ def check_static(proposal: Proposal, rules: GateRules) -> None:
     """
     program, inputs = proposal.program, proposal.inputs
     if len(program) > rules.program_chars:
-        raise Rejected("program_too_large", f"expected at most {rules.program_chars} characters, got {len(program)}")
+        raise Rejected(
+            "program_too_large", f"expected at most {rules.program_chars} characters, got {len(program)}"
+        )
     try:
         tree = parse_program(program)
     except ParseError as error:
@@ -222,7 +242,9 @@ def check_static(proposal: Proposal, rules: GateRules) -> None:
             continue
         for module in modules:
             if module.split(".")[0] not in rules.imports:
-                raise Rejected("banned_import", f"{module} may not be imported; allowed: {sorted(rules.imports)}")
+                raise Rejected(
+                    "banned_import", f"{module} may not be imported; allowed: {sorted(rules.imports)}"
+                )
     least, greatest = rules.input_count
     if not least <= len(inputs) <= greatest:
         raise Rejected("input_count", f"expected {least} to {greatest} inputs, got {len(inputs)}")
@@ -240,9 +262,6 @@ def normal_form(tree: ast.Module) -> str:
     """
     bound: dict[str, str] = {}
 
-    def bind(name: str) -> None:
-        bound.setdefault(name, f"v{len(bound)}")
-
     stack: list[object] = [tree]
     order: list[ast.AST] = []
     while stack:
@@ -253,16 +272,9 @@ def normal_form(tree: ast.Module) -> str:
         elif isinstance(node, list):
             stack.extend(reversed(node))
     for node in order:
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            bind(node.id)
-        elif isinstance(node, ast.arg):
-            bind(node.arg)
-        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and node.name != "f":
-            bind(node.name)
-        elif isinstance(node, ast.ExceptHandler) and node.name:
-            bind(node.name)
-        elif isinstance(node, ast.alias) and node.asname:
-            bind(node.asname)
+        name = _bound_name(node)
+        if name is not None:
+            bound.setdefault(name, f"v{len(bound)}")
 
     parts: list[str] = []
     stack = [tree]
@@ -280,7 +292,9 @@ def normal_form(tree: ast.Module) -> str:
                 parts.append(node.attr)
                 stack.append(node.value)
                 continue
-            fields = [(name, value) for name, value in ast.iter_fields(node) if name not in ("type_comment", "kind")]
+            fields = [
+                (name, value) for name, value in ast.iter_fields(node) if name not in ("type_comment", "kind")
+            ]
             stack.extend(value for _, value in reversed(fields))
         elif isinstance(node, list):
             # A bare string is a docstring or a comment in disguise.
@@ -294,8 +308,25 @@ def normal_form(tree: ast.Module) -> str:
     return " ".join(parts)
 
 
+def _bound_name(node: ast.AST) -> str | None:
+    """The name a node binds, if it is one whose choice means nothing: all but the entry's."""
+    if isinstance(node, ast.Name):
+        return node.id if isinstance(node.ctx, ast.Store) else None
+    if isinstance(node, ast.arg):
+        return node.arg
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return node.name if node.name != "f" else None
+    if isinstance(node, ast.ExceptHandler):
+        return node.name
+    return node.asname if isinstance(node, ast.alias) else None
+
+
 def _is_bare_string(node: object) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )
 
 
 def _atom(value: object) -> str:

@@ -97,7 +97,9 @@ def decide(question: Question, result: Result) -> Verdict:
         return Verdict(str(result.status), result.error)
     # A sandbox that answers "ok" with too few values is broken, and that is nobody's wrong answer.
     if len(result.calls) != len(question.outputs):
-        return Verdict(str(Status.INFRA_ERROR), f"{len(result.calls)} values for {len(question.outputs)} calls")
+        return Verdict(
+            str(Status.INFRA_ERROR), f"{len(result.calls)} values for {len(question.outputs)} calls"
+        )
     for number, (call, expected) in enumerate(zip(result.calls, question.outputs, strict=True), start=1):
         if not equal(call.value, expected):
             return Verdict("wrong", f"pair {number} of {len(question.outputs)} differs")

@@ -40,7 +40,9 @@ def check_text(text: str) -> None:
     try:
         size = len(text.encode("utf-8"))
     except UnicodeEncodeError as error:
-        raise ParseError("not_utf8", f"expected valid Unicode, got a lone surrogate at {error.start}") from None
+        raise ParseError(
+            "not_utf8", f"expected valid Unicode, got a lone surrogate at {error.start}"
+        ) from None
     if size > MAX_TEXT_BYTES:
         raise ParseError("too_long", f"expected at most {MAX_TEXT_BYTES} bytes, got {size}")
 

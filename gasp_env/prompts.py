@@ -116,7 +116,8 @@ Find arguments for which `f` returns
 
 {output}
 
-Any that do are right. Answer with the arguments as Python literals, separated by commas, in one fenced block tagged input."""
+Any that do are right. Answer with the arguments as Python literals, separated by commas, in one fenced block \
+tagged input."""
 
 GOALPOST = """\
 {statement}

@@ -9,7 +9,9 @@ from gasp_env.rewards.outcome import Outcome
 from gasp_env.rewards.registry import SolverReward, TeacherRewards
 
 
-def score(resolutions: Sequence[Resolution], teacher: TeacherRewards, solver: SolverReward) -> list[list[Credit]]:
+def score(
+    resolutions: Sequence[Resolution], teacher: TeacherRewards, solver: SolverReward
+) -> list[list[Credit]]:
     """Credits per resolution: the solver's for its texts, then the teacher's for proposals that were settled.
 
     A teacher's credit is addressed to the turn that made the proposal, which is an earlier one.

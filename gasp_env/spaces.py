@@ -39,7 +39,9 @@ class UnicodeText(spaces.Text):
 class TextAction(UnicodeText):
     """One text, or a tuple of 1 to ``samples`` texts: several answers to the same prompt in one step."""
 
-    def __init__(self, max_length: int, samples: int, *, seed: int | np.random.Generator | None = None) -> None:
+    def __init__(
+        self, max_length: int, samples: int, *, seed: int | np.random.Generator | None = None
+    ) -> None:
         super().__init__(max_length, seed=seed)
         self.samples = samples
 
@@ -55,4 +57,4 @@ class TextAction(UnicodeText):
     def __eq__(self, other: object) -> bool:
         return super().__eq__(other) and vars(other)["samples"] == self.samples
 
-    __hash__ = None  # type: ignore[assignment]  # as above
+    __hash__ = None

@@ -95,7 +95,13 @@ class Transcript:
             )
         for text, verdict in zip(texts, resolution.verdicts, strict=True):
             self._turns[turn.index]["samples"].append(
-                {"text": text, "verdict": verdict.reason, "detail": verdict.detail, "reward": None, "terms": {}}
+                {
+                    "text": text,
+                    "verdict": verdict.reason,
+                    "detail": verdict.detail,
+                    "reward": None,
+                    "terms": {},
+                }
             )
         for credit in credits:
             sample = self._turns[credit.turn]["samples"][credit.sample]
@@ -116,7 +122,13 @@ class Transcript:
 
     def record(self) -> dict[str, Any]:
         """The transcript so far, as JSON-able values of its own."""
-        body = {**self._head, "view": self._view.record(), "turns": self._turns, "outcomes": self._outcomes, **self._end}
+        body = {
+            **self._head,
+            "view": self._view.record(),
+            "turns": self._turns,
+            "outcomes": self._outcomes,
+            **self._end,
+        }
         copied: dict[str, Any] = json.loads(json.dumps(body))
         return copied
 
@@ -168,7 +180,9 @@ def load(path: str | Path) -> list[dict[str, Any]]:
         try:
             record = json.loads(line)
         except ValueError as error:
-            raise TranscriptError(f"{path}, line {number}: expected one JSON object a line ({error})") from None
+            raise TranscriptError(
+                f"{path}, line {number}: expected one JSON object a line ({error})"
+            ) from None
         if not isinstance(record, dict) or record.get("format") != FORMAT:
             raise TranscriptError(f"{path}, line {number}: expected a transcript with format {FORMAT}")
         records.append(record)
@@ -203,19 +217,25 @@ def replay(record: Mapping[str, Any], sandbox: Sandbox) -> list[Difference]:
     try:
         replayed = _replayed(record, sandbox)
     except (KeyError, TypeError, IndexError, AttributeError) as error:
-        raise TranscriptError(f"the transcript lacks a part or has one of the wrong type: {error!r}") from None
+        raise TranscriptError(
+            f"the transcript lacks a part or has one of the wrong type: {error!r}"
+        ) from None
     return list(_differences("", record, replayed))
 
 
 def _replayed(record: Mapping[str, Any], sandbox: Sandbox) -> dict[str, Any]:
     goalpost = goalposts.of_record(record["goalpost"], "transcript, goalpost")
     options = dict(record["schedule"])
-    schedule = Schedule(**{**options, "admit": {stage: tuple(band) for stage, band in options["admit"].items()}})
+    schedule = Schedule(
+        **{**options, "admit": {stage: tuple(band) for stage, band in options["admit"].items()}}
+    )
     teacher = TeacherRewards(record["teacher_reward"])
     solver = get_solver_reward(record["solver_reward"])
     view = RecordedView(_ReplayedView(record["view"]))
     count, index = record["goalposts"], record["goalpost_index"]
-    episode = Episode(domains.get(record["domain"]), schedule, (goalpost,) * count, view, record["seed"], index)
+    episode = Episode(
+        domains.get(record["domain"]), schedule, (goalpost,) * count, view, record["seed"], index
+    )
     transcript = Transcript(
         head(
             domain=record["domain"],

@@ -15,8 +15,7 @@ from gasp_env.driver import Action, Driver, Options
 from gasp_env.env import observation_space, observe, step_info, turn_info
 from gasp_env.library import Library
 from gasp_env.sandbox import Sandbox
-from gasp_env.spaces import MAX_ACTION, MAX_PROMPT, TextAction
-from gasp_env.tasks import AGENTS
+from gasp_env.spaces import MAX_ACTION, TextAction
 
 
 class GaspCodeVectorEnv(VectorEnv[dict[str, Any], Sequence[Action | None], np.ndarray]):
@@ -88,7 +87,11 @@ class GaspCodeVectorEnv(VectorEnv[dict[str, Any], Sequence[Action | None], np.nd
         mask = np.asarray((options or {}).get("reset_mask", np.ones(self.num_envs, dtype=bool)))
         if mask.shape != (self.num_envs,) or mask.dtype != np.bool_:
             raise ValueError(f"expected a reset_mask of {self.num_envs} bools, got {mask.dtype} {mask.shape}")
-        seeds = [None if seed is None else seed + i for i in range(self.num_envs)] if not _many(seed) else list(seed)  # type: ignore[arg-type,operator]
+        seeds: list[int | None]
+        if seed is None or isinstance(seed, int | np.integer):
+            seeds = [None if seed is None else int(seed) + i for i in range(self.num_envs)]
+        else:
+            seeds = list(seed)
         if len(seeds) != self.num_envs:
             raise ValueError(f"expected {self.num_envs} seeds, one per env, got {len(seeds)}")
         if not self._rngs:
@@ -128,7 +131,9 @@ class GaspCodeVectorEnv(VectorEnv[dict[str, Any], Sequence[Action | None], np.nd
                 continue
             rewards[number] = sum(item.rewards.values())
             terminated[number], truncated[number] = item.terminated, item.truncated
-            infos = self._add_info(infos, turn_info(self.turns[number]) | _without_credits(step_info(item)), number)
+            infos = self._add_info(
+                infos, turn_info(self.turns[number]) | _without_credits(step_info(item)), number
+            )
         credits = np.empty(self.num_envs, dtype=object)
         for number, item in enumerate(stepped):
             credits[number] = [] if item is None else list(item.credits)
@@ -158,10 +163,6 @@ class GaspCodeVectorEnv(VectorEnv[dict[str, Any], Sequence[Action | None], np.nd
             "prompt": tuple(one["prompt"] for one in seen),
             "samples": np.array([one["samples"] for one in seen], dtype=np.int64),
         }
-
-
-def _many(seed: Any) -> bool:
-    return seed is not None and not isinstance(seed, int | np.integer)
 
 
 def _without_credits(info: dict[str, Any]) -> dict[str, Any]:

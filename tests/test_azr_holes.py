@@ -42,7 +42,7 @@ def test_1_model_text_is_never_evaluated_on_the_host(sandbox: Sandbox, tmp_path:
     marker = tmp_path / "marker"
     attack = f"__import__('pathlib').Path({str(marker)!r}).touch()"
     for kind, tag in (("deduction", "output"), ("abduction", "input")):
-        question = Question(kind, IDENTITY, ((1,),), (1,))  # type: ignore[arg-type]
+        question = Question(kind, IDENTITY, ((1,),), (1,))
         assert verdict(sandbox, question, answer(tag, attack)).reason == "malformed"
     program = f"import pathlib\ndef f(x):\n    pathlib.Path({str(marker)!r}).touch()\n    return x"
     assert not verdict(sandbox, Question("induction", "", ((1,),), (1,)), answer("python", program)).correct
@@ -75,12 +75,14 @@ def test_4_deduction_takes_values_not_expressions(sandbox: Sandbox) -> None:
 
 def test_5_echoing_the_call_is_not_solving_it(sandbox: Sandbox) -> None:
     for kind, tag in (("deduction", "output"), ("abduction", "input")):
-        question = Question(kind, MULTIPLY, ((3, 4),), (13,))  # type: ignore[arg-type]
+        question = Question(kind, MULTIPLY, ((3, 4),), (13,))
         assert verdict(sandbox, question, answer(tag, "f(3, 4)")).reason == "malformed"
     # Nor is a program that hopes to find the teacher's one.
     question = Question("induction", MULTIPLY, ((3, 4),), (13,))
     assert verdict(sandbox, question, answer("python", "g = f")).reason == "exception"
-    assert verdict(sandbox, question, answer("python", "def f(a, b):\n    return f(a, b)")).reason == "exception"
+    assert (
+        verdict(sandbox, question, answer("python", "def f(a, b):\n    return f(a, b)")).reason == "exception"
+    )
 
 
 def test_6_types_are_not_confused(sandbox: Sandbox) -> None:
@@ -89,7 +91,10 @@ def test_6_types_are_not_confused(sandbox: Sandbox) -> None:
         ask_program = Question("induction", "", ((0,),), (right,))
         for lookalike in lookalikes:
             assert verdict(sandbox, ask_value, answer("output", lookalike)).reason == "wrong"
-            assert verdict(sandbox, ask_program, answer("python", f"def f(x):\n    return {lookalike}")).reason == "wrong"
+            assert (
+                verdict(sandbox, ask_program, answer("python", f"def f(x):\n    return {lookalike}")).reason
+                == "wrong"
+            )
         assert verdict(sandbox, ask_value, answer("output", repr(right))).correct
         assert verdict(sandbox, ask_program, answer("python", f"def f(x):\n    return {right!r}")).correct
 

@@ -44,11 +44,15 @@ def library(accepted: bool = True) -> Library:
     return Library([Entry(known_task(), 4, 8, accepted)])
 
 
-def episode(seed: int = 0, *, view: Library | None = None, goalpost: int | None = 0, **schedule: Any) -> Episode:
+def episode(
+    seed: int = 0, *, view: Library | None = None, goalpost: int | None = 0, **schedule: Any
+) -> Episode:
     return Episode(PYTHON, Schedule(**schedule), GOALPOSTS, (view or Library()).view(), seed, goalpost)
 
 
-def step(game: Episode, texts: Sequence[str], results: Callable[[Run], Result] = execute) -> tuple[Resolution, list[Credit]]:
+def step(
+    game: Episode, texts: Sequence[str], results: Callable[[Run], Result] = execute
+) -> tuple[Resolution, list[Credit]]:
     resolution = game.resolve([results(run) for run in game.submit(texts)])
     return resolution, score([resolution], TEACHER, SOLVER)[0]
 
@@ -74,10 +78,19 @@ def test_lemma_attempts_lift_attempts_solve() -> None:
         _, credits = act()
         rewards.append([(c.turn, c.agent, c.reward) for c in credits if c.agent == "teacher_0"])
     assert stages == ["lemma", "attempt", "lift", "attempt", "solve"]
-    assert rewards == [[], [(0, "teacher_0", 1.0)], [], [(2, "teacher_0", pytest.approx(0.974, abs=0.001))], []]
+    assert rewards == [
+        [],
+        [(0, "teacher_0", 1.0)],
+        [],
+        [(2, "teacher_0", pytest.approx(0.970, abs=0.001))],
+        [],
+    ]
     assert game.done
     assert not game.truncated
-    assert [(e.task.stage, e.correct, e.accepted) for e in game.entries] == [("lemma", 4, True), ("lift", 1, True)]
+    assert [(e.task.stage, e.correct, e.accepted) for e in game.entries] == [
+        ("lemma", 4, True),
+        ("lift", 1, True),
+    ]
     assert game.entries[1].task.parent == game.entries[0].task.fingerprint
 
 
@@ -112,7 +125,9 @@ def test_admission_does_not_depend_on_the_reward() -> None:
 def test_rejected_lemma_leads_to_solve_from_the_library() -> None:
     game = episode(view=library())
     _, credits = step(game, [REFUSED["no_program"]])
-    assert [(c.turn, c.agent, c.reward, c.terms) for c in credits] == [(0, "teacher_0", -1.0, {"invalid": -1.0})]
+    assert [(c.turn, c.agent, c.reward, c.terms) for c in credits] == [
+        (0, "teacher_0", -1.0, {"invalid": -1.0})
+    ]
     assert game.turn is not None
     assert game.turn.stage == "solve"
 
@@ -127,7 +142,9 @@ def test_no_task_no_solve_turn() -> None:
 
 
 def test_previous_step_ignores_own_tasks() -> None:
-    game = episode(solving="previous_step", admit={"lemma": (0, 10), "lift": (11, 11)} | {"lift": (10, 10)}, axis="f")
+    game = episode(
+        solving="previous_step", admit={"lemma": (0, 10), "lift": (11, 11)} | {"lift": (10, 10)}, axis="f"
+    )
     step(game, [proposal(PROGRAMS[0])])
     attempts(game, 4)
     step(game, [REFUSED["no_program"]])
@@ -284,39 +301,44 @@ HOSTILE = [
     "\x00\ud800\u202e",
     proposal(PROGRAMS[0], ["x" * 100] * 10),
 ]
-TEXTS = st.one_of(
-    st.sampled_from([proposal(p) for p in PROGRAMS]),
-    st.sampled_from([answer("python", p) for p in PROGRAMS]),
-    st.sampled_from([answer(tag, str(i)) for tag in ("input", "output") for i in range(6)]),
-    st.sampled_from(sorted(REFUSED.values())),
-    st.sampled_from(HOSTILE),
-    st.text(max_size=60),
-)
-#: How a test's sandbox answers one step: honestly, or with one of these for one of its runs.
-ODDITIES = st.none() | st.sampled_from([*Status, "nondeterministic", "near_limit"])
+LISTED = [
+    *(proposal(program) for program in PROGRAMS),
+    *(answer("python", program) for program in PROGRAMS),
+    *(answer(tag, str(number)) for tag in ("input", "output") for number in range(6)),
+    *HOSTILE,
+]
+#: How a test's sandbox may answer one run of a step instead of honestly.
+ODDITIES: list[str] = [*Status, "nondeterministic", "near_limit"]
 
 
-def odd_result(run: Run, oddity: str | Status) -> Result:
+def odd_result(run: Run, oddity: str) -> Result:
     honest = execute(run)
     if oddity == "nondeterministic":
         return dataclasses.replace(honest, calls=tuple(Call(Status.OK, "other") for _ in honest.calls))
     if oddity == "near_limit":
         return dataclasses.replace(honest, wall_seconds=9.0)
-    return honest if oddity is Status.OK else Result(Status(oddity), error="odd")
+    return honest if oddity == Status.OK else Result(Status(oddity), error="odd")
 
 
 class Plan:
-    """The texts and results of one episode, drawn once and played as often as wanted."""
+    """The texts and results of one episode, drawn once and played as often as wanted.
+
+    Hypothesis draws the texts that no list has, and the generator that chooses: left to it alone,
+    choices cluster, and rare reasons are not reached.
+    """
 
     def __init__(self, data: st.DataObject) -> None:
-        self.seed = data.draw(st.integers(0, 2**32))
-        self.known = data.draw(st.booleans())
-        self.rate = data.draw(st.sampled_from([0.0, 0.0, 0.3, 1.0]))
-        self.infra = data.draw(st.sampled_from(["truncate", "continue"]))
-        self.axis = data.draw(st.sampled_from(["both", "io", "f"]))
-        self.data = data
+        self.random = data.draw(st.randoms(use_true_random=True))
+        self.strange = data.draw(
+            st.text(max_size=60) | st.text(alphabet="`python\ninput([{'\"-1,)]}", max_size=60)
+        )
+        self.seed = self.random.randrange(2**32)
+        self.known = self.random.random() < 0.5
+        self.rate = self.random.choice([0.0, 0.0, 0.3, 1.0])
+        self.infra = self.random.choice(["truncate", "continue"])
+        self.axis = self.random.choice(["both", "io", "f"])
         self.texts: list[list[str]] = []
-        self.oddities: list[str | Status | None] = []
+        self.oddities: list[str | None] = []
         self.at: list[int] = []
 
     def episode(self) -> Episode:
@@ -326,24 +348,27 @@ class Plan:
 
     def draw(self, game: Episode) -> None:
         """Choose the next step: helpful texts often, so that deep stages are reached."""
-        turn = game.turn
+        turn, random = game.turn, self.random
         assert turn is not None
         if turn.agent == "teacher_0":
-            helpful = [proposal(self.data.draw(st.sampled_from(PROGRAMS)))]
-            texts = helpful if self.data.draw(st.integers(0, 2)) else [self.data.draw(TEXTS)]
+            listed = [random.choice(list(REFUSED.values())), self.strange, random.choice(LISTED)]
+            texts = [proposal(random.choice(PROGRAMS)) if random.random() < 0.6 else random.choice(listed)]
         else:
-            count = self.data.draw(st.integers(1, turn.samples))
-            right = self.data.draw(st.integers(0, count))
-            texts = [right_answer(game._question)] * right
-            texts += [self.data.draw(TEXTS) if self.data.draw(st.booleans()) else "no" for _ in range(count - right)]
+            count = random.randint(1, turn.samples)
+            right = random.randint(0, count)
+            others = [random.choice([self.strange, random.choice(LISTED)]) for _ in range(count - right)]
+            texts = [right_answer(game._question)] * right + others
         self.texts.append(texts)
-        self.oddities.append(self.data.draw(ODDITIES) if self.data.draw(st.integers(0, 2)) == 0 else None)
-        self.at.append(self.data.draw(st.integers(0, 7)))
+        self.oddities.append(random.choice(ODDITIES) if random.random() < 0.3 else None)
+        self.at.append(random.randrange(8))
 
     def results(self, number: int, runs: list[Run]) -> list[Result]:
         oddity = self.oddities[number]
         chosen = self.at[number] % max(1, len(runs))
-        return [odd_result(r, oddity) if oddity is not None and i == chosen else execute(r) for i, r in enumerate(runs)]
+        return [
+            odd_result(r, oddity) if oddity is not None and i == chosen else execute(r)
+            for i, r in enumerate(runs)
+        ]
 
 
 def check(resolution: Resolution, credits: list[Credit], seen: Counter[str]) -> None:
@@ -392,7 +417,13 @@ def test_any_texts_and_results() -> None:
     """Never raises, credits sum, the same inputs give the same episode; and everything was reached."""
     seen: Counter[str] = Counter()
 
-    @settings(max_examples=1500, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), database=None)
+    @settings(
+        max_examples=2000,
+        deadline=None,
+        derandomize=True,
+        suppress_health_check=list(HealthCheck),
+        database=None,
+    )
     @given(st.data())
     def run(data: st.DataObject) -> None:
         plan = Plan(data)
@@ -404,7 +435,10 @@ def test_any_texts_and_results() -> None:
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.lists(st.sampled_from(["right", "wrong", "junk"]), min_size=8, max_size=8), st.lists(st.integers(1, 8), max_size=8))
+@given(
+    st.lists(st.sampled_from(["right", "wrong", "junk"]), min_size=8, max_size=8),
+    st.lists(st.integers(1, 8), max_size=8),
+)
 def test_k_texts_equal_k_steps(plan: list[str], cuts: list[int]) -> None:
     def play_in(chunks: list[int]) -> tuple[list[Credit], list[Any], Turn | None]:
         game = episode(3)
@@ -429,7 +463,7 @@ def test_k_texts_equal_k_steps(plan: list[str], cuts: list[int]) -> None:
 def test_lift_prompts_of_any_two_goalposts_are_equal(program: str, axis: str) -> None:
     style = FencedStyle()
     tasks = [dataclasses.replace(known_task(program), goalpost=goalpost.id) for goalpost in GOALPOSTS]
-    assert len({style.lift(task, axis, PYTHON.rules).encode() for task in tasks}) == 1  # type: ignore[arg-type]
+    assert len({style.lift(task, axis, PYTHON.rules).encode() for task in tasks}) == 1
 
 
 def test_long_output_program_is_of_the_family() -> None:

@@ -20,16 +20,18 @@ VALID = parse_proposal(proposal(PROGRAMS[0]))
 
 def decide(results: list[Result], proposed: Proposal = VALID, gate: Gate = GATE, **options: object) -> Task:
     arguments = {"stage": "lemma", "axis": "f", "goalpost": "g", "known": lambda _: False} | options
-    return gate.decide(proposed, results, **arguments)  # type: ignore[arg-type]
+    return gate.decide(proposed, results, **arguments)
 
 
 def reason(results: list[Result], proposed: Proposal = VALID, **options: object) -> str:
     with pytest.raises(Rejected) as caught:
-        decide(results, proposed, **options)  # type: ignore[arg-type]
+        decide(results, proposed, **options)
     return caught.value.reason
 
 
-STATIC = [name for name in REFUSED if name not in ("too_long", "not_utf8", "no_program", "no_inputs", "bad_input")]
+STATIC = [
+    name for name in REFUSED if name not in ("too_long", "not_utf8", "no_program", "no_inputs", "bad_input")
+]
 
 
 @pytest.mark.parametrize("name", STATIC)
@@ -52,7 +54,9 @@ def test_ordinary_programs_pass(program: str) -> None:
     check_static(dataclasses.replace(VALID, program=program), GateRules())
 
 
-@pytest.mark.parametrize("line", ["import os", "import os.path", "from os import path", "from . import x", "import math, sys"])
+@pytest.mark.parametrize(
+    "line", ["import os", "import os.path", "from os import path", "from . import x", "import math, sys"]
+)
 def test_imports_are_an_allow_list(line: str) -> None:
     with pytest.raises(Rejected) as caught:
         check_static(dataclasses.replace(VALID, program=f"def f(x):\n    {line}\n    return x"), GateRules())
@@ -78,7 +82,9 @@ def test_probes_come_last_and_may_raise() -> None:
     assert all(run.inputs[-2:] == ((7,), ("text",)) for run in runs)
     first = decide([execute(run) for run in runs], gate=gate)
     twin = parse_proposal(proposal(PROGRAMS[0].replace("x + 1", "1 + x")))
-    results = [dataclasses.replace(execute(dataclasses.replace(run, program=PROGRAMS[0]))) for run in gate.runs(twin)]
+    results = [
+        dataclasses.replace(execute(dataclasses.replace(run, program=PROGRAMS[0]))) for run in gate.runs(twin)
+    ]
     assert decide(results, twin, gate=gate).fingerprint == first.fingerprint
     other = parse_proposal(proposal(PROGRAMS[1]))
     assert decide([execute(r) for r in gate.runs(other)], other, gate=gate).fingerprint != first.fingerprint
@@ -120,10 +126,13 @@ def test_state_that_leaks_between_calls() -> None:
     assert reason([counting(run) for run in GATE.runs(VALID)]) == "nondeterministic"
 
 
-@pytest.mark.parametrize("used", [{"cpu_seconds": 1.1}, {"wall_seconds": 2.6}, {"memory_bytes": 65 * 2**20}, {"output_bytes": 65 * 2**10}])
+@pytest.mark.parametrize(
+    "used",
+    [{"cpu_seconds": 1.1}, {"wall_seconds": 2.6}, {"memory_bytes": 65 * 2**20}, {"output_bytes": 65 * 2**10}],
+)
 def test_near_a_limit(used: dict[str, float]) -> None:
     results = good()
-    results[1] = dataclasses.replace(results[1], **used)  # type: ignore[arg-type]
+    results[1] = dataclasses.replace(results[1], **used)
     assert reason(results) == "near_limit"
 
 

@@ -13,12 +13,26 @@ from gasp_env.tasks import Task
 
 def task(number: int, parent: str | None = None, inputs: int = 6) -> Task:
     values = tuple((i, (i,), {"k": {i}}, float("nan")) for i in range(inputs))
-    return Task(f"def f(x, y, z, w): return {number}", values, tuple(range(inputs)), 3, "é\n", str(number), "lift", "io", "g", parent)
+    return Task(
+        f"def f(x, y, z, w): return {number}",
+        values,
+        tuple(range(inputs)),
+        3,
+        "é\n",
+        str(number),
+        "lift",
+        "io",
+        "g",
+        parent,
+    )
 
 
 def test_commit_drops_what_is_known() -> None:
     library = Library([Entry(task(1), 4, 8, True)])
-    assert library.commit([Entry(task(1), 3, 8, True), Entry(task(2), 0, 8, False), Entry(task(2), 1, 8, False)]) == 1
+    assert (
+        library.commit([Entry(task(1), 3, 8, True), Entry(task(2), 0, 8, False), Entry(task(2), 1, 8, False)])
+        == 1
+    )
     assert (len(library), library.accepted) == (2, 1)
 
 

@@ -13,7 +13,7 @@ STYLE, RULES = FencedStyle(), GateRules()
 
 def test_teacher_sees_what_it_may() -> None:
     goalpost = dataclasses.replace(GOALPOSTS[1], inputs=((11,), (22,)), outputs=(33, 66))
-    shown = {sees: STYLE.lemma(goalpost, sees, "f", RULES) for sees in ("statement", "tests", "reference")}  # type: ignore[arg-type]
+    shown = {sees: STYLE.lemma(goalpost, sees, "f", RULES) for sees in ("statement", "tests", "reference")}
     assert "Multiply by three." in shown["statement"]
     assert "33" not in shown["statement"]
     assert "f(22) == 66" in shown["tests"]
@@ -27,7 +27,9 @@ def test_axes_differ() -> None:
 
 
 def test_hidden_pairs_stay_hidden() -> None:
-    task = dataclasses.replace(known_task(), inputs=tuple((1000 + i,) for i in range(10)), outputs=tuple(range(2000, 2010)))
+    task = dataclasses.replace(
+        known_task(), inputs=tuple((1000 + i,) for i in range(10)), outputs=tuple(range(2000, 2010))
+    )
     prompt = STYLE.solve(task, "induction", 0)
     assert all(str(1000 + i) in prompt and str(2000 + i) in prompt for i in range(5))
     assert not any(str(1000 + i) in prompt or str(2000 + i) in prompt for i in range(5, 10))

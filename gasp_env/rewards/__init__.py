@@ -7,8 +7,8 @@ one is one decorated function in the user's own file (see `teacher_reward`).
 
 from __future__ import annotations
 
-from gasp_env.rewards import gasp as _gasp
-from gasp_env.rewards import azr as _azr
+from gasp_env.rewards.azr import azr_paper
+from gasp_env.rewards.gasp import gasp_lemma, gasp_lift
 from gasp_env.rewards.outcome import Outcome
 from gasp_env.rewards.registry import (
     TeacherReward,
@@ -23,6 +23,9 @@ __all__ = [
     "Outcome",
     "TeacherReward",
     "TeacherRewards",
+    "azr_paper",
+    "gasp_lemma",
+    "gasp_lift",
     "solver_reward",
     "solver_rewards",
     "teacher_reward",

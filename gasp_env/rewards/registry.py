@@ -104,7 +104,9 @@ class TeacherRewards:
     """
 
     def __init__(self, choice: str | Mapping[str, str]) -> None:
-        names = _by_stage.get(choice, {"lemma": choice, "lift": choice}) if isinstance(choice, str) else choice
+        names = (
+            _by_stage.get(choice, {"lemma": choice, "lift": choice}) if isinstance(choice, str) else choice
+        )
         if set(names) != {"lemma", "lift"}:
             raise ValueError(f"expected a teacher reward for each of 'lemma' and 'lift', got {sorted(names)}")
         self.by_stage = {stage: _get_teacher_reward(name) for stage, name in names.items()}
@@ -123,10 +125,14 @@ class TeacherRewards:
                 continue
             got = reward.function([outcomes[i] for i in at])
             if len(got) != len(at):
-                raise ValueError(f"teacher reward {reward.name!r}: expected {len(at)} dicts of terms, got {len(got)}")
+                raise ValueError(
+                    f"teacher reward {reward.name!r}: expected {len(at)} dicts of terms, got {len(got)}"
+                )
             for i, value in zip(at, got, strict=True):
                 if not value or not all(math.isfinite(term) for term in value.values()):
-                    raise ValueError(f"teacher reward {reward.name!r}: expected finite named terms, got {value!r}")
+                    raise ValueError(
+                        f"teacher reward {reward.name!r}: expected finite named terms, got {value!r}"
+                    )
                 terms[i] = {str(term): float(number) for term, number in value.items()}
         return terms
 
