@@ -1,0 +1,77 @@
+"""A self-play experiment small enough for a laptop: its world, its model, its tasks. See README.md here.
+
+``domain`` is a `gasp_env.domain.Domain` (``"learners.miniature:domain"`` to `gasp_env.domain.get`);
+`goalposts`, `heldout` and `solvable` are its task sets, `policy` the shipped base model.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gasp_env.domain import Domain
+    from gasp_env.tasks import Goalpost
+    from learners.miniature.policy import MiniaturePolicy
+
+    domain: Domain
+
+__all__ = ["DATA", "domain", "goalposts", "heldout", "policy", "solvable"]
+
+DATA = Path(__file__).parent / "data"
+
+
+def goalposts() -> tuple[Goalpost, ...]:
+    """Real tasks the shipped model never solved in its recorded samples, though its un-buried parent did."""
+    return _tasks("goalposts")
+
+
+def heldout() -> tuple[Goalpost, ...]:
+    """Real tasks as drawn, not selected; equal in behaviour to nothing the model was trained on."""
+    return _tasks("heldout")
+
+
+def solvable() -> tuple[Goalpost, ...]:
+    """Eight real tasks the shipped model sometimes solves."""
+    return _tasks("solvable")
+
+
+def policy(path: str | Path | None = None, device: str = "cpu") -> MiniaturePolicy:
+    """The policy stored in a directory; without one the shipped base model, whose skills are buried."""
+    from learners.miniature.policy import MiniaturePolicy
+
+    return MiniaturePolicy.read(Path(path) if path is not None else DATA / "buried", device)
+
+
+def _tasks(name: str) -> tuple[Goalpost, ...]:
+    from gasp_env import goalposts as files
+
+    return files.load(DATA / f"{name}.jsonl")
+
+
+def __getattr__(name: str) -> Any:
+    # Lazy, so that the world and the tokenizer can be used without the environment.
+    if name != "domain":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from gasp_env.domain import Domain
+    from gasp_env.gate import GateRules
+    from gasp_env.sandbox.runs import Limits
+    from learners.miniature import corpus, style, world
+
+    found = Domain(
+        name="learners.miniature:domain",
+        style=style.MiniatureStyle(),
+        goalposts=goalposts,
+        rules=GateRules(
+            input_count=(corpus.INPUTS, corpus.INPUTS),
+            shown=corpus.SHOWN,
+            program_chars=600,
+            output_chars=400,
+            imports=frozenset(),
+        ),
+        limits=Limits(),
+        probes=tuple((list(probe),) for probe in world.PROBES),
+        sees="reference",
+    )
+    globals()["domain"] = found
+    return found
