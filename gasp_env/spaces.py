@@ -31,7 +31,7 @@ class UnicodeText(spaces.Text):
         return f"{type(self).__name__}({self.max_length})"
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and vars(other)["_max_length"] == self.max_length
+        return isinstance(other, UnicodeText) and type(other) is type(self) and other.max_length == self.max_length
 
     __hash__ = None  # type: ignore[assignment]  # spaces are mutable: they hold a generator
 
@@ -55,6 +55,6 @@ class TextAction(UnicodeText):
         return f"TextAction({self.max_length}, samples={self.samples})"
 
     def __eq__(self, other: object) -> bool:
-        return super().__eq__(other) and vars(other)["samples"] == self.samples
+        return isinstance(other, TextAction) and super().__eq__(other) and other.samples == self.samples
 
     __hash__ = None

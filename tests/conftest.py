@@ -1,0 +1,26 @@
+"""Shared fixtures."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from gasp_env.sandbox import Sandbox, SandboxError, shared
+
+
+@pytest.fixture(scope="session")
+def sandbox() -> Iterator[Sandbox]:
+    """The Docker sandbox, opened once a session; the tests that need it are skipped where there is none.
+
+    GASP_REQUIRE_DOCKER=1 turns the skip into a failure.
+    """
+    opened = shared(tier="auto")
+    try:
+        opened.open()
+    except SandboxError as error:
+        if os.environ.get("GASP_REQUIRE_DOCKER") == "1":
+            raise
+        pytest.skip(f"needs Docker: {error}")
+    yield opened
