@@ -42,5 +42,4 @@ _gym.register(
     id="GASP-Code-v0",
     entry_point="gasp_env.env:GaspCodeEnv",
     vector_entry_point="gasp_env.vector:GaspCodeVectorEnv",
-    disable_env_checker=True,
 )
