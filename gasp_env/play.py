@@ -82,6 +82,8 @@ def play(
 ) -> dict[str, Any]:
     """Play one episode and show it turn by turn; returns its transcript."""
     observation, info = env.reset(seed=seed, options={"goalpost": goalpost})
+    # Opened before anything is shown: a person should not think about a prompt that nobody can judge.
+    env.driver.sandbox.open()
     record = env.transcript
     assert record is not None
     terminal.say(f"goalpost {record['goalpost']['id']} · axis {record['axis']} · seed {seed}")
