@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gasp_env.domain import Domain
     from gasp_env.tasks import Goalpost
-    from learners.miniature.policy import MiniaturePolicy
+    from learners.miniature.miniature_policy import MiniaturePolicy
 
     domain: Domain
 
@@ -38,7 +38,7 @@ def solvable() -> tuple[Goalpost, ...]:
 
 def policy(path: str | Path | None = None, device: str = "cpu") -> MiniaturePolicy:
     """The policy stored in a directory; without one the shipped base model, whose skills are buried."""
-    from learners.miniature.policy import MiniaturePolicy
+    from learners.miniature.miniature_policy import MiniaturePolicy
 
     return MiniaturePolicy.read(Path(path) if path is not None else DATA / "buried", device)
 

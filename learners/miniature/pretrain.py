@@ -26,7 +26,7 @@ from learners.miniature import pools, world
 from learners.miniature.corpus import Corpus, Example
 from learners.miniature.model import Shape, Transformer, causal_bias
 from learners.miniature.muon import Muon
-from learners.miniature.policy import MiniaturePolicy
+from learners.miniature.miniature_policy import MiniaturePolicy
 from learners.miniature.tokenizer import Tokenizer
 
 

@@ -80,6 +80,8 @@ STEPS: tuple[Step, ...] = tuple(
     Step(op.template.format(constant), op, constant) for op in OPS for constant in op.constants
 )
 
+_STEP_OF_LINE = {LINE + step.text: index for index, step in enumerate(STEPS)}
+
 #: A program as indices into `STEPS`.
 Program = tuple[int, ...]
 #: What a program does to every probe; programs with equal behaviour count as the same.
@@ -105,6 +107,15 @@ PROBES: tuple[tuple[int, ...], ...] = (
 def text(program: Program) -> str:
     """The program as Python source."""
     return HEAD + "".join(LINE + STEPS[step].text for step in program) + TAIL
+
+
+def recognise(source: str) -> Program | None:
+    """The program a text is, or None if it is not written in the world's steps. For statistics, not for judging."""
+    lines = source.split("\n")
+    if lines[0] != HEAD or lines[-1] != TAIL[1:]:
+        return None
+    steps = tuple(_STEP_OF_LINE.get("\n" + line, -1) for line in lines[1:-1])
+    return None if -1 in steps else steps
 
 
 def apply(program: Program, x: Sequence[int]) -> Ints:
