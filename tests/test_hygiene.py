@@ -119,6 +119,39 @@ def test_the_host_evaluates_and_unpickles_nothing() -> None:
     assert {name: lines for name, lines in found.items() if lines} == {}
 
 
+def shared_with_the_container(start: list[Path]) -> set[Path]:
+    """Modules of sandbox_image that the host imports: what they do, the host does."""
+    found: set[Path] = set()
+    waiting = list(start)
+    while waiting:
+        for node in ast.walk(ast.parse(waiting.pop().read_text("utf-8"))):
+            names: list[str] = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            for name in names:
+                path = ROOT / (name.replace(".", "/") + ".py")
+                if name.startswith("sandbox_image.") and path.exists() and path not in found:
+                    found.add(path)
+                    waiting.append(path)
+    return found
+
+
+def test_what_the_host_shares_with_the_container_evaluates_nothing_either() -> None:
+    shared = shared_with_the_container(modules(*HOST_PACKAGES))
+    assert ROOT / "sandbox_image" / "worker" / "codec.py" in shared
+    assert {
+        path.name: violations(path.read_text("utf-8"))
+        for path in shared
+        if violations(path.read_text("utf-8"))
+    } == {}
+    worker = modules("sandbox_image")
+    assert any(violations(path.read_text("utf-8")) for path in worker), (
+        "programs are executed somewhere, after all"
+    )
+
+
 def test_the_environment_never_imports_torch() -> None:
     guilty = [
         str(path) for path in modules("gasp_env") if imported(path.read_text("utf-8")) & {"torch", "learners"}
