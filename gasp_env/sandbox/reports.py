@@ -27,7 +27,7 @@ _CLAIMABLE = {
         Status.UNSERIALIZABLE,
     )
 }
-_EXIT_CANNOT_REPORT = 71  # the child's, in `sandbox_image.worker.child`
+_EXIT_NO_MEMORY = 71  # as in `sandbox_image.worker.child`, which the host has no business to import
 
 
 def payload(run: Run) -> bytes:
@@ -110,7 +110,7 @@ def _ending(run: Run, how: int, wait_status: int, cpu: float, memory: int, repor
     if number:
         return Status.SIGNAL, f"killed by {_signal_name(number)}", (), 0
     code = wait_status >> 8
-    if code == _EXIT_CANNOT_REPORT and not report:
+    if code == _EXIT_NO_MEMORY and not report:
         return Status.MEMORY_LIMIT, "no memory left to report what it returned", (), 0
     if code != 0 or not report:
         return Status.EXITED, f"ended with exit code {code} before it returned", (), 0

@@ -24,6 +24,9 @@ from sandbox_image.worker.confine import confine_child
 MAX_THREADS = 256
 RECURSION_LIMIT = 1000
 
+#: Exit codes of a child that could not report.
+EXIT_NOT_STARTED, EXIT_NO_MEMORY, EXIT_NO_REPORT = 70, 71, 72
+
 # Everything used after the program has run, bound before it could replace it.
 _encode, _decode, _Unserializable, _type_name = (
     codec.encode,
@@ -68,8 +71,8 @@ def run(channel: socket.socket, stdout: int, stderr: int, cpu_seconds: int, addr
         payload = _read(own)
         send, flushers = own.sendall, (sys.stdout.flush, sys.stderr.flush)
         report = _execute(payload)
-    except BaseException:  # our own failure: no report, a nonzero exit
-        _exit(70)
+    except BaseException:  # our own failure
+        _exit(EXIT_NOT_STARTED)
     try:
         _set_recursion_limit(RECURSION_LIMIT)
         encoded = _encode(report, keep_order=True)
@@ -79,8 +82,10 @@ def run(channel: socket.socket, stdout: int, stderr: int, cpu_seconds: int, addr
             except _BaseException:  # closed by the program
                 pass
         send(wire.frame(encoded))
-    except BaseException:
-        _exit(71)
+    except _MemoryError:
+        _exit(EXIT_NO_MEMORY)
+    except _BaseException:
+        _exit(EXIT_NO_REPORT)
     _exit(0)
 
 

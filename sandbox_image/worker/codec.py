@@ -16,6 +16,7 @@ had its hands on everything. Hence ``is`` on types (a metaclass may lie in ``__e
 
 from __future__ import annotations
 
+import itertools
 import struct
 from typing import Any
 
@@ -26,6 +27,8 @@ MAX_DIGITS = 4300  # CPython's own default limit for int <-> str
 MAX_COLLISIONS = 1000  # keys that share a hash with an earlier one: building a dict of n such costs n²
 
 _INT_BOUND = 10**MAX_DIGITS
+_MAX_INT_BYTES = _INT_BOUND.bit_length() // 8 + 1
+_from_bytes = int.from_bytes
 _LENGTH = struct.Struct(">I")
 _FLOAT = struct.Struct(">d")
 _NAN = b"\x7f\xf8\x00\x00\x00\x00\x00\x00"
@@ -181,7 +184,9 @@ class _Decoder:
         self.nodes_left -= 1
         if self.nodes_left < 0:
             raise MalformedValue(f"more than {MAX_NODES} values")
-        tag = self._take(1)
+        at = self.at
+        tag = self.data[at : at + 1]
+        self.at = at + 1
         if tag == b"i":
             return self._int()
         if tag == b"s":
@@ -190,6 +195,8 @@ class _Decoder:
             return self._items(depth)
         if tag == b"t":
             return tuple(self._items(depth))
+        if tag == b"b":
+            return self._sized()
         if tag == b"N":
             return None
         if tag == b"T":
@@ -204,48 +211,53 @@ class _Decoder:
             return self._set(depth)
         if tag == b"Z":
             return frozenset(self._set(depth))
-        if tag == b"b":
-            return self._take(self._length())
-        raise MalformedValue(f"unknown tag {tag!r}")
+        raise MalformedValue(f"unknown tag {tag!r}" if tag else "the bytes end inside a value")
 
-    def _take(self, count: int) -> bytes:
-        start, end = self.at, self.at + count
+    def _sized(self) -> bytes:
+        """A length and as many bytes."""
+        start = self.at + 4
+        head = self.data[self.at : start]
+        end = start + (_from_bytes(head) if len(head) == 4 else len(self.data))
         if end > len(self.data):
             raise MalformedValue("the bytes end inside a value")
         self.at = end
         return self.data[start:end]
 
-    def _length(self) -> int:
-        length: int = _LENGTH.unpack(self._take(4))[0]
-        return length
-
     def _count(self, least: int) -> int:
         """A number of items, each of which takes at least ``least`` bytes."""
-        count = self._length()
-        if count * least > len(self.data) - self.at:
+        head = self.data[self.at : self.at + 4]
+        self.at += 4
+        count = _from_bytes(head)
+        if len(head) < 4 or count * least > len(self.data) - self.at:
             raise MalformedValue("the bytes end inside a value")
         return count
 
     def _int(self) -> int:
-        body = self._take(self._length())
-        if len(body) > MAX_DIGITS // 2:  # 1786 bytes hold 4300 digits; keep from_bytes small
+        body = self._sized()
+        size = len(body)
+        if not 0 < size <= _MAX_INT_BYTES:
+            raise MalformedValue(f"an int of no or more than {MAX_DIGITS} digits")
+        value = _from_bytes(body, "big", signed=True)
+        # The first byte must say more than the sign of the second.
+        if size > 1 and (body[0] == 0 and body[1] < 128 or body[0] == 255 and body[1] >= 128):
+            raise MalformedValue("an int that is not in its shortest form")
+        if size == _MAX_INT_BYTES and not -_INT_BOUND < value < _INT_BOUND:
             raise MalformedValue(f"an int of more than {MAX_DIGITS} digits")
-        value = int.from_bytes(body, "big", signed=True)
-        if not -_INT_BOUND < value < _INT_BOUND or _int_bytes(value) != body:
-            raise MalformedValue("an int that is too long or not in its shortest form")
         return value
 
     def _float(self) -> float:
-        body = self._take(8)
+        body = self.data[self.at : self.at + 8]
+        self.at += 8
+        if len(body) < 8:
+            raise MalformedValue("the bytes end inside a value")
         value: float = _FLOAT.unpack(body)[0]
         if body == _MINUS_ZERO or (value != value and body != _NAN):
             raise MalformedValue("a float that is not in canonical form")
         return value
 
     def _str(self) -> str:
-        body = self._take(self._length())
         try:
-            return body.decode("utf-8", "surrogatepass")
+            return self._sized().decode("utf-8", "surrogatepass")
         except UnicodeDecodeError:
             raise MalformedValue("a str that is not UTF-8") from None
 
@@ -304,6 +316,6 @@ def _int_bytes(value: int) -> bytes:
 
 
 def _demand_sorted(encoded: list[bytes]) -> None:
-    for before, after in zip(encoded, encoded[1:], strict=False):
+    for before, after in itertools.pairwise(encoded):
         if before >= after:
             raise MalformedValue("keys or members out of order")

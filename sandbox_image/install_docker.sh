@@ -1,0 +1,54 @@
+#!/bin/sh
+# Install and start Docker on Debian or Ubuntu, as root; does nothing where it already answers.
+# `make docker` calls this.
+set -eu
+
+log=/var/log/dockerd.log
+
+answers() { docker info >/dev/null 2>&1; }
+
+if answers; then
+    echo "Docker answers already."
+    exit 0
+fi
+if [ "$(uname -s)" != Linux ] || ! command -v apt-get >/dev/null; then
+    echo "This installs Docker on Debian and Ubuntu only. Elsewhere install Docker Desktop or Docker Engine" >&2
+    echo "(https://docs.docker.com/get-docker/), start it, and check that 'docker info' answers." >&2
+    exit 1
+fi
+if [ "$(id -u)" -ne 0 ]; then
+    echo "Docker does not answer to $(id -un). Run this as root (sudo make docker); or, if Docker runs," >&2
+    echo "join its group (sudo usermod -aG docker $(id -un), then log in again)." >&2
+    exit 1
+fi
+
+missing=""
+command -v dockerd >/dev/null || missing="docker.io"
+# Without a registry the image's base is made of Debian packages.
+command -v mmdebstrap >/dev/null || missing="$missing mmdebstrap"
+if [ -n "$missing" ]; then
+    echo "Installing$([ -n "$missing" ] && echo " $missing")"
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -qq
+    # shellcheck disable=SC2086
+    apt-get install -y -qq --no-install-recommends $missing ca-certificates iptables >/dev/null
+fi
+
+if [ -d /run/systemd/system ]; then
+    systemctl start docker
+elif ! answers; then
+    echo "Starting dockerd in the background; it logs to $log"
+    setsid nohup dockerd >"$log" 2>&1 </dev/null &
+fi
+
+tries=0
+until answers; do
+    tries=$((tries + 1))
+    if [ "$tries" -gt 60 ]; then
+        echo "Docker does not answer after a minute. The end of its log:" >&2
+        tail -n 20 "$log" >&2 || true
+        exit 1
+    fi
+    sleep 1
+done
+echo "Docker answers: $(docker version --format '{{.Server.Version}}')"
