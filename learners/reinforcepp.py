@@ -386,6 +386,7 @@ def main(args: Args) -> dict[str, Any]:
             "of": len(goalposts),
         },
         "solve_rates": ledger.solve_rates(),
+        "proposals": ledger.proposed,
         "rewards": ledger.quarters(),
         "tokens": {"total": sum(ledger.tokens.values()), "solver": ledger.tokens["solver"]},
         "groups": ledger.groups,

@@ -134,6 +134,10 @@ def table(summary: Mapping[str, Any]) -> Table:
     for name, rate in summary["solve_rates"].items():
         out.add_row(f"  {name}", "", text(rate))
     out.add_section()
+    for stage, counts in summary["proposals"].items():
+        common = sorted(counts.items(), key=lambda item: -item[1])[:4]
+        share = ", ".join(f"{verdict} {count / sum(counts.values()):.0%}" for verdict, count in common)
+        out.add_row(f"proposed {stage}s", "", share)
     tokens, groups, sandbox = summary["tokens"], summary["groups"], summary["sandbox"]
     for name, value in (
         ("accepted lemmas", summary["accepted_lemmas"]),

@@ -69,6 +69,9 @@ def play(
         middle = time.perf_counter()
         infos = envs.step(actions)[4]
         for env in turns:
+            for sample, verdict in enumerate(infos["verdicts"][env]):
+                row = rows[env, turns[env].index, sample]
+                rollout.records[row] = replace(rollout.records[row], verdict=verdict)
             for credit in infos["credits"][env]:
                 row = rows[env, credit.turn, credit.sample]
                 rollout.records[row] = replace(

@@ -26,6 +26,8 @@ class TurnRecord:
         group: rows with one group id answered the same prompt in the same update.
         version: of the policy that sampled it.
         stop: ``"length"`` when the answer was cut off. It was submitted as it was.
+        verdict: reason code the judge or the gate gave (``correct``, ``valid``, ``duplicate``, ...); empty
+            before it is known.
         terms: the reward's named parts.
     """
 
@@ -41,6 +43,7 @@ class TurnRecord:
     group: int
     version: int
     stop: str = "stop"
+    verdict: str = ""
     terms: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -13,7 +13,11 @@ from learners.turns import TurnRecord, by_group
 
 
 def describe(records: Sequence[TurnRecord]) -> dict[str, float]:
-    """Means by role and stage, under stable names: ``reward/solver/attempt``, ``length/...``, ``truncated/...``."""
+    """Means by role and stage, under stable names.
+
+    ``reward/solver/attempt``, ``length/...``, ``truncated/...`` and ``unscored/...`` (shares), and the share of
+    each verdict, such as ``verdict/teacher/lemma/duplicate``.
+    """
     out: dict[str, float] = {}
     for name, rows in _by(records, lambda r: f"{r.role}/{r.stage}").items():
         rewards = [r.reward for r in rows if r.reward is not None]
@@ -22,6 +26,8 @@ def describe(records: Sequence[TurnRecord]) -> dict[str, float]:
         out[f"length/{name}"] = sum(len(r.completion_ids) for r in rows) / len(rows)
         out[f"truncated/{name}"] = sum(r.stop == "length" for r in rows) / len(rows)
         out[f"unscored/{name}"] = 1 - len(rewards) / len(rows)
+        for verdict, count in sorted(Counter(r.verdict for r in rows if r.verdict).items()):
+            out[f"verdict/{name}/{verdict}"] = count / len(rows)
     return out
 
 
@@ -48,6 +54,7 @@ class Ledger:
     Attributes:
         rewards: per update, (sum, scored turns) by ``role/stage``.
         solved: (right, scored) by ``stage/kind``, over the run.
+        proposed: number of proposals by stage and verdict, over the run.
         tokens: sampled tokens by role.
         groups: prompts answered more than once by the solver, and how many of those earned different
             rewards, which is when their comparison carries a gradient.
@@ -55,6 +62,7 @@ class Ledger:
 
     rewards: list[dict[str, tuple[float, int]]] = field(default_factory=list)
     solved: dict[str, tuple[int, int]] = field(default_factory=dict)
+    proposed: dict[str, dict[str, int]] = field(default_factory=dict)
     tokens: dict[str, int] = field(default_factory=lambda: {"teacher": 0, "solver": 0})
     groups: dict[str, int] = field(default_factory=lambda: {"all": 0, "with_gradient": 0})
 
@@ -63,6 +71,9 @@ class Ledger:
         sums: dict[str, tuple[float, int]] = {}
         for record in records:
             self.tokens[record.role] += len(record.completion_ids)
+            if record.role == "teacher":
+                counts = self.proposed.setdefault(record.stage, {})
+                counts[record.verdict] = counts.get(record.verdict, 0) + 1
             if record.reward is None:
                 continue
             name = f"{record.role}/{record.stage}"
@@ -99,9 +110,8 @@ class Ledger:
     def restore(cls, state: dict[str, Any]) -> Ledger:
         """What `state` wrote, pairs being lists after JSON."""
         pairs = [{k: (v[0], v[1]) for k, v in update.items()} for update in state["rewards"]]
-        return cls(
-            pairs, {k: (v[0], v[1]) for k, v in state["solved"].items()}, state["tokens"], state["groups"]
-        )
+        solved = {k: (v[0], v[1]) for k, v in state["solved"].items()}
+        return cls(**{**state, "rewards": pairs, "solved": solved})
 
 
 def _by(records: Iterable[TurnRecord], key: Any) -> dict[str, list[TurnRecord]]:

@@ -57,7 +57,9 @@ def test_entropies():
 
 
 def record(reward, role="solver", stage="attempt", group=0, kind="induction"):
-    return TurnRecord((1,), (2, 3), (True, True), None, reward, role, stage, kind, "io", group, 0)
+    verdict = "valid" if role == "teacher" else "correct" if reward == 1 else "wrong"
+    ids, mask = (2, 3), (True, True)
+    return TurnRecord((1,), ids, mask, None, reward, role, stage, kind, "io", group, 0, verdict=verdict)
 
 
 def test_ledger_counts_and_survives_json():
@@ -68,6 +70,7 @@ def test_ledger_counts_and_survives_json():
     )
     ledger = Ledger.restore(json.loads(json.dumps(ledger.state())))
     assert ledger.tokens == {"teacher": 2, "solver": 12}
+    assert ledger.proposed == {"lemma": {"valid": 1}}
     assert ledger.groups == {"all": 2, "with_gradient": 1}
     assert ledger.solve_rates() == {"attempt/induction": 0.75, "solve/abduction": 0.0}
     assert ledger.quarters() == {
@@ -81,6 +84,7 @@ def test_describe_leaves_unscored_out_of_means():
     got = describe([record(1.0), record(None)])
     assert got["reward/solver/attempt"] == 1.0
     assert got["unscored/solver/attempt"] == 0.5
+    assert got["verdict/solver/attempt/correct"] == 0.5
     assert "reward/solver/solve" not in describe([record(None, stage="solve")])
 
 

@@ -25,7 +25,7 @@ SUMMARY = {
         "goalposts_reached",
         "solve_rates",
     ),
-    *("rewards", "tokens", "groups", "updates", "seconds", "seconds_training", "episodes"),
+    *("rewards", "proposals", "tokens", "groups", "updates", "seconds", "seconds_training", "episodes"),
 }
 
 

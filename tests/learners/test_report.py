@@ -50,6 +50,7 @@ def test_the_table_shows_what_was_not_measured_as_a_dash():
         "pass_at_8": {"before": None, "after": None},
         "goalposts_reached": {"base_resampled": 3, "after": 9, "samples_each": 64, "of": 40},
         "solve_rates": {"attempt/induction": 0.4},
+        "proposals": {"lemma": {"valid": 3, "duplicate": 1}},
         "rewards": {"teacher/lemma": {"first_quarter": -0.25, "last_quarter": None}},
         "tokens": {"total": 1000, "solver": 900},
         "groups": {"all": 10, "with_gradient": 7},
@@ -66,6 +67,7 @@ def test_the_table_shows_what_was_not_measured_as_a_dash():
         "-0.250",
         "12,345",
         "docker",
+        "valid 75%, duplicate 25%",
         "10, 7",
         "400, 300",
     ):

@@ -34,7 +34,7 @@ def test_credits_reach_their_turns(sandbox):
         for i, (turn, sample) in zip(rows, stored, strict=True):
             record = rollout.records[i]
             assert (record.stage, record.kind, record.axis) == (turn["stage"], turn["kind"], turn["axis"])
-            assert rollout.texts[i] == sample["text"]
+            assert (rollout.texts[i], record.verdict) == (sample["text"], sample["verdict"])
             assert (record.reward, dict(record.terms)) == (sample["reward"], sample["terms"])
 
     # An attempt's group is its prompt, and a proposal's reward follows from the attempts at it.
