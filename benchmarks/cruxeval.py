@@ -96,6 +96,7 @@ def compare(records: Iterable[Record], sandbox: Sandbox) -> Comparison:
 
 
 def main() -> int:
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("path", type=Path, help="cruxeval.jsonl")
     parser.add_argument("--json", type=Path, help="where to write the result")

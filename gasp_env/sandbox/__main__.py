@@ -21,6 +21,7 @@ from gasp_env.values import ValueSyntaxError, parse_arguments, render, render_ar
 
 
 def main(argv: list[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m gasp_env.sandbox", description=(__doc__ or "").split("\n")[0]
     )

@@ -161,7 +161,7 @@ def _pull(client: docker.DockerClient, name: str) -> str | None:
                 if "error" in event:
                     why.append(str(event["error"]))
         except (DockerException, OSError) as error:
-            why.append(str(error))
+            why.append(str(getattr(error, "explanation", None) or error))
         answered.set()
         done.set()
 
@@ -198,6 +198,7 @@ def _make_base(client: docker.DockerClient) -> None:
         made = subprocess.run(command, capture_output=True, text=True, timeout=_BUILD_SECONDS, check=False)
         if made.returncode != 0:
             raise SandboxError(f"`{' '.join(command)}` failed:\n{made.stderr.strip()[-2000:]}")
+        client.api.timeout = _BUILD_SECONDS  # this is a slow request
         client.api.import_image_from_file(str(archive), repository=LOCAL_BASE, tag="latest")
 
 

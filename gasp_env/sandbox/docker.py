@@ -88,6 +88,7 @@ class DockerWorker:
         self.hello = self._await_hello()
 
     def fileno(self) -> int:
+        """For polling."""
         return self._socket.fileno()
 
     def send(self, data: memoryview) -> int:

@@ -32,10 +32,17 @@ class Worker(Protocol):
     tier: str
     hello: dict[str, Any]
 
-    def fileno(self) -> int: ...
-    def send(self, data: memoryview) -> int: ...
-    def receive(self) -> list[bytes]: ...
-    def close(self) -> None: ...
+    def fileno(self) -> int:
+        """What to poll."""
+
+    def send(self, data: memoryview) -> int:
+        """Write what can be written without waiting; WorkerLost if nobody reads."""
+
+    def receive(self) -> list[bytes]:
+        """The frames that became complete, without waiting; WorkerLost if there will be no more."""
+
+    def close(self) -> None:
+        """End the worker and everything in it."""
 
 
 #: Tiers by name, safest first: ``auto`` takes the first that opens.

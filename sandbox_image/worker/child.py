@@ -8,6 +8,7 @@ report faithfully when the program is honest, and not to hang or lie when it mer
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import resource
@@ -28,20 +29,11 @@ RECURSION_LIMIT = 1000
 EXIT_NOT_STARTED, EXIT_NO_MEMORY, EXIT_NO_REPORT = 70, 71, 72
 
 # Everything used after the program has run, bound before it could replace it.
-_encode, _decode, _Unserializable, _type_name = (
-    codec.encode,
-    codec.decode,
-    codec.Unserializable,
-    codec.type_name,
-)
+_encode, _decode, _type_name = codec.encode, codec.decode, codec.type_name
 _exit, _set_recursion_limit = os._exit, sys.setrecursionlimit
-_type, _isinstance, _BaseException, _SystemExit, _MemoryError = (
-    type,
-    isinstance,
-    BaseException,
-    SystemExit,
-    MemoryError,
-)
+_type, _isinstance = type, isinstance
+_BaseException, _SystemExit, _MemoryError = BaseException, SystemExit, MemoryError
+_Unserializable = codec.Unserializable
 
 _SYNTAX_ERRORS = (SyntaxError, IndentationError, TabError)
 _MISSING = object()
@@ -54,8 +46,10 @@ def run(channel: socket.socket, stdout: int, stderr: int, cpu_seconds: int, addr
 
     Args:
         channel: the socket the payload comes from and the report goes to.
-        stdout, stderr: file descriptors that become 1 and 2.
-        cpu_seconds, address_space: hard limits.
+        stdout: file descriptor that becomes 1.
+        stderr: file descriptor that becomes 2.
+        cpu_seconds: hard limit.
+        address_space: hard limit in bytes, the interpreter's own included.
     """
     try:
         os.dup2(stdout, 1)
@@ -77,10 +71,8 @@ def run(channel: socket.socket, stdout: int, stderr: int, cpu_seconds: int, addr
         _set_recursion_limit(RECURSION_LIMIT)
         encoded = _encode(report, keep_order=True)
         for flush in flushers:
-            try:
+            with contextlib.suppress(_BaseException):  # the program may have closed it
                 flush()
-            except _BaseException:  # closed by the program
-                pass
         send(wire.frame(encoded))
     except _MemoryError:
         _exit(EXIT_NO_MEMORY)

@@ -239,7 +239,7 @@ class _Decoder:
             raise MalformedValue(f"an int of no or more than {MAX_DIGITS} digits")
         value = _from_bytes(body, "big", signed=True)
         # The first byte must say more than the sign of the second.
-        if size > 1 and (body[0] == 0 and body[1] < 128 or body[0] == 255 and body[1] >= 128):
+        if size > 1 and ((body[0] == 0 and body[1] < 128) or (body[0] == 255 and body[1] >= 128)):
             raise MalformedValue("an int that is not in its shortest form")
         if size == _MAX_INT_BYTES and not -_INT_BOUND < value < _INT_BOUND:
             raise MalformedValue(f"an int of more than {MAX_DIGITS} digits")

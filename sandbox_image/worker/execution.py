@@ -65,6 +65,7 @@ class Execution:
 
     @property
     def descriptors(self) -> tuple[int, int, int]:
+        """Everything the child can write to."""
         return (self.channel.fileno(), *self.pipes)
 
     def send(self) -> None:
