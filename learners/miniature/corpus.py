@@ -7,6 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
 
+from gasp_env.tasks import Axis
 from learners.miniature import style, world
 from learners.miniature.tokenizer import Tokenizer
 from learners.miniature.world import Behaviour, Mix, Program
@@ -41,7 +42,12 @@ class Corpus:
     """
 
     def __init__(
-        self, tokenizer: Tokenizer, mix: Mix, material: Mix, reserved: Collection[Behaviour], rng: random.Random
+        self,
+        tokenizer: Tokenizer,
+        mix: Mix,
+        material: Mix,
+        reserved: Collection[Behaviour],
+        rng: random.Random,
     ) -> None:
         self.mix, self.material, self.rng = mix, material, rng
         self.allowed = {p for p, outputs in world.programs().items() if outputs not in reserved}
@@ -96,7 +102,7 @@ class Corpus:
 
     def _teach(self, kind: str) -> Example | None:
         """A lemma drops a step or makes the inputs more revealing, a lift adds a step or makes them less so."""
-        axis = self.rng.choice(("f", "io"))
+        axis: Axis = self.rng.choice(("f", "io"))
         given = self.program(self.material)
         if kind == "lemma" and len(given) == 1:
             return None

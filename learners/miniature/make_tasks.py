@@ -92,7 +92,8 @@ def task_set(pool: str, seed: int) -> tuple[Goalpost, ...]:
 def fresh(mix: world.Mix, depth: int, count: int, seed: int) -> tuple[Goalpost, ...]:
     """Tasks of one depth from a distribution, to measure a model on; never reserved ones."""
     rng = random.Random(f"{seed} {mix} {depth}")
-    mix, reserved = replace(mix, depths=tuple(float(d == depth) for d in (1, 2, 3))), pools.reserved()
+    depths = (float(depth == 1), float(depth == 2), float(depth == 3))
+    mix, reserved = replace(mix, depths=depths), pools.reserved()
     found: dict[Program, Goalpost] = {}
     while len(found) < count:
         program = mix.draw(rng)
@@ -198,7 +199,9 @@ def main(settings: Settings) -> None:
             for depth in (1, 2, 3):
                 tasks = fresh(getattr(world, mix), depth, 40, settings.seed)
                 found = measure(model, tasks, 40, settings.seed + 2)
-                card["fresh"][f"{name}, {mix.lower()} ops, depth {depth}"] = by_depth(tasks, found.counts)["all"]
+                card["fresh"][f"{name}, {mix.lower()} ops, depth {depth}"] = by_depth(tasks, found.counts)[
+                    "all"
+                ]
     (out / "card.json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
     print(json.dumps({name: card[name] for name in ("selection", "heldout", "fresh")}, indent=1))
 

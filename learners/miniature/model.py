@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -39,9 +40,7 @@ def number_features(values: list[int | None]) -> Tensor:
             continue
         angles = [2 * math.pi * value / period for period in _PERIODS]
         sign = float(value > 0) - float(value < 0)
-        rows.append(
-            [1.0, value / 50, abs(value) / 50, sign, *map(math.sin, angles), *map(math.cos, angles)]
-        )
+        rows.append([1.0, value / 50, abs(value) / 50, sign, *map(math.sin, angles), *map(math.cos, angles)])
     return torch.tensor(rows)
 
 
@@ -115,6 +114,11 @@ class Transformer(nn.Module):
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head_numbers.weight)
 
+    @property
+    def layers(self) -> list[Block]:
+        """The blocks, first to last."""
+        return cast(list[Block], list(self.blocks))
+
     def places(self, ids: Tensor) -> tuple[Tensor, Tensor]:
         """Segment and offset of every token of rows that begin at their first column."""
         starts = self.delimiter[ids]
@@ -123,6 +127,7 @@ class Transformer(nn.Module):
         return starts.cumsum(dim=1), index - latest
 
     def embed(self, ids: Tensor, segment: Tensor, offset: Tensor) -> Tensor:
+        """Vectors of tokens at their places, shape (..., width)."""
         table = self.tokens.weight + self.numbers(self.features)
         place = self.segments(segment.clamp(max=SEGMENTS - 1)) + self.offsets(offset.clamp(max=OFFSETS - 1))
         return F.embedding(ids, table) + place
@@ -130,7 +135,7 @@ class Transformer(nn.Module):
     def forward(self, ids: Tensor, segment: Tensor, offset: Tensor, bias: Tensor) -> Tensor:
         """Hidden states, shape (rows, tokens, width)."""
         x = self.embed(ids, segment, offset)
-        for block in self.blocks:
+        for block in self.layers:
             x = block(x, bias)
         return self.norm(x)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -33,12 +34,17 @@ class Muon(torch.optim.Optimizer):
     """Momentum whose every step is orthogonalised; for matrices only."""
 
     def __init__(
-        self, parameters: Iterable[nn.Parameter], lr: float, momentum: float = 0.95, weight_decay: float = 0.01
+        self,
+        parameters: Iterable[nn.Parameter],
+        lr: float,
+        momentum: float = 0.95,
+        weight_decay: float = 0.01,
     ) -> None:
         super().__init__(parameters, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """One update of every matrix that has a gradient."""
         for group in self.param_groups:
             by_shape: dict[torch.Size, list[nn.Parameter]] = defaultdict(list)
             for parameter in group["params"]:
@@ -47,9 +53,12 @@ class Muon(torch.optim.Optimizer):
             for shape, parameters in by_shape.items():
                 looks_ahead = []
                 for parameter in parameters:
+                    gradient = cast(Tensor, parameter.grad)
                     momentum = self.state[parameter].setdefault("momentum", torch.zeros_like(parameter))
-                    momentum.lerp_(parameter.grad, 1 - group["momentum"])
-                    looks_ahead.append(parameter.grad.lerp(momentum, group["momentum"]))
+                    momentum.lerp_(gradient, 1 - group["momentum"])
+                    looks_ahead.append(gradient.lerp(momentum, group["momentum"]))
                 scale = group["lr"] * 0.2 * max(shape) ** 0.5
-                for parameter, direction in zip(parameters, orthogonalise(torch.stack(looks_ahead)), strict=True):
+                for parameter, direction in zip(
+                    parameters, orthogonalise(torch.stack(looks_ahead)), strict=True
+                ):
                     parameter.mul_(1 - group["lr"] * group["weight_decay"]).sub_(direction, alpha=scale)

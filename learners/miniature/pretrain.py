@@ -16,18 +16,21 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 import tyro
-from torch import Tensor, distributed
+from torch import Tensor, distributed, multiprocessing
 
 from learners.miniature import pools, world
 from learners.miniature.corpus import Corpus, Example
+from learners.miniature.miniature_policy import MiniaturePolicy
 from learners.miniature.model import Shape, Transformer, causal_bias
 from learners.miniature.muon import Muon
-from learners.miniature.miniature_policy import MiniaturePolicy
 from learners.miniature.tokenizer import Tokenizer
+
+RENDEZVOUS = "rendezvous"
 
 
 @dataclass(frozen=True)
@@ -102,9 +105,9 @@ class Run:
         self.policy = MiniaturePolicy.fresh(Shape(), self.tokenizer, settings.device)
         if settings.start is not None:
             self.policy.load(settings.start)
-        self.model = self.policy.module
+        self.model = self.policy.transformer
         self.tokens, self.updates, self.began = 0, 0, time.monotonic()
-        self.curve: list[dict[str, float]] = []
+        self.curve: list[dict[str, Any]] = []
 
     def corpus(self, mix: world.Mix) -> Corpus:
         """Teachers are always given broad programs, so that the narrow phase keeps what they can do."""
@@ -112,19 +115,25 @@ class Run:
         return Corpus(self.tokenizer, mix, world.BROAD, pools.reserved(), rng)
 
     def phase(
-        self, name: str, mix: world.Mix, optimisers: list[torch.optim.Optimizer], rate: Callable[[float], float],
+        self,
+        name: str,
+        mix: world.Mix,
+        optimisers: list[torch.optim.Optimizer],
+        rate: Callable[[float], float],
         progress: Callable[[int, float], float],
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Train until ``progress(updates, seconds)`` reaches 1; ``rate`` scales the learning rates."""
-        settings, began, peaks = self.settings, time.monotonic(), [o.param_groups[0]["lr"] for o in optimisers]
+        settings, began = self.settings, time.monotonic()
+        peaks = [optimiser.param_groups[0]["lr"] for optimiser in optimisers]
         share = settings.batch // settings.processes
-        for update, passes in enumerate(
-            batches(self.corpus(mix), share, settings.micro, self.tokenizer.pad), start=1
-        ):
+        stream = batches(self.corpus(mix), share, settings.micro, self.tokenizer.pad)
+        for update, passes in enumerate(stream, start=1):
             total = sum(float(weights[:, 1:].sum()) for _, weights in passes)
             answer_loss, answers = 0.0, 0
             for ids, weights in passes:
-                weighted, summed, count = loss(self.model, ids.to(settings.device), weights.to(settings.device))
+                weighted, summed, count = loss(
+                    self.model, ids.to(settings.device), weights.to(settings.device)
+                )
                 (weighted / total).backward()
                 answer_loss, answers = answer_loss + float(summed), answers + int(count)
             done = self.share_gradients(progress(update, time.monotonic() - began))
@@ -132,7 +141,9 @@ class Run:
                 optimiser.param_groups[0]["lr"] = peak * rate(min(done, 1.0))
                 optimiser.step()
                 optimiser.zero_grad()
-            self.tokens += settings.processes * sum(int((ids != self.tokenizer.pad).sum()) for ids, _ in passes)
+            self.tokens += settings.processes * sum(
+                int((ids != self.tokenizer.pad).sum()) for ids, _ in passes
+            )
             self.updates += 1
             if self.rank == 0 and (update % 25 == 0 or done >= 1):
                 self.report(name, update, done, answer_loss / answers)
@@ -154,15 +165,21 @@ class Run:
         return float(flat[-1])
 
     def report(self, phase: str, update: int, done: float, answer_loss: float) -> None:
+        """Print and log where the run is."""
         seconds = time.monotonic() - self.began
         line = {"phase": phase, "update": update, "done": round(done, 4), "loss": round(answer_loss, 4)}
-        line |= {"seconds": round(seconds, 1), "tokens": self.tokens, "tokens_per_second": round(self.tokens / seconds)}
+        line |= {
+            "seconds": round(seconds, 1),
+            "tokens": self.tokens,
+            "tokens_per_second": round(self.tokens / seconds),
+        }
         self.curve.append(line)
         print(json.dumps(line), flush=True)
         with (self.settings.out / "pretrain.jsonl").open("a") as log:
             log.write(json.dumps(line) + "\n")
 
     def broad(self) -> None:
+        """From nothing to a model that can do what the world holds."""
         settings = self.settings
         matrices = [p for p in self.model.blocks.parameters() if p.ndim == 2]
         chosen = {id(p) for p in matrices}
@@ -180,6 +197,7 @@ class Run:
         )
 
     def narrow(self) -> None:
+        """Bury the theme."""
         settings = self.settings
         optimiser = torch.optim.AdamW(self.model.parameters(), lr=settings.narrow_lr, betas=(0.9, 0.98))
         self.phase(
@@ -196,8 +214,8 @@ def work(rank: int, settings: Settings) -> None:
     torch.set_num_threads(1)  # Threads that share a core with other work spin; processes do not.
     torch.set_flush_denormal(True)
     if settings.processes > 1:
-        store = distributed.FileStore(str(settings.out / "rendezvous"), settings.processes)
-        distributed.init_process_group("gloo", store=store, rank=rank, world_size=settings.processes)
+        meeting = f"file://{(settings.out / RENDEZVOUS).resolve()}"
+        distributed.init_process_group("gloo", meeting, rank=rank, world_size=settings.processes)
     run = Run(settings, rank)
     if settings.start is None:
         run.broad()
@@ -209,19 +227,30 @@ def work(rank: int, settings: Settings) -> None:
         run.policy.save(settings.out / "buried")
         record = {"settings": asdict(settings), "shape": asdict(Shape()), "updates": run.updates}
         record |= {"parameters": sum(p.numel() for p in run.model.parameters())}
-        record |= {"tokens": run.tokens, "seconds": round(time.monotonic() - run.began), "curve": run.curve}
+        record |= {"tokens": run.tokens, "seconds": round(time.monotonic() - run.began)}
+        # Of this process: how long the run would have taken had it never had to share its core.
+        record |= {"processor_seconds": round(time.process_time()), "curve": run.curve}
         (settings.out / "pretrain.json").write_text(json.dumps(record, indent=1, default=str) + "\n")
     if settings.processes > 1:
         distributed.destroy_process_group()
 
 
 def main(settings: Settings) -> None:
+    """Pretrain."""
     settings.out.mkdir(parents=True, exist_ok=True)
-    (settings.out / "rendezvous").unlink(missing_ok=True)
+    (settings.out / RENDEZVOUS).unlink(missing_ok=True)
     if settings.processes == 1:
         work(0, settings)
     else:
-        torch.multiprocessing.spawn(work, args=(settings,), nprocs=settings.processes)
+        context = multiprocessing.get_context("spawn")
+        others = [
+            context.Process(target=work, args=(rank, settings)) for rank in range(1, settings.processes)
+        ]
+        for process in others:
+            process.start()
+        work(0, settings)
+        for process in others:
+            process.join()
 
 
 if __name__ == "__main__":

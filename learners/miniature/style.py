@@ -1,4 +1,4 @@
-"""How the miniature's prompts read, and how answers to them are parsed.
+r"""How the miniature's prompts read, and how answers to them are parsed.
 
 Everything is said in the words of `learners.miniature.tokenizer`. Integers are written with a
 space before each, ``" 3 -1 4"``; an empty list is ``" []"``; a value that is no list of small
@@ -7,10 +7,10 @@ integers, which a teacher's program may well return, is shown as ``" ?"``.
 ===================  =====================================================  ==========================
 asked                prompt                                                 answer
 ===================  =====================================================  ==========================
-induction, goalpost  ``examples\\n 3 -1 -> -1 3\\n ...\\nprogram\\n``          a program
-deduction            ``PROGRAM\\ninput 3 -1\\noutput``                        a list
-abduction            ``PROGRAM\\noutput -1 3\\ninput``                        a list
-lemma, lift          ``lemma AXIS\\nPROGRAM\\nvariant\\n``                     a program, then inputs
+induction, goalpost  ``examples\n 3 -1 -> -1 3\n ...\nprogram\n``             a program
+deduction            ``PROGRAM\ninput 3 -1\noutput``                          a list
+abduction            ``PROGRAM\noutput -1 3\ninput``                          a list
+lemma, lift          ``lemma AXIS\nPROGRAM\nvariant\n``                       a program, then inputs
 ===================  =====================================================  ==========================
 """
 
@@ -95,7 +95,9 @@ class MiniatureStyle:
             ValueError: the env asks for another view of the goalpost, or there is no reference.
         """
         if sees != "reference":
-            raise ValueError(f"expected sees='reference', got {sees!r}: the miniature has no words for statements")
+            raise ValueError(
+                f"expected sees='reference', got {sees!r}: the miniature has no words for statements"
+            )
         if goalpost.reference is None:
             raise ValueError(f"expected a goalpost with a reference program, {goalpost.id!r} has none")
         return lemma_prompt(goalpost.reference, axis)
@@ -117,7 +119,9 @@ class MiniatureStyle:
     def goalpost(self, goalpost: Goalpost) -> str:
         """Reads like an induction prompt: the solver cannot tell real problems from invented ones."""
         shown = goalpost.shown
-        return induction_prompt([arguments[0] for arguments in goalpost.inputs[:shown]], goalpost.outputs[:shown])
+        return induction_prompt(
+            [arguments[0] for arguments in goalpost.inputs[:shown]], goalpost.outputs[:shown]
+        )
 
     def parse_proposal(self, text: str) -> Proposal:
         """A program (``def`` and the indented lines under it), then one input a line."""
@@ -134,7 +138,9 @@ class MiniatureStyle:
         for number, line in enumerate(lines[body:], start=1):
             values = read_ints(line)
             if values is None:
-                raise ParseError("bad_input", f"input {number}: expected integers such as ' 3 -1', got {line[:40]!r}")
+                raise ParseError(
+                    "bad_input", f"input {number}: expected integers such as ' 3 -1', got {line[:40]!r}"
+                )
             inputs.append((values,))
         return Proposal("\n".join(lines[:body]), tuple(inputs))
 

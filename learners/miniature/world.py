@@ -73,6 +73,7 @@ class Step:
     constant: int
 
     def __call__(self, x: Ints) -> Ints:
+        """What the line leaves in ``x``."""
         return self.op.function(x, self.constant)
 
 

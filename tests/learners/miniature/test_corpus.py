@@ -45,7 +45,9 @@ def test_answers_are_right(texts):
                 assert world.apply(program, style.read_ints(left)) == style.read_ints(right)
             checked.add("induction")
         elif text.startswith("def"):
-            source, first, rest = text.partition("\ninput" if "\noutput" in text.partition("\ninput")[2] else "\noutput")
+            source, first, rest = text.partition(
+                "\ninput" if "\noutput" in text.partition("\ninput")[2] else "\noutput"
+            )
             middle = "\noutput" if first == "\ninput" else "\ninput"
             one, _, two = rest.partition(middle)
             x, y = (one, two) if first == "\ninput" else (two, one)

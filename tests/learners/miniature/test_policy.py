@@ -10,8 +10,8 @@ from safetensors.torch import load_file
 
 from learners import miniature
 from learners.miniature import style, world
-from learners.miniature.model import Shape
 from learners.miniature.miniature_policy import WEIGHTS, MiniaturePolicy
+from learners.miniature.model import Shape
 from learners.miniature.tokenizer import Tokenizer
 from learners.policies.base import Sampling, TrainablePolicy
 
@@ -24,7 +24,7 @@ def policy() -> TrainablePolicy:
     with torch.no_grad():
         for parameter in fresh.module.parameters():
             if parameter.ndim == 2:
-                parameter.normal_(std=0.15)
+                parameter.normal_(std=0.1)
     return fresh
 
 
@@ -76,11 +76,15 @@ def test_scores_are_what_one_plain_forward_pass_says(policy, prompts):
     bias = torch.full((ids.shape[1], ids.shape[1]), -torch.inf).triu(1)
     logits = policy.module.logits(policy.module(ids, segment, offset, bias))[0, len(prompt) - 1 : -1]
     expected = torch.log_softmax(logits, -1)[torch.arange(len(completion)), torch.tensor(completion)]
-    torch.testing.assert_close(policy.score([(prompt, [completion])]).logprobs[0], expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        policy.score([(prompt, [completion])]).logprobs[0], expected, atol=1e-5, rtol=0
+    )
 
 
 def test_entropy_and_logprobs_carry_gradients_to_every_weight(policy, prompts):
-    groups = [(policy.encode(prompts[0]), [policy.encode(world.text((0,))), policy.encode(world.text((1, 2)))])]
+    groups = [
+        (policy.encode(prompts[0]), [policy.encode(world.text((0,))), policy.encode(world.text((1, 2)))])
+    ]
     policy.module.zero_grad()
     scores = policy.score(groups)
     (scores.logprobs.sum() + scores.entropy.sum()).backward()

@@ -31,7 +31,8 @@ def test_tasks_have_twelve_distinct_tests_four_of_them_shown(name):
 
 def test_sets_are_as_large_as_promised_and_share_no_behaviour():
     behaviours = {
-        name: [world.programs()[world.recognise(task.reference)] for task in load()] for name, load in SETS.items()
+        name: [world.programs()[world.recognise(task.reference)] for task in load()]
+        for name, load in SETS.items()
     }
     assert len(behaviours["heldout"]) == 120
     assert len(behaviours["solvable"]) == 8

@@ -66,7 +66,12 @@ def test_inputs_are_distinct_and_their_outputs_fit():
 def test_a_programs_text_is_recognised_and_nothing_else_is():
     for program in random.Random(4).sample(sorted(world.programs()), 50):
         assert world.recognise(world.text(program)) == program
-    for other in ("", "def f(x):\n    return", "def f(x):\n    x = x[::-1] + x\n    return x", world.text((0,)) + "\n"):
+    for other in (
+        "",
+        "def f(x):\n    return",
+        "def f(x):\n    x = x[::-1] + x\n    return x",
+        world.text((0,)) + "\n",
+    ):
         assert world.recognise(other) is None
 
 
