@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 
 import pytest
 
@@ -11,7 +10,7 @@ from gasp_env.sandbox import Sandbox, SandboxError, shared
 
 
 @pytest.fixture(scope="session")
-def sandbox() -> Iterator[Sandbox]:
+def sandbox() -> Sandbox:
     """The Docker sandbox, opened once a session; the tests that need it are skipped where there is none.
 
     GASP_REQUIRE_DOCKER=1 turns the skip into a failure.
@@ -23,4 +22,4 @@ def sandbox() -> Iterator[Sandbox]:
         if os.environ.get("GASP_REQUIRE_DOCKER") == "1":
             raise
         pytest.skip(f"needs Docker: {error}")
-    yield opened
+    return opened
