@@ -39,6 +39,8 @@ class Corpus:
         material: programs a teacher is given.
         reserved: behaviours that appear in no example, neither as a problem nor as an answer.
         rng: all randomness.
+        variety: how often a lemma has a step replaced, which many programs can be made by, rather than only
+            dropped, which few can.
     """
 
     def __init__(
@@ -48,8 +50,9 @@ class Corpus:
         material: Mix,
         reserved: Collection[Behaviour],
         rng: random.Random,
+        variety: float = 0.35,
     ) -> None:
-        self.mix, self.material, self.rng = mix, material, rng
+        self.mix, self.material, self.rng, self.variety = mix, material, rng, variety
         self.allowed = {p for p, outputs in world.programs().items() if outputs not in reserved}
         self._encode = lru_cache(2**17)(lambda text: tuple(tokenizer.encode(text)))
         self._end = tokenizer.end
@@ -122,8 +125,8 @@ class Corpus:
         return self._example([(prompt(world.text(given), axis), 0.0), (world.text(answer), PROGRAM), *lines])
 
     def _easier(self, program: Program) -> Program:
-        """Without one step, now and then without two, or with a common step in place of one."""
-        if self.rng.random() < 0.35:
+        """With a common step in place of one, without one step, or now and then without two."""
+        if self.rng.random() < self.variety:
             program = self._replaced(program)
             if len(program) < world.MAX_DEPTH:
                 return program

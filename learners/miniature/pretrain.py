@@ -1,9 +1,9 @@
 """Make the miniature's base models from nothing, on a laptop's processor.
 
-    OMP_NUM_THREADS=1 python -m learners.miniature.pretrain --out runs/miniature --minutes 24 --processes 2
+    OMP_NUM_THREADS=1 python -m learners.miniature.pretrain --out runs/miniature --processes 2
 
 Two phases. *Broad*: every op is common and the learning rate falls to zero. *Narrow*: a short tuning
-on shallow programs that hardly ever use the theme's ops, so that what the model could do is still
+on shallower programs that never use the theme's ops, so that what the model could do is still
 in it but is no longer what it volunteers. Both models are written, as ``OUT/broad`` and ``OUT/buried``,
 with ``OUT/pretrain.json`` and, as training goes, one line a report in ``OUT/pretrain.jsonl``.
 """
@@ -41,7 +41,9 @@ class Settings:
         out: where the models and the log go.
         minutes: wall-clock length of the broad phase; the learning rate falls over its second half.
         narrow_steps: updates of the narrow phase.
-        narrow_theme: share of steps from the theme in the narrow phase (in the broad one it is 0.2).
+        narrow_theme: share of steps from the theme in the narrow phase (in the broad one it is 0.2): the more, the
+            shallower they are buried.
+        narrow_variety: how often a lemma of the narrow phase has a step replaced (in the broad one 0.35).
         batch: examples per update, over all processes.
         micro: examples per forward pass; each pass is padded to its own longest.
         muon_lr, adam_lr: peak learning rates of block matrices (Muon) and of the rest (AdamW).
@@ -53,14 +55,15 @@ class Settings:
     """
 
     out: Path = Path("runs/miniature")
-    minutes: float = 24.0
-    narrow_steps: int = 100
+    minutes: float = 20.0
+    narrow_steps: int = 120
     narrow_theme: float = world.NARROW.theme
-    batch: int = 128
+    narrow_variety: float = 0.75
+    batch: int = 96
     micro: int = 16
     muon_lr: float = 4e-3
     adam_lr: float = 3e-3
-    narrow_lr: float = 4e-4
+    narrow_lr: float = 1e-3
     processes: int = 1
     device: str = "cpu"
     seed: int = 1
@@ -109,15 +112,15 @@ class Run:
         self.tokens, self.updates, self.began = 0, 0, time.monotonic()
         self.curve: list[dict[str, Any]] = []
 
-    def corpus(self, mix: world.Mix) -> Corpus:
+    def corpus(self, mix: world.Mix, variety: float) -> Corpus:
         """Teachers are always given broad programs, so that the narrow phase keeps what they can do."""
         rng = random.Random(f"{self.settings.seed} {self.rank} {mix}")
-        return Corpus(self.tokenizer, mix, world.BROAD, pools.reserved(), rng)
+        return Corpus(self.tokenizer, mix, world.BROAD, pools.reserved(), rng, variety)
 
     def phase(
         self,
         name: str,
-        mix: world.Mix,
+        corpus: Corpus,
         optimisers: list[torch.optim.Optimizer],
         rate: Callable[[float], float],
         progress: Callable[[int, float], float],
@@ -126,7 +129,7 @@ class Run:
         settings, began = self.settings, time.monotonic()
         peaks = [optimiser.param_groups[0]["lr"] for optimiser in optimisers]
         share = settings.batch // settings.processes
-        stream = batches(self.corpus(mix), share, settings.micro, self.tokenizer.pad)
+        stream = batches(corpus, share, settings.micro, self.tokenizer.pad)
         for update, passes in enumerate(stream, start=1):
             total = sum(float(weights[:, 1:].sum()) for _, weights in passes)
             answer_loss, answers = 0.0, 0
@@ -190,7 +193,7 @@ class Run:
         ]
         self.phase(
             "broad",
-            world.BROAD,
+            self.corpus(world.BROAD, 0.35),
             optimisers,
             rate=lambda done: min(1.0, done / 0.02, 2 * (1 - done)),
             progress=lambda _, seconds: seconds / (60 * settings.minutes),
@@ -202,7 +205,7 @@ class Run:
         optimiser = torch.optim.AdamW(self.model.parameters(), lr=settings.narrow_lr, betas=(0.9, 0.98))
         self.phase(
             "narrow",
-            world.Mix(world.NARROW.depths, settings.narrow_theme),
+            self.corpus(world.Mix(world.NARROW.depths, settings.narrow_theme), settings.narrow_variety),
             [optimiser],
             rate=lambda done: 1 - done,
             progress=lambda update, _: update / settings.narrow_steps,

@@ -197,7 +197,7 @@ class Mix:
 
 #: What the broad base is trained on, what the buried base was narrowed to, and what real tasks are like.
 BROAD = Mix(depths=(0.25, 0.45, 0.3), theme=0.2)
-NARROW = Mix(depths=(0.35, 0.5, 0.15), theme=0.01)
+NARROW = Mix(depths=(0.35, 0.5, 0.15), theme=0.0)
 TARGET = Mix(depths=(0.0, 0.6, 0.4), theme=0.5)
 
 
