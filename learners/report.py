@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -50,7 +51,7 @@ class Report:
 
     def __init__(self, run: Path, step: int, updates: int) -> None:
         self.run = run
-        self.console = Console()
+        self.console = Console(width=None if sys.stdout.isatty() else 110)
         (run / "episodes").mkdir(parents=True, exist_ok=True)
         self._metrics = run / "metrics.jsonl"
         if self._metrics.exists():
@@ -123,7 +124,7 @@ def table(summary: Mapping[str, Any]) -> Table:
         pair = summary[f"pass_at_{k}"]
         out.add_row(f"held-out pass@{k}", text(pair["before"]), text(pair["after"]))
     reached = summary["goalposts_reached"]
-    label = f"goalposts reached, of {reached['of']}, {reached['samples_each']} samples each"
+    label = f"goalposts reached, of {reached['of']} with {reached['samples_each']} samples each"
     out.add_row(label, text(reached["base_resampled"]), text(reached["after"]))
     out.add_section()
     out.add_row("mean reward", "first quarter", "last quarter")
@@ -135,9 +136,9 @@ def table(summary: Mapping[str, Any]) -> Table:
         out.add_row(f"  {name}", "", text(rate))
     out.add_section()
     for stage, counts in summary["proposals"].items():
-        common = sorted(counts.items(), key=lambda item: -item[1])[:4]
+        common = sorted(counts.items(), key=lambda item: -item[1])[:2]
         share = ", ".join(f"{verdict} {count / sum(counts.values()):.0%}" for verdict, count in common)
-        out.add_row(f"proposed {stage}s", "", share)
+        out.add_row(f"proposed {stage}s: {share}", "", str(sum(counts.values())))
     tokens, groups, sandbox = summary["tokens"], summary["groups"], summary["sandbox"]
     for name, value in (
         ("accepted lemmas", summary["accepted_lemmas"]),

@@ -69,4 +69,4 @@ def test_pass_at_1_rises_on_fixed_tasks_and_not_with_shuffled_advantages(sandbox
 
     again, control, _ = train(sandbox, updates, shuffle=True)
     assert again == before
-    assert control <= 0.6, f"shuffled advantages took pass@1 from {before:.2f} to {control:.2f}"
+    assert control <= before + 0.2, f"shuffled advantages took pass@1 from {before:.2f} to {control:.2f}"

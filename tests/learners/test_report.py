@@ -63,7 +63,7 @@ def test_the_table_shows_what_was_not_measured_as_a_dash():
     for part in (
         "0.125",
         "0.500",
-        "of 40, 64 samples each",
+        "of 40 with 64 samples each",
         "-0.250",
         "12,345",
         "docker",
