@@ -81,7 +81,8 @@ class Sandbox:
 
         Args:
             tier: ``"docker"``, or ``"auto"`` for the first tier that opens.
-            workers: programs executed at once, by default one per processor.
+            workers: programs executed at once, by default two per processor: while one is being
+                forked or cleared away, another computes.
             image: docker image, by default the one made from `sandbox_image`.
 
         Raises:
@@ -94,7 +95,7 @@ class Sandbox:
         self.runs = 0
         self.requested = 0
         self._asked_tier = tier
-        self._workers = workers or os.cpu_count() or 1
+        self._workers = workers or 2 * (os.cpu_count() or 1)
         self._image = image
         self._worker: Worker | None = None
         self._owner = os.getpid()
@@ -143,7 +144,7 @@ class Sandbox:
         Raises:
             SandboxError: no tier can be opened at all.
             Unserializable: an input is no exact built-in value (see `gasp_env.values`).
-            ValueError: a hash seed is not one of `HASH_SEEDS`.
+            ValueError: a hash seed is not one of `HASH_SEEDS`, or a limit is out of range.
         """
         asked = [_ask(run) for run in runs]
         distinct: dict[Any, _Asked] = {}
@@ -193,7 +194,7 @@ class Sandbox:
                 reason = str(error)
                 self.close()
                 barren = 0 if self.runs > answered else barren + 1
-                if not todo and suspects and suspects[0] in flying.values():
+                if not todo and suspects and any(one is suspects[0] for one in flying.values()):
                     suspects.popleft().result = Result(
                         Status.WORKER_KILLED, error=f"ended the worker when run alone: {reason}"
                     )
@@ -267,6 +268,15 @@ def shared(tier: str = "auto", **options: Any) -> Sandbox:
 def _ask(run: Run) -> _Asked:
     if run.hash_seed not in HASH_SEEDS:
         raise ValueError(f"hash_seed must be one of {HASH_SEEDS}, not {run.hash_seed!r}")
+    limits = run.limits
+    if (
+        limits.cpu_seconds < 1
+        or limits.wall_seconds <= 0
+        or min(limits.memory_bytes, limits.stdout_bytes) < 0
+    ):
+        raise ValueError(f"limits must be positive, cpu_seconds at least 1: {limits}")
+    if max(limits.output_bytes, limits.stdout_bytes) > reports.MAX_OUTPUT:
+        raise ValueError(f"output_bytes and stdout_bytes can be {reports.MAX_OUTPUT} at most: {limits}")
     if len(run.program) > reports.MAX_PROGRAM:
         error = f"the program has {len(run.program)} characters, at most {reports.MAX_PROGRAM} are allowed"
         return _Asked(run, repr(hash(run.program)).encode(), result=Result(Status.COMPILE_ERROR, error=error))

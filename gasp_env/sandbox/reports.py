@@ -14,6 +14,8 @@ from sandbox_image.worker import codec, wire
 
 #: Longest program sent, in bytes of UTF-8. The gate's own limit is far lower.
 MAX_PROGRAM = 2**20
+#: Largest limit on output; beside it a report holds the errors of the calls.
+MAX_OUTPUT = codec.MAX_BYTES // 2
 
 _CLAIMABLE = {
     status.value: status
@@ -101,7 +103,9 @@ def _ending(run: Run, how: int, wait_status: int, cpu: float, memory: int, repor
         return Status.OUTPUT_LIMIT, "wrote more than it may", (), 0
     number = wait_status & 0x7F
     if number in (signal.SIGKILL, signal.SIGXCPU):
-        if cpu >= limits.cpu_seconds - 0.1 or number == signal.SIGXCPU:
+        # The kernel enforces RLIMIT_CPU by counting ticks, which on a busy machine runs well ahead of
+        # the exact time that it reports.
+        if cpu >= limits.cpu_seconds / 2 or number == signal.SIGXCPU:
             return Status.CPU_LIMIT, f"used {limits.cpu_seconds} s of processor time", (), 0
         # Nobody in there can send SIGKILL but the kernel, when the container's memory is gone.
         return Status.MEMORY_LIMIT, "killed by the kernel, most likely for want of memory", (), 0

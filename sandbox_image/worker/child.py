@@ -12,7 +12,6 @@ import contextlib
 import gc
 import os
 import resource
-import socket
 import sys
 from types import ModuleType
 from typing import Any, NoReturn
@@ -25,12 +24,15 @@ from sandbox_image.worker.confine import confine_child
 MAX_THREADS = 256
 RECURSION_LIMIT = 1000
 
+#: Descriptor of the socket to the supervisor, beside 0, 1 and 2 the only one a program finds.
+CHANNEL = 3
+
 #: Exit codes of a child that could not report.
 EXIT_NOT_STARTED, EXIT_NO_MEMORY, EXIT_NO_REPORT = 70, 71, 72
 
 # Everything used after the program has run, bound before it could replace it.
 _encode, _decode, _type_name = codec.encode, codec.decode, codec.type_name
-_exit, _set_recursion_limit = os._exit, sys.setrecursionlimit
+_exit, _write, _set_recursion_limit = os._exit, os.write, sys.setrecursionlimit
 _type, _isinstance = type, isinstance
 _BaseException, _SystemExit, _MemoryError = BaseException, SystemExit, MemoryError
 _Unserializable = codec.Unserializable
@@ -41,11 +43,11 @@ _MISSING = object()
 Report = tuple[str, str, tuple[tuple[str, bytes, str], ...]]
 
 
-def run(channel: socket.socket, stdout: int, stderr: int, cpu_seconds: int, address_space: int) -> NoReturn:
-    """Execute the one payload that waits on ``channel``. Never returns.
+def run(channel: int, stdout: int, stderr: int, cpu_seconds: int, address_space: int) -> NoReturn:
+    """Execute the one payload that comes on ``channel``. Never returns.
 
     Args:
-        channel: the socket the payload comes from and the report goes to.
+        channel: descriptor of the socket the payload comes from and the report goes to.
         stdout: file descriptor that becomes 1.
         stderr: file descriptor that becomes 2.
         cpu_seconds: hard limit.
@@ -54,17 +56,14 @@ def run(channel: socket.socket, stdout: int, stderr: int, cpu_seconds: int, addr
     try:
         os.dup2(stdout, 1)
         os.dup2(stderr, 2)
-        os.dup2(channel.fileno(), 3)
-        os.closerange(4, 4096)
-        channel.detach()
+        os.dup2(channel, CHANNEL)
+        os.closerange(CHANNEL + 1, 4096)
         resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
         resource.setrlimit(resource.RLIMIT_AS, (address_space, address_space))
         resource.setrlimit(resource.RLIMIT_NPROC, (MAX_THREADS, MAX_THREADS))
         confine_child()
-        own = socket.socket(fileno=3, family=socket.AF_UNIX, type=socket.SOCK_STREAM)
-        payload = _read(own)
-        send, flushers = own.sendall, (sys.stdout.flush, sys.stderr.flush)
-        report = _execute(payload)
+        flushers = (sys.stdout.flush, sys.stderr.flush)
+        report = _execute(_read())
     except BaseException:  # our own failure
         _exit(EXIT_NOT_STARTED)
     try:
@@ -73,7 +72,9 @@ def run(channel: socket.socket, stdout: int, stderr: int, cpu_seconds: int, addr
         for flush in flushers:
             with contextlib.suppress(_BaseException):  # the program may have closed it
                 flush()
-        send(wire.frame(encoded))
+        unsent = wire.frame(encoded)
+        while unsent:
+            unsent = unsent[_write(CHANNEL, unsent) :]
     except _MemoryError:
         _exit(EXIT_NO_MEMORY)
     except _BaseException:
@@ -81,13 +82,13 @@ def run(channel: socket.socket, stdout: int, stderr: int, cpu_seconds: int, addr
     _exit(0)
 
 
-def _read(channel: socket.socket) -> bytes:
-    """The one frame on the socket; the supervisor has written it before we were forked."""
-    data = channel.recv(2**16)
+def _read() -> bytes:
+    """The one frame on the socket; the supervisor began to write it before we were forked."""
+    data = os.read(CHANNEL, 2**16)
     (length,) = wire.LENGTH.unpack_from(data)
     parts, missing = [data[wire.LENGTH.size :]], length - (len(data) - wire.LENGTH.size)
     while missing > 0:
-        parts.append(channel.recv(min(missing, 2**18)))
+        parts.append(os.read(CHANNEL, min(missing, 2**18)))
         if not parts[-1]:
             raise EOFError
         missing -= len(parts[-1])

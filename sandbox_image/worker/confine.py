@@ -16,6 +16,7 @@ import errno
 import os
 import platform
 import struct
+from typing import Any
 
 PR_SET_DUMPABLE = 4
 PR_SET_SECCOMP = 22
@@ -92,11 +93,13 @@ class _Filter:
         self.program = ctypes.create_string_buffer(program, len(program))
         at = code.find(struct.pack("=I", _OWN_PID))
         self.own_pid_at = at if at >= 0 else None
+        # Made ready here, because every object a fork has to make costs it pages.
+        self.arguments = _arguments(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.addressof(self.program))
 
     def install(self) -> None:
         if self.own_pid_at is not None:
             struct.pack_into("=I", self.buffer, self.own_pid_at, os.getpid())
-        _prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.addressof(self.program))
+        _call(self.arguments)
 
 
 def confine_zygote() -> None:
@@ -122,10 +125,18 @@ def hide_memory() -> None:
 
 
 def _prctl(option: int, *arguments: int) -> None:
-    padded = [ctypes.c_ulong(argument) for argument in (*arguments, 0, 0, 0, 0)[:4]]
-    if _LIBC.prctl(option, *padded) != 0:
+    _call(_arguments(option, *arguments))
+
+
+def _arguments(option: int, *arguments: int) -> tuple[Any, ...]:
+    padded = (*arguments, 0, 0, 0, 0)[:4]
+    return ctypes.c_int(option), *(ctypes.c_ulong(argument) for argument in padded)
+
+
+def _call(arguments: tuple[Any, ...]) -> None:
+    if _LIBC.prctl(*arguments) != 0:
         code = ctypes.get_errno()
-        raise OSError(code, f"prctl({option}): {os.strerror(code)}")
+        raise OSError(code, f"prctl({arguments[0].value}): {os.strerror(code)}")
 
 
 def _instruction(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:

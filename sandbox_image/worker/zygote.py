@@ -70,8 +70,8 @@ def _fork_one(control: socket.socket, own_address_space: int) -> None:
     pid = _fork()
     if pid == 0:
         signal.signal(signal.SIGUSR1, signal.SIG_DFL)
-        channel = socket.socket(fileno=descriptors[0], family=socket.AF_UNIX, type=socket.SOCK_STREAM)
-        child.run(channel, descriptors[1], descriptors[2], cpu_seconds, own_address_space + memory_bytes)
+        channel, stdout, stderr = descriptors
+        child.run(channel, stdout, stderr, cpu_seconds, own_address_space + memory_bytes)
     _child_pid = pid
     for descriptor in descriptors:
         os.close(descriptor)

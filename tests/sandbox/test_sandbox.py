@@ -167,6 +167,9 @@ def test_a_caller_s_mistake_is_an_exception(sandbox: Sandbox) -> None:
         sandbox.run_many([Run("def f(x): return 1", ((object(),),))])
     with pytest.raises(ValueError, match="hash_seed must be one of"):
         sandbox.run_many([Run("def f(): return 1", ((),), hash_seed=99)])
+    for limits in (Limits(cpu_seconds=0), Limits(wall_seconds=0.0), Limits(output_bytes=2**30)):
+        with pytest.raises(ValueError, match="limits must be|can be"):
+            sandbox.run_many([Run("def f(): return 1", ((),), limits=limits)])
     with pytest.raises(ValueError, match="tier must be"):
         Sandbox("no-such-tier")
 
