@@ -105,7 +105,7 @@ class Args:
     shuffle_advantages: bool = False
     """Control: hand every row another row's advantage."""
 
-    updates: int = 150
+    updates: int = 50
     """Updates to make."""
     seconds: float | None = None
     """Stop sooner, after this much training time (evaluation not counted)."""
@@ -365,7 +365,9 @@ def main(args: Args) -> dict[str, Any]:
     signal.signal(signal.SIGINT, handler)
     kept = save()
     if interrupted:
-        report.say(f"interrupted after update {step}; saved {kept}. Go on with --resume {run}")
+        report.say(
+            f"interrupted after update {step}; saved {kept}. Go on with the same options and --resume {run}"
+        )
         return {}
 
     report.say("measuring the trained model")

@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
 from torch.utils.tensorboard import SummaryWriter
 
 #: Updates between lines of text where there is no terminal to draw a bar in.
@@ -50,7 +50,7 @@ class Report:
     """
 
     def __init__(self, run: Path, step: int, updates: int) -> None:
-        self.run = run
+        self.run, self._updates = run, updates
         self.console = Console(width=None if sys.stdout.isatty() else 110)
         (run / "episodes").mkdir(parents=True, exist_ok=True)
         self._metrics = run / "metrics.jsonl"
@@ -64,8 +64,9 @@ class Report:
             TextColumn("{task.completed:.0f}/{task.total:.0f}"),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", table_column=Column(no_wrap=True, ratio=1)),
             console=self.console,
+            expand=True,
             disable=not self.console.is_terminal,
         )
         self._bar = self._progress.add_task("training", total=updates, completed=step, note="")
@@ -97,12 +98,12 @@ class Report:
         for name, value in metrics.items():
             self._board.add_scalar(name, value, step)
         self._progress.update(self._bar, completed=step, note=note)
-        if not self.console.is_terminal and (step % QUIET_EVERY == 0 or step == 1):
+        if not self.console.is_terminal and (step % QUIET_EVERY == 0 or step in (1, self._updates)):
             print(f"update {step:4d}  {note}", flush=True)
 
     def say(self, text: str) -> None:
         """A line for a person."""
-        self.console.print(text, highlight=False)
+        self.console.print(text, highlight=False, soft_wrap=True)
 
     def episodes(self, step: int, transcripts: Iterable[Mapping[str, Any] | None]) -> Path:
         """Store episodes of one update, one JSON object a line."""
