@@ -86,7 +86,7 @@ class Args:
     temperature: float = 1.0
     """Of the sampling, in training and evaluation."""
     max_tokens: int = 96
-    """Of an answer, end token included; a longer one is cut, submitted and counts as failed."""
+    """Of an answer, end token included; one that does not end by then has failed."""
 
     train_roles: Literal["both", "teacher", "solver"] = "both"
     """Whose turns train; the others play as well."""

@@ -58,13 +58,14 @@ def play(
         )
         actions: list[tuple[str, ...] | None] = [None] * envs.num_envs
         for (env, turn), completions in zip(turns.items(), answers, strict=True):
-            actions[env] = tuple(completion.text for completion in completions)
+            texts = [_submitted(completion) for completion in completions]
+            actions[env] = tuple(texts)
             group = groups.setdefault((turn.agent, turn.stage, turn.kind, turn.prompt), len(groups))
             prompt_ids = tuple(policy.encode(turn.prompt))
-            for sample, completion in enumerate(completions):
+            for sample, (completion, text) in enumerate(zip(completions, texts, strict=True)):
                 rows[env, turn.index, sample] = len(rollout.records)
                 rollout.records.append(_record(turn, prompt_ids, completion, group, policy.version))
-                rollout.texts.append(completion.text)
+                rollout.texts.append(text)
                 rollout.episode.append(env)
         middle = time.perf_counter()
         infos = envs.step(actions)[4]
@@ -81,6 +82,11 @@ def play(
         rollout.seconds["generate"] += middle - start
         rollout.seconds["environment"] += end - middle
     return rollout
+
+
+def _submitted(completion: Completion) -> str:
+    """An answer that was cut off has failed, even if what there is of it happens to be right."""
+    return completion.text if completion.stop == "stop" else ""
 
 
 def _record(

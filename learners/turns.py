@@ -25,7 +25,7 @@ class TurnRecord:
         role, stage, kind, axis: whose turn it was and what was asked.
         group: rows with one group id answered the same prompt in the same update.
         version: of the policy that sampled it.
-        stop: ``"length"`` when the answer was cut off. It was submitted as it was.
+        stop: ``"length"`` when the answer was cut off; nothing was submitted in its place.
         verdict: reason code the judge or the gate gave (``correct``, ``valid``, ``duplicate``, ...); empty
             before it is known.
         terms: the reward's named parts.

@@ -59,7 +59,7 @@ class ChoicePolicy:
                 table[row, 0, FORMS.index(form)] += 4
             table[:, 1, len(FORMS) + 1] += 2.5
             table[:, 1, len(FORMS) + 2] += 1.5
-            table[:, 2, END] += 3
+            table[:, 2, END] += 9
 
     def encode(self, prompt: str) -> list[int]:
         return [next(row for row, mark in enumerate(PROMPTS.values()) if mark in prompt)]

@@ -75,6 +75,8 @@ def test_evaluation_counts_right_answers_per_goalpost(sandbox):
     assert Evaluation().reached is None
 
 
-def test_a_truncated_answer_is_judged_as_it_is(sandbox):
-    found = measure(sandbox, max_tokens=1, samples=4)
-    assert set(found.counts.values()) == {(4, 0)}
+def test_a_truncated_answer_has_failed_even_where_what_there_is_of_it_is_right(sandbox):
+    assert measure(sandbox, max_tokens=3, samples=8).counts["plus-one"][1] > 0
+    # Two tokens are a whole program already; only the end token is missing.
+    found = measure(sandbox, max_tokens=2, samples=8)
+    assert set(found.counts.values()) == {(8, 0)}
