@@ -7,7 +7,8 @@ log=/var/log/dockerd.log
 
 answers() { docker info >/dev/null 2>&1; }
 
-if answers; then
+# Without a registry the image's base is made of Debian packages, by mmdebstrap.
+if answers && { command -v mmdebstrap || [ "$(id -u)" -ne 0 ] || ! command -v apt-get; } >/dev/null; then
     echo "Docker answers already."
     exit 0
 fi
@@ -23,20 +24,25 @@ if [ "$(id -u)" -ne 0 ]; then
 fi
 
 missing=""
-command -v dockerd >/dev/null || missing="docker.io"
-# Without a registry the image's base is made of Debian packages.
+answers || command -v dockerd >/dev/null || missing="docker.io"
 command -v mmdebstrap >/dev/null || missing="$missing mmdebstrap"
 if [ -n "$missing" ]; then
-    echo "Installing$([ -n "$missing" ] && echo " $missing")"
+    echo "Installing $missing"
     export DEBIAN_FRONTEND=noninteractive
     apt-get update -qq
+    # Newer releases have the client in a package of its own.
+    if [ "${missing#docker.io}" != "$missing" ] && apt-cache show docker-cli >/dev/null 2>&1; then
+        missing="$missing docker-cli"
+    fi
     # shellcheck disable=SC2086
     apt-get install -y -qq --no-install-recommends $missing ca-certificates iptables >/dev/null
 fi
 
-if [ -d /run/systemd/system ]; then
+if answers; then
+    :
+elif [ -d /run/systemd/system ]; then
     systemctl start docker
-elif ! answers; then
+else
     echo "Starting dockerd in the background; it logs to $log"
     setsid nohup dockerd >"$log" 2>&1 </dev/null &
 fi

@@ -38,10 +38,13 @@ def connect() -> docker.DockerClient:
         SandboxError: none does.
     """
     address = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
+    client = None
     try:
         client = docker.from_env(timeout=_API_SECONDS)
         client.ping()
     except (DockerException, OSError) as error:
+        if client is not None:
+            client.close()
         raise SandboxError(
             f"Docker does not answer at {address} ({_first_line(error)}). On Debian or Ubuntu, as root: "
             "`make docker` installs and starts it; with Docker Desktop, start it; if it runs, is this user "
@@ -70,7 +73,7 @@ class DockerWorker:
         Raises:
             SandboxError: Docker does not answer, or the image cannot be had or does not work.
         """
-        client = connect()
+        self._client = client = connect()
         image = image or build.ensure(client)
         self._frames = wire.Frames()
         self._buffer = bytearray()
@@ -135,6 +138,7 @@ class DockerWorker:
                 getattr(self, attribute).close()
         with contextlib.suppress(AttributeError, DockerException, OSError):
             self._container.remove(force=True)
+        self._client.close()
 
     def _split(self) -> list[bytes]:
         """Take Docker's multiplexing apart: standard output is returned, standard error kept."""
@@ -184,6 +188,9 @@ def container_options(workers: int) -> dict[str, Any]:
         "mem_limit": memory,
         "memswap_limit": memory,
         "oom_score_adj": 500,
+        # To the scheduler the container is one; by default all its programs together would get what
+        # any other process on the machine gets alone.
+        "cpu_shares": 1024 * workers,
         "ulimits": [docker.types.Ulimit(name="core", soft=0, hard=0)],
         "log_config": docker.types.LogConfig(type="none"),
         "hostname": "sandbox",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import subprocess
 
 import pytest
 
@@ -17,12 +16,8 @@ Pairs = dict[str, tuple[Result, Result]]
 
 
 def _processes(sandbox: Sandbox) -> int:
-    [container] = subprocess.run(
-        ["docker", "ps", "-q", "--filter", f"id={sandbox._worker._container.id}"],  # type: ignore[union-attr]
-        capture_output=True, text=True, check=True,
-    ).stdout.split()  # fmt: skip
-    top = subprocess.run(["docker", "top", container], capture_output=True, text=True, check=True)
-    return len(top.stdout.splitlines()) - 1
+    container = sandbox._worker._container  # type: ignore[union-attr]
+    return len(container.top()["Processes"])
 
 
 @pytest.fixture(scope="module")
