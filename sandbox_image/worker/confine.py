@@ -2,7 +2,7 @@
 
 Two filters. `confine_zygote` is installed once and inherited by every fork: no new program, no
 socket, nothing that reaches another process or outlives this one. `confine_child` adds what a
-zygote itself still needs: making processes and sending signals. A filter costs about 0.1 ms to
+zygote itself still needs: making processes and sending signals. A filter costs 0.1 to 0.3 ms to
 install, so the one that is installed per run is kept short.
 
 Classic BPF, assembled by hand: each rule is "if the number is N, return ACTION", in a row, with
