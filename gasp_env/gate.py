@@ -141,7 +141,7 @@ class Gate:
         Args:
             proposal: what was proposed.
             results: of `runs`, in order.
-            known: whether a task with this fingerprint exists already.
+            known: whether a task with this fingerprint has been accepted already.
             stage: where the proposal was made.
             axis: the axis it was made on.
             goalpost: id of the goalpost of its episode.
@@ -182,7 +182,7 @@ class Gate:
             encode(i) for i in lemma.inputs
         }
         if same_inputs if is_lemma_again else known(fingerprint):
-            raise Rejected("duplicate", "a task with this program exists already")
+            raise Rejected("duplicate", "a task that does the same has been accepted already")
         return Task(
             program=proposal.program,
             inputs=proposal.inputs,

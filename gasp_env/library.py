@@ -28,7 +28,10 @@ class View(Protocol):
     """What an episode may ask of the library."""
 
     def __contains__(self, fingerprint: object) -> bool:
-        """Whether a task with this fingerprint was there."""
+        """Whether a task with this fingerprint had been accepted: what a new proposal may not repeat.
+
+        One that was too hard or too easy may be proposed again, for the solver has changed since.
+        """
         ...
 
     @property
@@ -46,7 +49,8 @@ class Library:
 
     def __init__(self, entries: Iterable[Entry] = ()) -> None:
         self.entries: list[Entry] = []
-        self._first: dict[str, int] = {}
+        self._known: set[str] = set()
+        self._first_accepted: dict[str, int] = {}
         self._accepted: list[int] = []
         self.commit(entries)
 
@@ -59,17 +63,20 @@ class Library:
         return len(self._accepted)
 
     def commit(self, entries: Iterable[Entry]) -> int:
-        """Add entries, dropping those whose fingerprint is known; return how many were added.
+        """Add entries, dropping those that tell nothing new; return how many were added.
 
-        A lift that changed only the inputs of its lemma has the lemma's fingerprint, and is kept.
+        Nothing new is a task that has been accepted already, or one not accepted that is known. A lift
+        that changed only the inputs of its lemma has the lemma's fingerprint, and is kept.
         """
         before = len(self.entries)
         for entry in entries:
             task = entry.task
-            if task.fingerprint in self._first and task.fingerprint != task.parent:
+            known = self._first_accepted if entry.accepted else self._known
+            if task.fingerprint in known and task.fingerprint != task.parent:
                 continue
-            self._first.setdefault(task.fingerprint, len(self.entries))
+            self._known.add(task.fingerprint)
             if entry.accepted:
+                self._first_accepted.setdefault(task.fingerprint, len(self.entries))
                 self._accepted.append(len(self.entries))
             self.entries.append(entry)
         return len(self.entries) - before
@@ -97,7 +104,7 @@ class LibraryView:
         self._accepted = bisect_left(library._accepted, length)
 
     def __contains__(self, fingerprint: object) -> bool:
-        return self._library._first.get(str(fingerprint), self._length) < self._length
+        return self._library._first_accepted.get(str(fingerprint), self._length) < self._length
 
     @property
     def accepted(self) -> int:

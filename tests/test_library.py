@@ -36,6 +36,15 @@ def test_commit_drops_what_is_known() -> None:
     assert (len(library), library.accepted) == (2, 1)
 
 
+def test_what_was_too_hard_may_come_again() -> None:
+    library = Library([Entry(task(1), 0, 8, False)])
+    assert "1" not in library.view()
+    assert library.commit([Entry(task(1), 0, 8, False)]) == 0
+    assert library.commit([Entry(task(1), 4, 8, True)]) == 1
+    assert "1" in library.view()
+    assert library.commit([Entry(task(1), 8, 8, False)]) == 0
+
+
 def test_lift_that_changed_only_the_inputs_is_kept() -> None:
     library = Library([Entry(task(1), 4, 8, True)])
     assert library.commit([Entry(task(1, parent="1", inputs=8), 1, 8, True)]) == 1
