@@ -31,7 +31,11 @@ class UnicodeText(spaces.Text):
         return f"{type(self).__name__}({self.max_length})"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, UnicodeText) and type(other) is type(self) and other.max_length == self.max_length
+        return (
+            isinstance(other, UnicodeText)
+            and type(other) is type(self)
+            and other.max_length == self.max_length
+        )
 
     __hash__ = None  # type: ignore[assignment]  # spaces are mutable: they hold a generator
 
