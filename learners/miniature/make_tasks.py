@@ -178,7 +178,6 @@ def main(settings: Settings) -> None:
     )
 
     card = {
-        "command": "python -m learners.miniature.pretrain, then python -m learners.miniature.make_tasks",
         "pretraining": json.loads((settings.models / "pretrain.json").read_text(encoding="utf-8")),
         "tasks_seed": settings.seed,
         "pools_seed": pools.SEED,
