@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from learners.miniature.model import Shape, Transformer, causal_bias
@@ -60,10 +60,9 @@ class MiniaturePolicy:
         """Write weights and configuration. Half precision halves the size and is what ships."""
         directory.mkdir(parents=True, exist_ok=True)
         state = self.transformer.state_dict().items()
-        save_file(
-            {name: tensor.detach().to("cpu", dtype).contiguous() for name, tensor in state},
-            directory / WEIGHTS,
-        )
+        weights = {name: tensor.detach().to("cpu", dtype).contiguous() for name, tensor in state}
+        # `save_file` would leave a file that only its owner may read.
+        (directory / WEIGHTS).write_bytes(save(weights))
         config = {
             "shape": asdict(self.transformer.shape),
             "vocabulary": self.tokenizer.vocabulary,

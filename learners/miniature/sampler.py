@@ -1,8 +1,8 @@
 """Drawing completions quickly: what samples share is computed once.
 
 Prompts are prefilled together and their keys and values serve all their samples. Samples of one
-prompt that have said the same so far share a row as well: a *node* of the tree of what was said. A small
-model that is fairly sure of itself has far fewer nodes than samples.
+prompt that have said the same so far share a row as well; a small model that is fairly sure of itself has
+far fewer rows than samples.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from learners.miniature.model import Transformer, causal_bias
+
+#: Tokens that room is made for at a time.
+_ROOM = 16
 
 
 @dataclass(frozen=True)
@@ -49,10 +52,10 @@ class Sampler:
         self.prompt_keys: list[Tensor] = []
         self.prompt_values: list[Tensor] = []
         self._prefill(ids, lengths - 1)
-        width, layers = module.shape.width, module.shape.layers
-        self.nodes = 0
-        #: Key and value of every node, one tensor a layer.
-        self.tables = [torch.empty(1024, 2 * width, device=self.device) for _ in range(layers)]
+        # Keys and values of what each row has said, one tensor (rows, tokens, 2 * width) a layer, with room to grow.
+        self.length = 0
+        room = torch.empty(len(prompts), 0, 2 * module.shape.width, device=self.device)
+        self.said = [room] * module.shape.layers
 
     def _prefill(self, ids: Tensor, last: Tensor) -> None:
         module = self.module
@@ -65,9 +68,8 @@ class Sampler:
             x = block.finish(x, (weights @ value).transpose(1, 2).flatten(2))
             self.prompt_keys.append(key.transpose(2, 3).contiguous())
             self.prompt_values.append(value.contiguous())
-        # The state of every row: the prompt it answers, the nodes on its path, place and hidden state of its last.
+        # The state of every row: the prompt it answers, place and hidden state of its last token.
         self.of_prompt = torch.arange(len(ids), device=self.device)
-        self.path = torch.empty(len(ids), 0, dtype=torch.long, device=self.device)
         self.segment, self.offset = segment[self.of_prompt, last], offset[self.of_prompt, last]
         self.hidden = module.norm(x[self.of_prompt, last])
 
@@ -91,8 +93,8 @@ class Sampler:
             if not len(live) or step + 1 == limit:
                 break
             # Samples on one row that drew one token stay together; sorted, so rows stay in order of prompts.
-            nodes, row = torch.unique(row * scores.shape[1] + token, return_inverse=True)
-            self._extend(nodes // scores.shape[1], nodes % scores.shape[1])
+            said, row = torch.unique(row * scores.shape[1] + token, return_inverse=True)
+            self._extend(said // scores.shape[1], said % scores.shape[1])
         return Draws(ids, logprobs, lengths, ended)
 
     def _extend(self, parent: Tensor, token: Tensor) -> None:
@@ -102,11 +104,11 @@ class Sampler:
         self.segment = self.segment[parent] + starts
         self.offset = torch.where(starts, 0, self.offset[parent] + 1)
         self._drop_prompts(self.of_prompt[parent])
-        new = torch.arange(self.nodes, self.nodes + count, device=self.device)
-        self.path = torch.cat([self.path[parent], new[:, None]], dim=1)
-        self.nodes += count
-        while self.nodes > len(self.tables[0]):
-            self.tables = [torch.cat([table, torch.empty_like(table)]) for table in self.tables]
+        if not torch.equal(parent, torch.arange(len(self.said[0]), device=self.device)):
+            self.said = [said[parent] for said in self.said]
+        self.length += 1
+        if self.length > self.said[0].shape[1]:
+            self.said = [F.pad(said, (0, 0, 0, _ROOM)) for said in self.said]
 
         # Rows on a grid (prompts, most rows a prompt has), so that one product serves all rows of a prompt.
         prompts = len(self.prompt_bias)
@@ -118,9 +120,8 @@ class Sampler:
         x = module.embed(token, self.segment, self.offset)
         for layer, block in enumerate(module.layers):
             query, key, value = block.project(x)
-            table = self.tables[layer]
-            table[new[0] : new[-1] + 1] = torch.cat([key, value], dim=1)
-            said = F.embedding(self.path, table).unflatten(2, (2, self.heads, -1))
+            self.said[layer][:, self.length - 1] = torch.cat([key, value], dim=1)
+            said = self.said[layer][:, : self.length].unflatten(2, (2, self.heads, -1))
 
             on_grid = query.new_zeros(prompts * most, query.shape[1]).index_copy_(0, slot, query)
             on_grid = on_grid.view(prompts, most, self.heads, -1).transpose(1, 2)
@@ -129,18 +130,15 @@ class Sampler:
             to_said = (query.view(count, 1, self.heads, -1) * said[:, :, 0]).sum(dim=3).transpose(1, 2)
             weights = torch.softmax(torch.cat([to_prompt, to_said], dim=2), dim=2)
 
-            width = to_prompt.shape[2]
-            on_grid = weights.new_zeros(prompts * most, self.heads, width).index_copy_(
-                0, slot, weights[:, :, :width]
+            shown = to_prompt.shape[2]
+            on_grid = weights.new_zeros(prompts * most, self.heads, shown)
+            on_grid = on_grid.index_copy_(0, slot, weights[:, :, :shown]).view(
+                prompts, most, self.heads, shown
             )
-            on_grid = (
-                on_grid.view(prompts, most, self.heads, width).transpose(1, 2) @ self.prompt_values[layer]
-            )
-            attended = on_grid.transpose(1, 2).flatten(2).flatten(0, 1)[slot]
-            attended = attended + (weights[:, :, width:].transpose(1, 2)[..., None] * said[:, :, 1]).sum(
-                1
-            ).flatten(1)
-            x = block.finish(x, attended)
+            from_prompt = on_grid.transpose(1, 2) @ self.prompt_values[layer]
+            from_prompt = from_prompt.transpose(1, 2).flatten(2).flatten(0, 1)[slot]
+            from_said = (weights[:, :, shown:].transpose(1, 2)[..., None] * said[:, :, 1]).sum(dim=1)
+            x = block.finish(x, from_prompt + from_said.flatten(1))
         self.hidden = module.norm(x)
 
     def _drop_prompts(self, of_prompt: Tensor) -> None:
