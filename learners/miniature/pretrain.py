@@ -56,14 +56,14 @@ class Settings:
 
     out: Path = Path("runs/miniature")
     minutes: float = 20.0
-    narrow_steps: int = 120
+    narrow_steps: int = 300
     narrow_theme: float = world.NARROW.theme
     narrow_variety: float = 0.75
     batch: int = 96
     micro: int = 16
     muon_lr: float = 4e-3
     adam_lr: float = 3e-3
-    narrow_lr: float = 1e-3
+    narrow_lr: float = 2e-3
     processes: int = 1
     device: str = "cpu"
     seed: int = 1
