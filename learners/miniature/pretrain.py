@@ -1,11 +1,12 @@
 """Make the miniature's base models from nothing, on a laptop's processor.
 
-    OMP_NUM_THREADS=1 python -m learners.miniature.pretrain --out runs/miniature --processes 2
+    OMP_NUM_THREADS=1 python -m learners.miniature.pretrain --out runs/miniature
 
 Two phases. *Broad*: every op is common and the learning rate falls to zero. *Narrow*: a short tuning
 on shallower programs that never use the theme's ops, so that what the model could do is still
 in it but is no longer what it volunteers. Both models are written, as ``OUT/broad`` and ``OUT/buried``,
-with ``OUT/pretrain.json`` and, as training goes, one line a report in ``OUT/pretrain.jsonl``.
+with ``OUT/pretrain.json`` and, as training goes, one line a report in ``OUT/pretrain.jsonl``. The two
+can be run apart: ``--narrow-steps 0`` ends after the first, ``--start DIR/broad`` does the second.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import torch.nn.functional as F
 import tyro
 from torch import Tensor, distributed, multiprocessing
 
+from learners.manifest import manifest
 from learners.miniature import pools, world
 from learners.miniature.corpus import Corpus, Example
 from learners.miniature.miniature_policy import MiniaturePolicy
@@ -228,14 +230,29 @@ def work(rank: int, settings: Settings) -> None:
         run.narrow()
     if rank == 0:
         run.policy.save(settings.out / "buried")
-        record = {"settings": asdict(settings), "shape": asdict(Shape()), "updates": run.updates}
-        record |= {"parameters": sum(p.numel() for p in run.model.parameters())}
-        record |= {"tokens": run.tokens, "seconds": round(time.monotonic() - run.began)}
-        # Of this process: how long the run would have taken had it never had to share its core.
-        record |= {"processor_seconds": round(time.process_time()), "curve": run.curve}
-        (settings.out / "pretrain.json").write_text(json.dumps(record, indent=1, default=str) + "\n")
+        _record(run)
     if settings.processes > 1:
         distributed.destroy_process_group()
+    torch.set_flush_denormal(False)
+
+
+def _record(run: Run) -> None:
+    """Write what the models were made with."""
+    settings = run.settings
+    record = manifest(
+        {name: str(value) if isinstance(value, Path) else value for name, value in asdict(settings).items()},
+        shape=asdict(Shape()),
+        parameters=sum(p.numel() for p in run.model.parameters()),
+        updates=run.updates,
+        tokens=run.tokens,
+        seconds=round(time.monotonic() - run.began),
+        # Of this process: how long the run would have taken had it never had to share its core.
+        processor_seconds=round(time.process_time()),
+        curve=run.curve[::6],
+    )
+    if settings.start is not None and (before := settings.start.parent / "pretrain.json").exists():
+        record["start"] = json.loads(before.read_text(encoding="utf-8"))
+    (settings.out / "pretrain.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
 def main(settings: Settings) -> None:
