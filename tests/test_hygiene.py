@@ -15,6 +15,14 @@ EXEMPT = ROOT / "benchmarks" / "contenders"
 
 EVALUATORS = {"eval", "exec", "compile", "__import__"}
 UNPICKLERS = {"pickle", "marshal", "shelve", "_pickle", "dill", "cloudpickle", "joblib"}
+# They evaluate for whoever imports them, and `builtins` is where the evaluators can be had under other names.
+RUNNERS = {"runpy", "code", "codeop", "builtins"}
+MODULES = UNPICKLERS | RUNNERS
+
+TORCH_LOADS = {"torch.load", "torch.serialization.load"}
+NUMPY_LOADS = {"numpy.load", "numpy.lib.npyio.load"}
+# What may not even be named; the loads above may be called, in the one way that is safe.
+NEVER = {"torch.jit.load", "torch.hub.load", "pandas.read_pickle"}
 
 
 def violations(source: str) -> list[str]:
@@ -40,42 +48,69 @@ def _aliases(tree: ast.Module) -> dict[str, str]:
 
 
 def _found(tree: ast.Module, aliases: dict[str, str]) -> Iterator[tuple[int, str]]:
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    safely_called = {id(call.func) for call in calls if _is_safe(call, aliases)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
-                if alias.name.partition(".")[0] in UNPICKLERS:
+                if alias.name.partition(".")[0] in MODULES:
                     yield node.lineno, f"imports {alias.name}"
-        elif isinstance(node, ast.ImportFrom):
-            if (node.module or "").partition(".")[0] in UNPICKLERS and not node.level:
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            package = node.module.partition(".")[0]
+            if package in MODULES:
                 yield node.lineno, f"imports {node.module}"
-            for alias in node.names:
-                if node.module == "builtins" and alias.name in EVALUATORS:
-                    yield node.lineno, f"names builtins.{alias.name}"
-        elif isinstance(node, ast.Name):
-            # Naming one is enough (`run = eval`): there is no good reason to.
-            if node.id in EVALUATORS and isinstance(node.ctx, ast.Load):
-                yield node.lineno, f"names {node.id}"
-        elif isinstance(node, ast.Attribute):
-            if node.attr in EVALUATORS and _path(node.value, aliases) in ("builtins", "__builtins__"):
-                yield node.lineno, f"names builtins.{node.attr}"
+            if package in ("torch", "numpy", "pandas") and any(alias.name == "*" for alias in node.names):
+                yield node.lineno, f"imports everything from {node.module}, what unpickles included"
+        elif isinstance(node, ast.Name | ast.Attribute):
+            if id(node) not in safely_called:
+                yield from _named(node, aliases)
         elif isinstance(node, ast.Call):
-            yield from _calls(node, aliases)
+            yield from _reached(node, aliases)
 
 
-def _calls(node: ast.Call, aliases: dict[str, str]) -> Iterator[tuple[int, str]]:
-    called = _path(node.func, aliases)
-    if called in ("torch.load", "torch.serialization.load") and not _says(node, "weights_only", True):
-        yield node.lineno, "torch.load without weights_only=True"
-    if called in ("numpy.load", "numpy.lib.npyio.load") and any(
-        keyword.arg in (None, "allow_pickle") and not _is(keyword.value, False) for keyword in node.keywords
+def _named(node: ast.Name | ast.Attribute, aliases: dict[str, str]) -> Iterator[tuple[int, str]]:
+    """Naming one is enough (`run = eval`, `map(torch.load, files)`): there is no good reason to."""
+    path = _path(node, aliases)
+    if (
+        isinstance(node, ast.Name)
+        and isinstance(node.ctx, ast.Load)
+        and path in EVALUATORS | {"__builtins__"}
     ):
+        yield node.lineno, f"names {path}"
+    if path in TORCH_LOADS:
+        yield node.lineno, "torch.load that is not called with weights_only=True"
+    if path in NUMPY_LOADS:
         yield node.lineno, "numpy.load that may unpickle"
-    if called == "numpy.load" and len(node.args) > 2:
-        yield node.lineno, "numpy.load that may unpickle"
-    if called in ("importlib.import_module", "getattr") and node.args:
-        name = node.args[-1] if called == "getattr" and len(node.args) < 3 else node.args[:2][-1]
-        if isinstance(name, ast.Constant) and name.value in UNPICKLERS | EVALUATORS - {"compile"}:
-            yield node.lineno, f"reaches {name.value}"
+    if path in NEVER:
+        yield node.lineno, f"names {path}"
+
+
+def _is_safe(call: ast.Call, aliases: dict[str, str]) -> bool:
+    """Whether this calls one of the loads in a way that cannot unpickle."""
+    called = _path(call.func, aliases)
+    if called in TORCH_LOADS:
+        return _says(call, "weights_only", True)
+    if called in NUMPY_LOADS:
+        doubtful = any(
+            keyword.arg in (None, "allow_pickle") and not _is(keyword.value, False)
+            for keyword in call.keywords
+        )
+        return not doubtful and len(call.args) <= 2
+    return False
+
+
+def _reached(call: ast.Call, aliases: dict[str, str]) -> Iterator[tuple[int, str]]:
+    """A module or an attribute asked for by a string."""
+    called = _path(call.func, aliases)
+    if called in ("importlib.import_module", "getattr", "operator.attrgetter") and call.args:
+        name = call.args[:2][-1] if called == "getattr" else call.args[0]
+        word = name.value if isinstance(name, ast.Constant) and isinstance(name.value, str) else ""
+        forbidden = MODULES if called == "importlib.import_module" else UNPICKLERS | EVALUATORS - {"compile"}
+        if word.partition(".")[0] in forbidden:
+            yield call.lineno, f"reaches {word}"
+        path = f"{_path(call.args[0], aliases)}.{word}"
+        if called == "getattr" and path in TORCH_LOADS | NUMPY_LOADS | NEVER:
+            yield call.lineno, f"reaches {path}"
 
 
 def _path(node: ast.expr, aliases: dict[str, str]) -> str:
@@ -194,6 +229,31 @@ def test_nothing_imports_benchmarks() -> None:
         "import numpy\nnumpy.load('x', None, True)",
         "import numpy as np\nnp.load('x', **options)",
         "from numpy import load\nload('x', allow_pickle=flag)",
+        "import numpy as np\nf = np.load\nf('x', allow_pickle=True)",
+        "from numpy import *",
+        "import torch\nf = torch.load\nf('x')",
+        "import torch\nlist(map(torch.load, paths))",
+        "from functools import partial\nimport torch\npartial(torch.load, weights_only=False)('x')",
+        "from torch import load\nf = load\nf('x')",
+        "import torch.serialization as s\nf = s.load",
+        "from torch import *\nload('x')",
+        "import torch\ngetattr(torch, 'load')('x')",
+        "import torch\ntorch.jit.load('x')",
+        "from torch import jit\nf = jit.load",
+        "from torch.jit import load\nload('x')",
+        "import runpy\nrunpy.run_path('x')",
+        "from runpy import run_module",
+        "import importlib\nimportlib.import_module('runpy')",
+        "import code\ncode.interact()",
+        "import code as c\nc.InteractiveInterpreter().runsource('1')",
+        "from code import InteractiveInterpreter",
+        "import pandas as pd\npd.read_pickle('x')",
+        "from pandas import read_pickle\nread_pickle('x')",
+        "__builtins__['eval']('1')",
+        "getattr(__builtins__, 'ev' + 'al')('1')",
+        "import builtins\nbuiltins.__dict__['eval']('1')",
+        "import builtins\nvars(builtins)['eval']('1')",
+        "import builtins as b\ngetattr(b, 'eval')('1')",
     ],
 )
 def test_a_planted_violation_is_found(planted: str) -> None:
@@ -210,6 +270,12 @@ def test_a_planted_violation_is_found(planted: str) -> None:
         "import numpy as np\nnp.load('x')",
         "import numpy as np\nnp.load('x', allow_pickle=False)",
         "import ast\nast.literal_eval('1')",
+        "import torch\nstate = torch.load('x', map_location='cpu', weights_only=True)",
+        "metrics['eval']",
+        "code = 1\ncode.bit_length()",
+        "def load(path): ...\nload('x')",
+        "from json import load\nload(file)",
+        "from safetensors.torch import load\nload(data)",
         "'eval(x)'",
         "def evaluate(): ...",
         "from .pickle import jar",

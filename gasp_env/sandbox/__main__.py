@@ -12,12 +12,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from gasp_env.sandbox import build
+from gasp_env.sandbox import build, reports
 from gasp_env.sandbox.docker import connect
 from gasp_env.sandbox.errors import SandboxError
 from gasp_env.sandbox.pool import TIERS, Sandbox
 from gasp_env.sandbox.runs import HASH_SEEDS, Limits, Result, Run, Status
-from gasp_env.values import ValueSyntaxError, parse_arguments, render, render_arguments
+from gasp_env.values import parse_arguments, render, render_arguments
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -35,6 +35,7 @@ def main(argv: list[str] | None = None) -> int:
     runner.add_argument("--entry", default="f")
     runner.add_argument("--hash-seed", type=int, choices=HASH_SEEDS, default=0)
     runner.add_argument("--wall-seconds", type=float, default=Limits().wall_seconds)
+    runner.add_argument("--cpu-seconds", type=int, default=Limits().cpu_seconds)
     runner.add_argument("--tier", choices=["auto", *TIERS], default="auto")
     options = parser.parse_args(argv)
     try:
@@ -42,7 +43,7 @@ def main(argv: list[str] | None = None) -> int:
             print(build.ensure(connect(), options.base, force=options.force))
             return 0
         return _run(options)
-    except (SandboxError, ValueSyntaxError, OSError, UnicodeDecodeError) as error:
+    except (SandboxError, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
 
@@ -53,8 +54,9 @@ def _run(options: argparse.Namespace) -> int:
         tuple(parse_arguments(text) for text in options.input or [""]),
         options.entry,
         options.hash_seed,
-        Limits(wall_seconds=options.wall_seconds),
+        Limits(wall_seconds=options.wall_seconds, cpu_seconds=options.cpu_seconds),
     )
+    reports.check(run)  # before a container is started for nothing
     with Sandbox(options.tier, workers=1) as sandbox:
         [result] = sandbox.run_many([run])
     _show(run, result)

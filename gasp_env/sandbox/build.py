@@ -204,11 +204,27 @@ def _make_base(client: docker.DockerClient) -> None:
 
 @contextlib.contextmanager
 def _one_build_at_a_time() -> Iterator[None]:
-    """Processes that all miss the image wait for the first to build it."""
+    """Processes that all miss the image wait for the first to build it.
+
+    The file's name can be guessed and its folder is everyone's, so it is opened without following
+    a link and never written to.
+
+    Raises:
+        SandboxError: somebody else put something there.
+    """
     path = Path(tempfile.gettempdir(), f"gasp-env-build-{os.getuid()}.lock")
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise SandboxError(
+            f"cannot open {path} ({error.strerror}): expected a file of our own to lock while an image is built. "
+            "Look at what is there and remove it, or set TMPDIR to a folder that only you can write to."
+        ) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(descriptor)
 
 
 def _say(text: str) -> None:

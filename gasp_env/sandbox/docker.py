@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 import select
 import socket
 import struct
@@ -19,7 +20,7 @@ from typing import Any
 import docker
 from docker.errors import DockerException
 
-from gasp_env.sandbox import build
+from gasp_env.sandbox import build, leftovers
 from gasp_env.sandbox.errors import SandboxError, WorkerLost
 from gasp_env.sandbox.runs import HASH_SEEDS, Limits
 from sandbox_image.worker import wire
@@ -29,6 +30,11 @@ _HELLO_SECONDS = 60.0
 _STREAM_HEADER = struct.Struct(">BxxxI")  # Docker's: stream number, length
 _STDOUT = 1
 _MAX_DIAGNOSTICS = 8192
+
+# Above what is handed out on any machine we know, below Docker's largest; and what fits where the
+# daemon maps a container's 65536 user ids to others of the host.
+_USER_IDS = range(2**16, 2**16 + 2**30)
+_MAPPED_USER_IDS = range(2**12, 2**16 - 2)
 
 
 def connect() -> docker.DockerClient:
@@ -78,8 +84,10 @@ class DockerWorker:
         self._frames = wire.Frames()
         self._buffer = bytearray()
         self._diagnostics = bytearray()
+        leftovers.sweep(client)
         try:
-            self._container = client.containers.create(image, [str(workers)], **container_options(workers))
+            options = container_options(workers, user_ids=_user_ids(client))
+            self._container = client.containers.create(image, [str(workers)], **options)
             parameters = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
             self._stream = client.api.attach_socket(self._container.id, params=parameters)
             self._socket: socket.socket = getattr(self._stream, "_sock", self._stream)
@@ -174,13 +182,16 @@ class DockerWorker:
             ) from lost
 
 
-def container_options(workers: int) -> dict[str, Any]:
+def container_options(workers: int, *, user_ids: range = _USER_IDS) -> dict[str, Any]:
     """How the container is shut in; `sandbox_image/README.md` says what each is for."""
     memory = (workers + len(HASH_SEEDS)) * Limits().memory_bytes + 2**28
+    # The kernel counts threads (RLIMIT_NPROC) by user, over all containers: with one id for all, a program
+    # in one could use up what an honest program in another needs.
+    user = secrets.choice(user_ids)
     return {
         "network_mode": "none",
         "read_only": True,
-        "user": "65534:65534",
+        "user": f"{user}:{user}",
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges"],
         "ipc_mode": "none",
@@ -194,12 +205,23 @@ def container_options(workers: int) -> dict[str, Any]:
         "ulimits": [docker.types.Ulimit(name="core", soft=0, hard=0)],
         "log_config": docker.types.LogConfig(type="none"),
         "hostname": "sandbox",
-        "labels": {"gasp_env": "sandbox", "gasp_env.owner": f"{socket.gethostname()}:{os.getpid()}"},
+        "labels": leftovers.labels(),
         "auto_remove": True,
         "init": False,
         "stdin_open": True,
         "tty": False,
     }
+
+
+def _user_ids(client: docker.DockerClient) -> range:
+    """Ids a container's user can have with this daemon.
+
+    A rootless daemon, or one with userns-remap, knows no more than 65536 of them. It also puts them in user
+    namespaces of their own.
+    """
+    mapped = {"name=rootless", "name=userns"}
+    said = client.info().get("SecurityOptions") or []
+    return _MAPPED_USER_IDS if mapped & set(said) else _USER_IDS
 
 
 def _first_line(error: BaseException) -> str:

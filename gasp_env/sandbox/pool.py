@@ -23,7 +23,7 @@ from typing import Any, Protocol
 from gasp_env.sandbox import reports
 from gasp_env.sandbox.docker import DockerWorker
 from gasp_env.sandbox.errors import SandboxError, WorkerLost
-from gasp_env.sandbox.runs import HASH_SEEDS, Result, Run, Status
+from gasp_env.sandbox.runs import Result, Run, Status
 
 
 class Worker(Protocol):
@@ -144,7 +144,7 @@ class Sandbox:
         Raises:
             SandboxError: no tier can be opened at all.
             Unserializable: an input is no exact built-in value (see `gasp_env.values`).
-            ValueError: a hash seed is not one of `HASH_SEEDS`, or a limit is out of range.
+            ValueError: a hash seed is not one of `runs.HASH_SEEDS`, or a limit is out of range.
         """
         asked = [_ask(run) for run in runs]
         distinct: dict[Any, _Asked] = {}
@@ -266,17 +266,7 @@ def shared(tier: str = "auto", **options: Any) -> Sandbox:
 
 
 def _ask(run: Run) -> _Asked:
-    if run.hash_seed not in HASH_SEEDS:
-        raise ValueError(f"hash_seed must be one of {HASH_SEEDS}, not {run.hash_seed!r}")
-    limits = run.limits
-    if (
-        limits.cpu_seconds < 1
-        or limits.wall_seconds <= 0
-        or min(limits.memory_bytes, limits.stdout_bytes) < 0
-    ):
-        raise ValueError(f"limits must be positive, cpu_seconds at least 1: {limits}")
-    if max(limits.output_bytes, limits.stdout_bytes) > reports.MAX_OUTPUT:
-        raise ValueError(f"output_bytes and stdout_bytes can be {reports.MAX_OUTPUT} at most: {limits}")
+    reports.check(run)
     if len(run.program) > reports.MAX_PROGRAM:
         error = f"the program has {len(run.program)} characters, at most {reports.MAX_PROGRAM} are allowed"
         return _Asked(run, repr(hash(run.program)).encode(), result=Result(Status.COMPILE_ERROR, error=error))

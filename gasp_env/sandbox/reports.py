@@ -9,13 +9,17 @@ from __future__ import annotations
 import signal
 from typing import Any
 
-from gasp_env.sandbox.runs import Call, Result, Run, Status
+from gasp_env.sandbox.runs import HASH_SEEDS, Call, Result, Run, Status
 from sandbox_image.worker import codec, wire
 
 #: Longest program sent, in bytes of UTF-8. The gate's own limit is far lower.
 MAX_PROGRAM = 2**20
 #: Largest limit on output; beside it a report holds the errors of the calls.
 MAX_OUTPUT = codec.MAX_BYTES // 2
+#: Largest limit on either time: a day.
+MAX_SECONDS = 86_400
+#: Largest limit on memory, beyond any machine's.
+MAX_MEMORY = 2**48
 
 _CLAIMABLE = {
     status.value: status
@@ -40,6 +44,29 @@ def payload(run: Run) -> bytes:
     """
     inputs = tuple(codec.encode(tuple(arguments), keep_order=True) for arguments in run.inputs)
     return codec.encode((run.program, run.entry, run.limits.output_bytes, inputs), keep_order=True)
+
+
+def check(run: Run) -> None:
+    """Refuse what no sandbox could be asked.
+
+    Raises:
+        ValueError: the hash seed is not one of `HASH_SEEDS`, or a limit is out of range.
+    """
+    if run.hash_seed not in HASH_SEEDS:
+        raise ValueError(f"hash_seed must be one of {HASH_SEEDS}, not {run.hash_seed!r}")
+    limits = run.limits
+    # Written so that nan, of which every comparison is false, is refused too.
+    if not (0 < limits.wall_seconds <= MAX_SECONDS):
+        raise ValueError(
+            f"wall_seconds must be more than 0 and at most {MAX_SECONDS}, not {limits.wall_seconds}"
+        )
+    if not (1 <= limits.cpu_seconds <= MAX_SECONDS):
+        raise ValueError(f"cpu_seconds must be from 1 to {MAX_SECONDS}, not {limits.cpu_seconds}")
+    if not (0 <= limits.memory_bytes <= MAX_MEMORY):
+        raise ValueError(f"memory_bytes must be from 0 to {MAX_MEMORY}, not {limits.memory_bytes}")
+    for name in ("output_bytes", "stdout_bytes"):
+        if not (0 <= getattr(limits, name) <= MAX_OUTPUT):
+            raise ValueError(f"{name} must be from 0 to {MAX_OUTPUT}, not {getattr(limits, name)}")
 
 
 def run_frame(number: int, run: Run, payload: bytes) -> bytes:
@@ -107,8 +134,9 @@ def _ending(run: Run, how: int, wait_status: int, cpu: float, memory: int, repor
         # the exact time that it reports.
         if cpu >= limits.cpu_seconds / 2 or number == signal.SIGXCPU:
             return Status.CPU_LIMIT, f"used {limits.cpu_seconds} s of processor time", (), 0
-        # Nobody in there can send SIGKILL but the kernel, when the container's memory is gone.
-        return Status.MEMORY_LIMIT, "killed by the kernel, most likely for want of memory", (), 0
+        # Sent by the kernel when the container's memory is gone, or by the program to itself. Which of the
+        # two cannot be told from here, and neither is a success; nobody else's program can send it.
+        return Status.MEMORY_LIMIT, "killed, most likely for want of memory", (), 0
     if number == signal.SIGSYS:
         return Status.DENIED, "killed for a forbidden system call", (), 0
     if number:

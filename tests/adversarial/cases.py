@@ -213,6 +213,7 @@ PROCESSES = [
         OUTPUT,
         value=1,
     ),
+    body("kill_itself", "import signal; signal.raise_signal(signal.SIGKILL)", MEMORY),
     body("kill_all", "import os; os.kill(-1, 9)", EXCEPTION, contains="PermissionError"),
     body("kill_parent", "import os; os.kill(os.getppid(), 9)", EXCEPTION, contains="PermissionError"),
     body("kill_pid_1", "import os; os.kill(1, 9)", EXCEPTION, contains="PermissionError"),

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import signal
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gasp_env.sandbox import Result, Run, Status
-from gasp_env.sandbox.reports import number_of, result
+from gasp_env.sandbox import Limits, Result, Run, Status
+from gasp_env.sandbox.reports import check, number_of, result
 from sandbox_image.worker import codec, wire
 
 RUN = Run("def f(x): return x", ((1,), (2,)))
@@ -61,6 +62,23 @@ def test_a_good_report() -> None:
 def test_how_it_ended_outweighs_what_it_claims(seen: dict[str, Any], status: Status) -> None:
     assert _judge(GOOD, **seen).status is status
     assert _judge(GOOD, **seen).calls == ()
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        *(Limits(wall_seconds=seconds) for seconds in (0.0, -1.0, float("nan"), float("inf"), 1e6)),
+        *(Limits(cpu_seconds=seconds) for seconds in (0, -1, 2**33)),
+        *(Limits(memory_bytes=size) for size in (-1, 2**64)),
+        *(Limits(output_bytes=size) for size in (-1, 2**33)),
+        *(Limits(stdout_bytes=size) for size in (-1, 2**33)),
+    ],
+    ids=str,
+)
+def test_limits_that_no_sandbox_can_keep_are_refused(limits: Limits) -> None:
+    check(RUN)
+    with pytest.raises(ValueError, match=r"_(seconds|bytes) must be .*, not "):
+        check(replace(RUN, limits=limits))
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ import docker
 import pytest
 
 from gasp_env import values
-from gasp_env.sandbox import HASH_SEEDS, Limits, Run, Sandbox, SandboxError, Status, build, shared
+from gasp_env.sandbox import HASH_SEEDS, Limits, Run, Sandbox, SandboxError, Status, build, leftovers, shared
 from gasp_env.sandbox.docker import container_options
 from gasp_env.values import Unserializable
 
@@ -34,6 +34,12 @@ def own(sandbox: Sandbox) -> Iterator[Sandbox]:
 
 def _container(sandbox: Sandbox) -> docker.models.containers.Container:
     return sandbox._worker._container  # type: ignore[union-attr]
+
+
+def _threads(sandbox: Sandbox) -> int:
+    """Threads in the container, those of the supervisor and the zygotes included."""
+    table = _container(sandbox).top(ps_args="-eo pid,nlwp")
+    return sum(int(row[1]) for row in table["Processes"])
 
 
 def _processes(sandbox: Sandbox) -> dict[int, str]:
@@ -167,8 +173,8 @@ def test_a_caller_s_mistake_is_an_exception(sandbox: Sandbox) -> None:
         sandbox.run_many([Run("def f(x): return 1", ((object(),),))])
     with pytest.raises(ValueError, match="hash_seed must be one of"):
         sandbox.run_many([Run("def f(): return 1", ((),), hash_seed=99)])
-    for limits in (Limits(cpu_seconds=0), Limits(wall_seconds=0.0), Limits(output_bytes=2**30)):
-        with pytest.raises(ValueError, match="limits must be|can be"):
+    for limits in (Limits(cpu_seconds=0), Limits(wall_seconds=float("nan")), Limits(output_bytes=2**30)):
+        with pytest.raises(ValueError, match="_seconds must be|output_bytes must be"):
             sandbox.run_many([Run("def f(): return 1", ((),), limits=limits)])
     with pytest.raises(ValueError, match="tier must be"):
         Sandbox("no-such-tier")
@@ -283,6 +289,42 @@ def test_no_container_outlives_a_killed_owner(sandbox: Sandbox) -> None:
         client.close()
 
 
+def _created(client: docker.DockerClient, labels: dict[str, str]) -> str:
+    image = build.ensure(client)
+    return str(client.containers.create(image, ["1"], labels=labels, network_mode="none").id)
+
+
+def test_what_a_dead_owner_created_and_never_started_is_removed(sandbox: Sandbox) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    mine = leftovers.labels()
+    machine = mine[leftovers.OWNER_LABEL].rpartition(":")[0]
+    alive = os.getppid()
+    client = docker.from_env()
+    made: dict[str, str] = {}
+    try:
+        for name, owner in {
+            "dead": f"{machine}:{dead.pid}",
+            "alive": f"{machine}:{alive}",
+            "elsewhere": f"another-{machine}:{dead.pid}",
+            "strange": "nobody",
+        }.items():
+            made[name] = _created(client, mine | {leftovers.OWNER_LABEL: owner})
+        made["mine"] = _created(client, mine)
+        made["no sandbox"] = _created(client, {leftovers.OWNER_LABEL: f"{machine}:{dead.pid}"})
+        with Sandbox(workers=1):
+            pass
+        left = {container["Id"] for container in client.api.containers(all=True)}
+        assert {name for name, identity in made.items() if identity not in left} == {"dead"}
+        [result] = sandbox.run_many([ADD])
+        assert result.status is Status.OK, "a pool that runs is not disturbed"
+    finally:
+        for identity in made.values():
+            with contextlib.suppress(docker.errors.APIError):
+                client.api.remove_container(identity)
+        client.close()
+
+
 def test_the_container_is_shut_in(sandbox: Sandbox) -> None:
     sandbox.open()
     container = _container(sandbox)
@@ -301,8 +343,55 @@ def test_the_container_is_shut_in(sandbox: Sandbox) -> None:
     assert host["Memory"] == host["MemorySwap"] > 0
     assert host["LogConfig"]["Type"] == "none"
     assert host["AutoRemove"] is True
-    assert config["User"] == "65534:65534"
+    user, group = map(int, config["User"].split(":"))
+    assert user == group >= 2**12, "not root, nor anybody else"
     assert not any("GASP" in variable or "TOKEN" in variable for variable in config["Env"])
+
+
+def test_threads_in_one_container_are_not_counted_in_another(own: Sandbox, sandbox: Sandbox) -> None:
+    hog = """
+import threading, time
+threading.stack_size(32768)
+def f():
+    for held in range(300):
+        try: threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+        except RuntimeError: break
+    time.sleep(4)
+    return held
+"""
+    honest = """
+import threading
+def f(x):
+    got = []
+    threads = [threading.Thread(target=got.append, args=(x,)) for _ in range(20)]
+    for thread in threads: thread.start()
+    for thread in threads: thread.join()
+    return got
+"""
+    held: list[object] = []
+    hogging = threading.Thread(
+        target=lambda: held.extend(own.run_many([Run(hog, ((),), limits=Limits(wall_seconds=30))]))
+    )
+    hogging.start()
+    try:
+        deadline = time.monotonic() + 20
+        while _threads(own) < 200:
+            assert hogging.is_alive(), held
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        [result] = sandbox.run_many([Run(honest, ((1,),))])
+        assert hogging.is_alive(), "the honest program must run while the threads are held"
+    finally:
+        hogging.join()
+    assert result.status is Status.OK, result.error
+    assert result.calls[0].value == [1] * 20
+
+
+def test_every_container_has_a_user_of_its_own() -> None:
+    for options in ({}, {"user_ids": range(2**12, 2**16 - 2)}):
+        users = {container_options(1, **options)["user"] for _ in range(20)}
+        assert len(users) > 15
+        assert all(int(user.split(":")[0]) >= 2**12 for user in users)
 
 
 def test_the_image_is_built_once(sandbox: Sandbox) -> None:
