@@ -61,8 +61,8 @@ class Schedule:
     on_infra_error: Literal["truncate", "continue"] = "truncate"
 
     def __post_init__(self) -> None:
-        if self.attempts < 1:
-            raise ValueError(f"expected attempts of at least 1, got {self.attempts}")
+        if not isinstance(self.attempts, int) or self.attempts < 1:
+            raise ValueError(f"expected attempts to be an integer of at least 1, got {self.attempts!r}")
         if not 0 <= self.goalpost_rate <= 1:
             raise ValueError(f"expected a goalpost_rate in [0, 1], got {self.goalpost_rate}")
         if self.axis not in ("both", *AXES):
@@ -73,11 +73,10 @@ class Schedule:
             raise ValueError(f"expected solving 'same_step' or 'previous_step', got {self.solving!r}")
         if set(self.admit) != {"lemma", "lift"}:
             raise ValueError(f"expected bands for 'lemma' and 'lift', got {sorted(self.admit)}")
-        for stage, (low, high) in self.admit.items():
-            if not 0 <= low <= high <= 10:
-                raise ValueError(
-                    f"expected the {stage} band in tenths, 0 <= low <= high <= 10, got {(low, high)}"
-                )
+        for stage, band in self.admit.items():
+            whole = len(band) == 2 and all(isinstance(end, int) for end in band)
+            if not whole or not 0 <= band[0] <= band[1] <= 10:
+                raise ValueError(f"expected the {stage} band in tenths, 0 <= low <= high <= 10, got {band!r}")
 
 
 @dataclass(frozen=True)

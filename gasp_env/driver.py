@@ -22,8 +22,10 @@ from gasp_env.prompts import Sees
 from gasp_env.rewards.registry import TeacherRewards, get_solver_reward
 from gasp_env.sandbox import Sandbox, SandboxError, shared
 from gasp_env.scoring import score
-from gasp_env.tasks import AGENTS, Goalpost
+from gasp_env.spaces import MAX_PROMPT
+from gasp_env.tasks import AGENTS, AXES, Goalpost
 from gasp_env.transcript import RecordedView, Transcript, head
+from gasp_env.values import encode
 
 Action = str | tuple[str, ...] | list[str]
 
@@ -63,11 +65,9 @@ class Options:
             raise ValueError(
                 f"expected on_infra_error truncate, continue or raise, got {self.on_infra_error!r}"
             )
-        bands = (
-            {}
-            if self.admit is None
-            else {"admit": {k: (int(v[0]), int(v[1])) for k, v in self.admit.items()}}
-        )
+        bands: dict[str, Any] = {}
+        if self.admit is not None:
+            bands["admit"] = {stage: tuple(band) for stage, band in self.admit.items()}
         return Schedule(
             attempts=self.attempts,
             goalpost_rate=self.goalpost_rate,
@@ -117,6 +117,7 @@ class Driver:
                 "settles one at a time; use the vector env with num_envs > 1"
             )
         self.solver_reward = get_solver_reward(options.solver_reward)
+        _ = self.sandbox  # not opened, but a tier that does not exist is refused here
         self.library = Library()
         self.episodes: list[Episode | None] = [None] * count
         self._transcripts: list[Transcript | None] = [None] * count
@@ -157,9 +158,6 @@ class Driver:
                 index=played,
                 count=len(self.goalposts),
                 axis=episode.axis,
-                tier=self.options.sandbox
-                if isinstance(self.options.sandbox, str)
-                else self.options.sandbox.tier,
             ),
             view,
         )
@@ -174,27 +172,31 @@ class Driver:
             RuntimeError: an action for an episode that is over.
             gasp_env.sandbox.SandboxError: no sandbox can be opened, or a run failed and
                 ``on_infra_error`` is ``raise``.
+            Exception: whatever a reward of the user's raises. The episodes that moved are lost then;
+                reset them before the next step.
         """
-        # All actions are checked before the first episode moves: a step happens wholly or not at all.
+        # Actions are checked and the sandbox opened before the first episode moves.
         moving = [
             (n, _texts(n, action, self.turns[n])) for n, action in enumerate(actions) if action is not None
         ]
-        # Opened first: where there is no sandbox, nothing may have moved.
         sandbox = self.sandbox
         sandbox.open()
-        asked = [(number, texts, self._episode(number).submit(texts)) for number, texts in moving]
-        results = sandbox.run_many([run for _, _, runs in asked for run in runs])
-        resolutions = []
-        at = 0
-        for number, _, runs in asked:
-            resolutions.append(self._episode(number).resolve(results[at : at + len(runs)]))
-            at += len(runs)
-        credits = score(resolutions, self.teacher_rewards, self.solver_reward)
+        try:
+            asked = [(number, texts, self._episode(number).submit(texts)) for number, texts in moving]
+            results = iter(sandbox.run_many([run for _, _, runs in asked for run in runs]))
+            resolutions = [
+                self._episode(number).resolve([next(results) for _ in runs]) for number, _, runs in asked
+            ]
+            credits = score(resolutions, self.teacher_rewards, self.solver_reward)
+        except BaseException:
+            for number, _ in moving:
+                self.episodes[number] = None
+            raise
         stepped: list[Stepped | None] = [None] * len(actions)
         for (number, texts, _), resolution, own in zip(asked, resolutions, credits, strict=True):
             episode, transcript = self._episode(number), self._transcripts[number]
             assert transcript is not None
-            transcript.add(resolution, texts, own, episode)
+            transcript.add(resolution, texts, own, episode, sandbox.tier)
             stepped[number] = Stepped(
                 resolution, own, episode.done and not episode.truncated, episode.truncated
             )
@@ -225,7 +227,11 @@ class Driver:
         elif isinstance(given, str | Path):
             found = goalpost_files.load(given)
         else:
-            found = tuple(given)
+            # As a file is checked, so that whatever is played can be stored and played again.
+            found = tuple(
+                goalpost_files.of_record(goalpost_files.record(goalpost), f"goalpost {goalpost.id!r}")
+                for goalpost in given
+            )
         if not found:
             raise ValueError("expected at least one goalpost, got none")
         sees = self.schedule.sees or self.domain.sees
@@ -235,7 +241,30 @@ class Driver:
                 f"the teacher is to see the reference of a goalpost, but {lacking[0]!r} and {len(lacking) - 1} others "
                 "have none; choose sees='statement' or add references"
             )
+        if len({goalpost.id for goalpost in found}) != len(found):
+            raise ValueError("expected goalposts with ids of their own, got the same id twice")
+        for goalpost in found:
+            self._check_size(goalpost, sees)
         return found
+
+    def _check_size(self, goalpost: Goalpost, sees: Sees) -> None:
+        """A goalpost must fit into a prompt and into one run."""
+        style, rules = self.domain.style, self.domain.rules
+        longest = max(
+            len(style.goalpost(goalpost)),
+            *(len(style.lemma(goalpost, sees, axis, rules)) for axis in AXES),
+        )
+        if longest > MAX_PROMPT:
+            raise ValueError(
+                f"goalpost {goalpost.id!r}: expected prompts of at most {MAX_PROMPT} characters, got {longest}; "
+                "shorten its statement or what is shown of its tests"
+            )
+        try:
+            encode(list(goalpost.inputs))
+        except ValueError as error:
+            raise ValueError(
+                f"goalpost {goalpost.id!r}: its tests do not fit into one run: {error}"
+            ) from error
 
 
 def _texts(number: int, action: Action, turn: Turn | None) -> list[str]:

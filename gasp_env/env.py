@@ -111,6 +111,8 @@ class GaspCodeEnv(gym.Env[Observation, Action]):
 
     def step(self, action: Action) -> tuple[Observation, SupportsFloat, bool, bool, dict[str, Any]]:
         """Give the acting agent's text, or several. See `gasp_env.driver.Driver.step` for errors."""
+        if action is None:
+            raise ValueError("expected a text or a tuple of texts, got None")
         last = self._driver.turns[0]
         stepped = self._driver.step([action])[0]
         assert stepped is not None

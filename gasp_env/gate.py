@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from gasp_env.parsing import ParseError, parse_program
+from gasp_env.novelty import normal_form
+from gasp_env.parsing import parse_program
 from gasp_env.sandbox.runs import HASH_SEEDS, Call, Limits, Result, Run, Status
+from gasp_env.static import IMPORTS, Refused, check_program, keeps_nothing
 from gasp_env.tasks import Arguments, Axis, Proposal, Stage, Task
-from gasp_env.values import encode, render
+from gasp_env.values import encode, render, render_arguments
 
 #: Reasons of the parser, of the static rules, of the execution, and of novelty.
 PARSE_REASONS = ("too_long", "not_utf8", "no_program", "no_inputs", "bad_input", "unparsable")
@@ -37,16 +41,6 @@ REASONS = (
     "near_limit",
     "output_too_large",
     "duplicate",
-)
-
-#: Deterministic, side-effect free parts of the standard library.
-IMPORTS = frozenset(
-    "bisect collections copy dataclasses decimal enum fractions functools heapq itertools json math operator re "
-    "statistics string typing".split()
-)
-#: Ways around the import rule, to the host's state, or to a person at the keyboard.
-BANNED_NAMES = frozenset(
-    "__import__ breakpoint compile eval exec exit globals help input locals open quit vars".split()
 )
 
 
@@ -106,23 +100,30 @@ class Gate:
     probes: tuple[Arguments, ...] = ()
 
     def runs(self, proposal: Proposal) -> list[Run]:
-        """The executions that decide about a proposal: one per hash seed, every other one in reversed order.
+        """The executions that decide about a proposal.
 
-        Reversing shows state that one call leaves to the next. Probes come last, so that a probe
-        that ends the run cannot take the proposal's own inputs with it.
+        First all inputs in one run for every hash seed, every other one in reversed order. Probes come
+        last, so that one that ends the run cannot take the proposal's own inputs with it. Then, unless
+        the program evidently keeps nothing between calls, every input in a run of its own: what is
+        recorded must be what a fresh call returns.
 
         Raises:
             Rejected: the proposal breaks a static rule and needs no execution.
         """
-        check_static(proposal, self.rules)
-        return [
-            Run(
-                proposal.program,
-                (proposal.inputs if position % 2 == 0 else proposal.inputs[::-1]) + self.probes,
-                hash_seed=seed,
-                limits=self.limits,
-            )
+        tree = check_static(proposal, self.rules)
+
+        def run(inputs: tuple[Arguments, ...], seed: int) -> Run:
+            return Run(proposal.program, inputs, hash_seed=seed, limits=self.limits)
+
+        together = [
+            run((proposal.inputs if position % 2 == 0 else proposal.inputs[::-1]) + self.probes, seed)
             for position, seed in enumerate(HASH_SEEDS)
+        ]
+        if keeps_nothing(tree):
+            return together
+        return together + [
+            run((arguments,), HASH_SEEDS[number % len(HASH_SEEDS)])
+            for number, arguments in enumerate(proposal.inputs)
         ]
 
     def decide(
@@ -155,8 +156,9 @@ class Gate:
         if any(result.status is Status.INFRA_ERROR for result in results):
             raise Unscored(next(result.error for result in results if result.status is Status.INFRA_ERROR))
         count = len(proposal.inputs)
-        orders = [_in_order(result, count, position) for position, result in enumerate(results)]
-        for result, calls in zip(results, orders, strict=True):
+        together, alone = results[: len(HASH_SEEDS)], results[len(HASH_SEEDS) :]
+        orders = [_in_order(result, count, position) for position, result in enumerate(together)]
+        for result, calls in zip(together, orders, strict=True):
             failed = _failure(result, calls, count)
             if failed is not None:
                 raise Rejected(*failed)
@@ -165,6 +167,10 @@ class Gate:
             raise Rejected(
                 "nondeterministic", "results differ between hash seeds or with the order of the calls"
             )
+        if any(
+            _behaviour(result.calls) != [expected] for result, expected in zip(alone, first, strict=False)
+        ):
+            raise Rejected("nondeterministic", "a call returns something else when it is the only one")
         for result in results:
             self._check_used(result)
         outputs = tuple(call.value for call in orders[0][:count])
@@ -173,6 +179,8 @@ class Gate:
             raise Rejected(
                 "output_too_large", f"expected at most {self.rules.output_chars} characters, got {longest}"
             )
+        if _quotes_pairs(proposal.message, proposal.inputs[self.rules.shown :], outputs[self.rules.shown :]):
+            raise Rejected("message_leaks", "the message gives hidden outputs away")
         if self.probes:
             fingerprint = _digest(_behaviour(orders[0][count:]))
         else:
@@ -210,8 +218,8 @@ class Gate:
                 )
 
 
-def check_static(proposal: Proposal, rules: GateRules) -> None:
-    """Rules that need no execution.
+def check_static(proposal: Proposal, rules: GateRules) -> ast.Module:
+    """Rules that need no execution; returns the program's syntax tree.
 
     Raises:
         Rejected: with one of `RULE_REASONS` or ``unparsable``.
@@ -222,123 +230,48 @@ def check_static(proposal: Proposal, rules: GateRules) -> None:
             "program_too_large", f"expected at most {rules.program_chars} characters, got {len(program)}"
         )
     try:
-        tree = parse_program(program)
-    except ParseError as error:
-        raise Rejected("unparsable", str(error)) from None
-    entries = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "f"]
-    if len(entries) != 1:
-        raise Rejected("no_entry", f"expected exactly one top-level function f, got {len(entries)}")
-    arguments = entries[0].args
-    if not (arguments.posonlyargs or arguments.args or arguments.vararg):
-        raise Rejected("no_arguments", "expected f to take at least one argument")
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            modules = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            modules = [node.module or "." * node.level]
-        elif isinstance(node, ast.Name) and node.id in BANNED_NAMES:
-            raise Rejected("banned_name", f"{node.id} may not be used")
-        else:
-            continue
-        for module in modules:
-            if module.split(".")[0] not in rules.imports:
-                raise Rejected(
-                    "banned_import", f"{module} may not be imported; allowed: {sorted(rules.imports)}"
-                )
+        tree = check_program(program, rules.imports)
+    except Refused as refused:
+        raise Rejected(refused.reason, str(refused)) from None
     least, greatest = rules.input_count
     if not least <= len(inputs) <= greatest:
         raise Rejected("input_count", f"expected {least} to {greatest} inputs, got {len(inputs)}")
     # A hidden input that is also shown would give its answer away.
     if len({encode(arguments) for arguments in inputs}) != len(inputs):
         raise Rejected("repeated_inputs", "expected inputs that all differ")
-    if _leaks(proposal.message, program):
+    if _quotes_program(proposal.message, program):
         raise Rejected("message_leaks", "the message contains a line of the program")
+    return tree
 
 
-def normal_form(tree: ast.Module) -> str:
-    """A program up to formatting, comments, docstrings and a consistent renaming of the names it binds.
-
-    Walks without recursion: model text may nest as deep as the parser allows.
-    """
-    bound: dict[str, str] = {}
-
-    stack: list[object] = [tree]
-    order: list[ast.AST] = []
-    while stack:
-        node = stack.pop()
-        if isinstance(node, ast.AST):
-            order.append(node)
-            stack.extend(value for _, value in reversed(list(ast.iter_fields(node))))
-        elif isinstance(node, list):
-            stack.extend(reversed(node))
-    for node in order:
-        name = _bound_name(node)
-        if name is not None:
-            bound.setdefault(name, f"v{len(bound)}")
-
-    parts: list[str] = []
-    stack = [tree]
-    while stack:
-        node = stack.pop()
-        if isinstance(node, ast.AST):
-            if isinstance(node, ast.Load | ast.Store | ast.Del):
-                continue
-            parts.append(type(node).__name__)
-            # Text in a constant and names of attributes are not names the program binds.
-            if isinstance(node, ast.Constant):
-                parts.append(_atom(node.value))
-                continue
-            if isinstance(node, ast.Attribute):
-                parts.append(node.attr)
-                stack.append(node.value)
-                continue
-            fields = [
-                (name, value) for name, value in ast.iter_fields(node) if name not in ("type_comment", "kind")
-            ]
-            stack.extend(value for _, value in reversed(fields))
-        elif isinstance(node, list):
-            # A bare string is a docstring or a comment in disguise.
-            kept = [item for item in node if not _is_bare_string(item)]
-            parts.append(f"[{len(kept)}")
-            stack.extend(reversed(kept))
-        elif isinstance(node, str) and node in bound:
-            parts.append(bound[node])
-        else:
-            parts.append(_atom(node))
-    return " ".join(parts)
-
-
-def _bound_name(node: ast.AST) -> str | None:
-    """The name a node binds, if it is one whose choice means nothing: all but the entry's."""
-    if isinstance(node, ast.Name):
-        return node.id if isinstance(node.ctx, ast.Store) else None
-    if isinstance(node, ast.arg):
-        return node.arg
-    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-        return node.name if node.name != "f" else None
-    if isinstance(node, ast.ExceptHandler):
-        return node.name
-    return node.asname if isinstance(node, ast.alias) else None
-
-
-def _is_bare_string(node: object) -> bool:
-    return (
-        isinstance(node, ast.Expr)
-        and isinstance(node.value, ast.Constant)
-        and isinstance(node.value.value, str)
-    )
-
-
-def _atom(value: object) -> str:
-    # hex: decimal text of a long integer is quadratic, and refused beyond 4300 digits.
-    return f"int:{value:x}" if isinstance(value, int) and not isinstance(value, bool) else repr(value)
-
-
-def _leaks(message: str, program: str) -> bool:
-    if "def f" in message:
+def _quotes_program(message: str, program: str) -> bool:
+    """Whether a message holds a line of the program, however it is spaced."""
+    said = "".join(message.split())
+    if "deff(" in said or "f=lambda" in said:
         return True
-    lines = (line.strip() for line in program.splitlines())
-    return any(len(line) >= 12 and line in message for line in lines)
+    lines = ("".join(line.split()) for line in program.splitlines())
+    return any(len(line) >= 6 and line in said for line in lines)
+
+
+def _quotes_pairs(message: str, inputs: Sequence[Arguments], outputs: Sequence[Any]) -> bool:
+    """Whether a message names hidden inputs with their outputs, or lists the hidden outputs.
+
+    A hint may mention a number by chance, so two pairs must be there, or all outputs with some length
+    together. Answers in other words are not recognised: no rule on text could.
+    """
+
+    def says(text: str) -> bool:
+        spaced = r"\s*".join(re.escape(token) for token in re.findall(r"\w+|[^\w\s]", text))
+        return re.search(rf"(?<![\w-])(?<!\d\.){spaced}(?!\w|\.\d)", message) is not None
+
+    shown = [
+        (render_arguments(arguments), render(output))
+        for arguments, output in zip(inputs, outputs, strict=True)
+    ]
+    pairs = sum(says(arguments) and says(output) for arguments, output in shown)
+    return pairs >= 2 or (
+        sum(len(output) for _, output in shown) >= 12 and all(says(output) for _, output in shown)
+    )
 
 
 def _in_order(result: Result, count: int, position: int) -> tuple[Call, ...]:

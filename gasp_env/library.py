@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from gasp_env.tasks import Task
-from gasp_env.values import parse_arguments, parse_literal, render, render_arguments
+from gasp_env.values import encode, parse_arguments, parse_literal, render, render_arguments
 
 
 @dataclass(frozen=True)
@@ -66,17 +66,17 @@ class Library:
         """Add entries, dropping those that tell nothing new; return how many were added.
 
         Nothing new is a task that has been accepted already, or one not accepted that is known. A lift
-        that changed only the inputs of its lemma has the lemma's fingerprint, and is kept.
+        that changed only the inputs of its lemma has the lemma's fingerprint, and is known by its inputs as well.
         """
         before = len(self.entries)
         for entry in entries:
-            task = entry.task
+            key = _key(entry.task)
             known = self._first_accepted if entry.accepted else self._known
-            if task.fingerprint in known and task.fingerprint != task.parent:
+            if key in known:
                 continue
-            self._known.add(task.fingerprint)
+            self._known.add(key)
             if entry.accepted:
-                self._first_accepted.setdefault(task.fingerprint, len(self.entries))
+                self._first_accepted[key] = len(self.entries)
                 self._accepted.append(len(self.entries))
             self.entries.append(entry)
         return len(self.entries) - before
@@ -116,6 +116,12 @@ class LibraryView:
         if not 0 <= index < self._accepted:
             raise IndexError(f"expected an index in [0, {self._accepted}), got {index}")
         return self._library.entries[self._library._accepted[index]].task
+
+
+def _key(task: Task) -> str:
+    if task.fingerprint != task.parent:
+        return task.fingerprint
+    return task.fingerprint + " " + " ".join(sorted(encode(arguments).hex() for arguments in task.inputs))
 
 
 def task_record(task: Task) -> dict[str, Any]:

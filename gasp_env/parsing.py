@@ -8,6 +8,8 @@ fail in their own ways (`RecursionError`, `MemoryError`) beyond them.
 from __future__ import annotations
 
 import ast
+import io
+import tokenize
 import warnings
 from typing import Any
 
@@ -18,6 +20,8 @@ from gasp_env.values import ValueSyntaxError, parse_arguments, parse_literal
 MAX_TEXT_BYTES = 16 * 1024
 #: Nesting of brackets in a program. CPython's own parser gives up at 200.
 MAX_NESTING = 64
+#: Levels of a program's syntax tree. CPython's limit depends on how deep the caller's stack is already.
+MAX_DEPTH = 150
 
 
 class ParseError(ValueError):
@@ -71,21 +75,33 @@ def parse_program(program: str) -> ast.Module:
         ParseError: ``unparsable``, whatever the parser's way of failing was.
     """
     check_text(program)
-    depth = 0
-    for character in program:
-        if character in "([{":
-            depth += 1
-        elif character in ")]}":
-            depth -= 1
-        if depth > MAX_NESTING:
-            raise ParseError("unparsable", f"expected at most {MAX_NESTING} nested brackets")
     try:
+        nesting = 0
+        for token in tokenize.generate_tokens(io.StringIO(program).readline):
+            nesting += (token.string in "([{") - (token.string in ")]}") if token.type == tokenize.OP else 0
+            if nesting > MAX_NESTING:
+                raise ParseError("unparsable", f"expected at most {MAX_NESTING} nested brackets")
         with warnings.catch_warnings():
             # Invalid escapes in somebody's string are their business, not a warning of ours.
             warnings.simplefilter("ignore")
-            return ast.parse(program)
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            tree = ast.parse(program)
+        if _depth(tree) > MAX_DEPTH:
+            raise ParseError("unparsable", f"expected a syntax tree of at most {MAX_DEPTH} levels")
+        return tree
+    except ParseError:
+        raise
+    except (SyntaxError, ValueError, RecursionError, MemoryError, tokenize.TokenError) as error:
         raise ParseError("unparsable", f"{type(error).__name__}: {error}") from None
+
+
+def _depth(tree: ast.AST) -> int:
+    """Levels of a syntax tree, counted without recursion."""
+    deepest, stack = 0, [(tree, 1)]
+    while stack:
+        node, level = stack.pop()
+        deepest = max(deepest, level)
+        stack += [(child, level + 1) for child in ast.iter_child_nodes(node)]
+    return deepest
 
 
 def parse_proposal(text: str) -> Proposal:

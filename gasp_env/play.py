@@ -138,10 +138,10 @@ def replay(path: Path, chosen: int | None, tier: str, terminal: Terminal) -> int
     for number, record in enumerate(records, start=1):
         if chosen not in (None, number):
             continue
-        if chosen is not None:
-            terminal.say(render_transcript(record, prompts=True) + "\n")
         executed = sandbox.runs
         found = transcript.replay(record, sandbox)
+        if chosen is not None:
+            terminal.say(render_transcript(record, prompts=True) + "\n")
         verdict = f"{len(found)} differences" if found else "identical"
         turns, runs = len(record["turns"]), sandbox.runs - executed
         terminal.say(f"episode {number}: {record['goalpost']['id']}, {turns} turns, {runs} runs: {verdict}")
@@ -158,6 +158,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     terminal = Terminal()
     try:
+        if options.seed < 0:
+            raise ValueError(f"expected a seed of at least 0, got {options.seed}")
         if options.replay:
             return replay(options.replay, options.episode, options.sandbox, terminal)
         env = GaspCodeEnv(domain=options.domain, attempts=options.attempts, sandbox=options.sandbox)

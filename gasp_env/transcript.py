@@ -23,6 +23,8 @@ from gasp_env.scoring import score
 from gasp_env.tasks import Task
 
 FORMAT = 1
+#: Goalposts an env may have been drawing from; more than that is no transcript of ours.
+MAX_GOALPOSTS = 10_000_000
 
 
 class RecordedView:
@@ -72,14 +74,21 @@ class Transcript:
     def __init__(self, head: Mapping[str, Any], view: RecordedView) -> None:
         self._head = dict(head)
         self._view = view
+        self._tier = ""
         self._turns: list[dict[str, Any]] = []
         self._outcomes: list[dict[str, Any]] = []
         self._end: dict[str, Any] = {"done": False, "truncated": False}
 
     def add(
-        self, resolution: Resolution, texts: Sequence[str], credits: Sequence[Credit], episode: Episode
+        self,
+        resolution: Resolution,
+        texts: Sequence[str],
+        credits: Sequence[Credit],
+        episode: Episode,
+        tier: str,
     ) -> None:
-        """Append what one step gave and what became known in it."""
+        """Append what one step gave and what became known in it, judged in a sandbox of this tier."""
+        self._tier = tier
         turn = resolution.turn
         if turn.index == len(self._turns):
             self._turns.append(
@@ -124,6 +133,7 @@ class Transcript:
         """The transcript so far, as JSON-able values of its own."""
         body = {
             **self._head,
+            "tier": self._tier,
             "view": self._view.record(),
             "turns": self._turns,
             "outcomes": self._outcomes,
@@ -144,7 +154,6 @@ def head(
     index: int,
     count: int,
     axis: str,
-    tier: str,
 ) -> dict[str, Any]:
     """What a transcript says before the first turn: all that is needed to begin the episode again."""
     return {
@@ -158,7 +167,6 @@ def head(
         "goalpost_index": index,
         "goalposts": count,
         "axis": axis,
-        "tier": tier,
     }
 
 
@@ -174,12 +182,12 @@ def load(path: str | Path) -> list[dict[str, Any]]:
         OSError: the file cannot be read.
     """
     records = []
-    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(Path(path).read_text(encoding="utf-8").split("\n"), start=1):
         if not line.strip():
             continue
         try:
             record = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise TranscriptError(
                 f"{path}, line {number}: expected one JSON object a line ({error})"
             ) from None
@@ -206,9 +214,12 @@ class Difference:
 def replay(record: Mapping[str, Any], sandbox: Sandbox) -> list[Difference]:
     """Play a stored episode again: every run is executed, every verdict decided, every reward computed anew.
 
+    What the episode was given is taken as stored: seed, goalpost, options, texts, and the answers the
+    library gave. So is the tier, which says where it was judged then, not where it is now.
+
     Returns:
-        Where the stored transcript differs from the replayed one; empty if nowhere. The texts of
-        verdict details are not compared: they are for people.
+        Where prompts, verdicts, outcomes or rewards differ from those that follow; empty if nowhere.
+        The texts of verdict details are not compared: they are for people.
 
     Raises:
         TranscriptError: the record lacks something that is needed to begin the episode.
@@ -216,7 +227,7 @@ def replay(record: Mapping[str, Any], sandbox: Sandbox) -> list[Difference]:
     """
     try:
         replayed = _replayed(record, sandbox)
-    except (KeyError, TypeError, IndexError, AttributeError) as error:
+    except (KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
         raise TranscriptError(
             f"the transcript lacks a part or has one of the wrong type: {error!r}"
         ) from None
@@ -233,6 +244,10 @@ def _replayed(record: Mapping[str, Any], sandbox: Sandbox) -> dict[str, Any]:
     solver = get_solver_reward(record["solver_reward"])
     view = RecordedView(_ReplayedView(record["view"]))
     count, index = record["goalposts"], record["goalpost_index"]
+    if not 0 <= index < count <= MAX_GOALPOSTS:
+        raise TranscriptError(
+            f"expected a goalpost_index below goalposts <= {MAX_GOALPOSTS}, got {index}, {count}"
+        )
     episode = Episode(
         domains.get(record["domain"]), schedule, (goalpost,) * count, view, record["seed"], index
     )
@@ -247,7 +262,6 @@ def _replayed(record: Mapping[str, Any], sandbox: Sandbox) -> dict[str, Any]:
             index=index,
             count=count,
             axis=episode.axis,
-            tier=record["tier"],
         ),
         view,
     )
@@ -257,7 +271,7 @@ def _replayed(record: Mapping[str, Any], sandbox: Sandbox) -> dict[str, Any]:
             break
         resolution = episode.resolve(sandbox.run_many(episode.submit(texts)))
         credits = score([resolution], teacher, solver)[0]
-        transcript.add(resolution, texts, credits, episode)
+        transcript.add(resolution, texts, credits, episode, record["tier"])
     return transcript.record()
 
 
@@ -272,5 +286,5 @@ def _differences(where: str, stored: Any, replayed: Any) -> Iterator[Difference]
     elif isinstance(stored, list) and isinstance(replayed, list) and len(stored) == len(replayed):
         for number, (left, right) in enumerate(zip(stored, replayed, strict=True)):
             yield from _differences(f"{where}[{number}]", left, right)
-    elif stored != replayed:
+    elif type(stored) is not type(replayed) or stored != replayed:
         yield Difference(where, stored, replayed)

@@ -106,6 +106,64 @@ def test_7_the_import_ban_bans(sandbox: Sandbox) -> None:
         assert gate_reason(sandbox, f"def f(x):\n    return {call}") == "banned_name"
 
 
+@pytest.mark.parametrize(
+    ("lines", "value"),
+    [
+        ("from enum import sys", "len(sys.argv)"),
+        ("from statistics import random", "random.random()"),
+        ("from json import *", "x"),
+        ("from collections import _sys", "x"),
+        ("import enum", "len(enum.sys.argv)"),
+        ("import enum as e", "e.sys.path"),
+        ("import enum", "(lambda m: m.sys)(enum)"),
+        ("import enum\nfriend = enum", "friend.sys"),
+        ("import typing", "typing.sys.modules['posix'].uname()"),
+        ("import statistics", "statistics.random.random()"),
+        ("import re", "re.enum.sys.argv"),
+        ("import json", "json.decoder.scanner.re.enum"),
+        ("import json.decoder", "x"),
+        ("import collections.abc", "[collections.abc]"),
+        ("from collections import abc", "[abc]"),
+        ("import operator", "operator.attrgetter('__globals__')(f)"),
+        ("import string", "string.Formatter().get_field('0.__globals__', (f,), {})"),
+        ("import typing", "typing.get_type_hints(f)"),
+        ("", "__builtins__['open']('/etc/passwd').read()"),
+        ("", "f.__builtins__['eval']('x')"),
+        ("", "f.__globals__"),
+        ("", "getattr(f, '__glo' + 'bals__')"),
+        ("", "(i for i in [x]).gi_frame.f_back"),
+        ("", "type('C', (), {'__match_args__': ('__globals__',)})"),
+        ("class C:\n    __match_args__ = ('__globals__',)", "x"),
+    ],
+)
+def test_7_nor_is_there_a_way_around_it(lines: str, value: str) -> None:
+    program = f"{lines}\ndef f(x):\n    return {value}"
+    with pytest.raises(Rejected) as caught:
+        PYTHON.gate.runs(parse_proposal(proposal(program)))
+    assert caught.value.reason in ("banned_import", "banned_name")
+
+
+def test_7_a_pattern_is_an_attribute_too() -> None:
+    program = "def f(x):\n    match f:\n        case object(__globals__=g):\n            return len(g)"
+    with pytest.raises(Rejected) as caught:
+        PYTHON.gate.runs(parse_proposal(proposal(program)))
+    assert caught.value.reason == "banned_name"
+
+
+def test_7_what_is_allowed_still_works(sandbox: Sandbox) -> None:
+    for lines, value in (
+        ("import math, itertools", "math.gcd(x, 6) + len(list(itertools.repeat(1, x)))"),
+        ("from collections import Counter, deque", "sorted(Counter([x, x]).items()) + list(deque([x]))"),
+        ("import collections.abc", "isinstance([x], collections.abc.Sequence)"),
+        ("from copy import copy\nimport copy as c", "copy([x]) + c.copy([x])"),
+        ("import re", "re.sub('[0-9]', '#', str(x))"),
+        ("from functools import reduce", "reduce(lambda a, b: a * b, range(1, x + 2))"),
+        ("class P:\n    def __init__(self, v):\n        self.v = v", "P(x).v"),
+        ("", "type(x).__name__ + '{0:03d}'.format(x)"),
+    ):
+        assert gate_reason(sandbox, f"{lines}\ndef f(x):\n    return {value}") == "valid", lines
+
+
 def test_8_nondeterminism_across_processes_is_seen(sandbox: Sandbox) -> None:
     programs = {
         "hash of a string": "def f(x):\n    return hash('a' + str(x)) % 1000",
@@ -113,6 +171,20 @@ def test_8_nondeterminism_across_processes_is_seen(sandbox: Sandbox) -> None:
         "address": "def f(x):\n    return id(object()) + x",
         "address in a repr": "def f(x):\n    return str(object()) + str(x)",
         "counter in a global": "n = 0\ndef f(x):\n    global n\n    n += 1\n    return n",
+        "counter that looks the same from both ends": (
+            "n = [0]\ndef f(x):\n    k = min(n[0], 9 - n[0])\n    n[0] += 1\n    return x + k"
+        ),
+        "other first and last call": (
+            "n = [0]\ndef f(x):\n    n[0] += 1\n    return x if 2 <= n[0] <= 9 else 99"
+        ),
+        "attribute of the function": (
+            "def f(x):\n    f.n = vals(f) + 1\n    return x + f.n\n"
+            "def vals(g):\n    try:\n        return g.n\n    except AttributeError:\n        return 0"
+        ),
+        "cache of a library": (
+            "from functools import lru_cache\nseen = []\n@lru_cache\ndef g(x):\n    seen.append(x)\n"
+            "    return len(seen)\ndef f(x):\n    return g(x % 2)"
+        ),
         "mutable default": "def f(x, seen=[]):\n    seen.append(x)\n    return len(seen)",
     }
     for name, program in programs.items():

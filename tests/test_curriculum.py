@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from gasp_env import domain, gate, judge
 from gasp_env.curriculum import Credit, Episode, Resolution, Schedule, Turn
-from gasp_env.gate import normal_form
 from gasp_env.library import Entry, Library
+from gasp_env.novelty import normal_form
 from gasp_env.parsing import parse_program
 from gasp_env.prompts import FencedStyle
 from gasp_env.rewards.registry import TeacherRewards, get_solver_reward

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import warnings
 from typing import Any
@@ -92,8 +93,19 @@ def test_options_say_what_they_expect() -> None:
         {"attempts": 0},
         {"on_infra_error": "zero"},
         {"render_mode": "human"},
+        {"sandbox": "bwrap"},
+        {"attempts": "8"},
+        {"admit": {"lemma": (3,), "lift": (1, 5)}},
+        {"goalposts": GOALPOSTS[:1] * 2},
+        {"goalposts": (dataclasses.replace(GOALPOSTS[0], signature="def g(x)"),)},
+        {"goalposts": (dataclasses.replace(GOALPOSTS[0], statement="x" * 200_000),)},
+        {
+            "goalposts": (
+                dataclasses.replace(GOALPOSTS[0], inputs=(("y" * 60_000,),) * 80, outputs=(1,) * 80),
+            )
+        },
     ):
-        with pytest.raises(ValueError, match="expected|cannot be loaded"):
+        with pytest.raises(ValueError, match="expected|cannot be loaded|must be|do not fit"):
             GaspCodeEnv(**wrong)
     with pytest.raises(ValueError, match="'nowhere'"):
         GaspCodeEnv(**OPTIONS).reset(options={"goalpost": "nowhere"})
@@ -188,6 +200,45 @@ def test_infrastructure_failure_is_no_score() -> None:
     env.reset(seed=0)
     with pytest.raises(SandboxError, match="daemon is gone"):
         env.step(proposal(PROGRAMS[0]))
+
+
+def test_a_reward_that_raises_ends_its_episode_only(sandbox: Sandbox) -> None:
+    @gasp_env.teacher_reward("test_raises")
+    def raises(outcomes):
+        raise KeyError("a bug of somebody's")
+
+    envs = GaspCodeVectorEnv(num_envs=2, teacher_reward="test_raises", **OPTIONS)
+    envs.reset(seed=0)
+    with pytest.raises(KeyError, match="a bug"):
+        envs.step(["junk", None])
+    assert [turn is None for turn in envs.turns] == [True, False]
+    with pytest.raises(RuntimeError, match="reset"):
+        envs.step(["junk", None])
+    envs.reset()
+    assert all(envs.turns)
+
+
+def test_commits_are_in_order_of_env_and_the_same_at_any_worker_count() -> None:
+    def libraries(workers: int) -> list[Any]:
+        with Sandbox(workers=workers) as own:
+            envs = GaspCodeVectorEnv(num_envs=5, sandbox=own, **OPTIONS)
+            envs.reset(seed=3)
+            lemmas = [PROGRAMS[number % 3] for number in range(5)]
+            while any(envs.turns):
+                actions: list[Any] = []
+                for number, turn in enumerate(envs.turns):
+                    if turn is None:
+                        actions.append(None)
+                    elif turn.agent == "teacher_0":
+                        actions.append(proposal(lemmas[number]))
+                    else:
+                        actions.append(tuple([answer("python", lemmas[number])] * turn.samples))
+                envs.step(actions)
+            return [envs.library.state(), envs.transcripts]
+
+    one = libraries(1)
+    assert [entry["task"]["program"] for entry in one[0]] == PROGRAMS[:3]
+    assert libraries(3) == one
 
 
 def test_batch_rewards_need_a_batch() -> None:

@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gasp_env.gate import Gate, GateRules, Rejected, Unscored, check_static, normal_form
+from gasp_env.gate import Gate, GateRules, Rejected, Unscored, check_static
+from gasp_env.novelty import normal_form
 from gasp_env.parsing import parse_proposal
 from gasp_env.sandbox.runs import HASH_SEEDS, Call, Limits, Result, Run, Status
+from gasp_env.static import keeps_nothing
 from gasp_env.tasks import Proposal, Task
 from tests.players import LONG_OUTPUT, PROGRAMS, REFUSED, execute, proposal
 
@@ -68,6 +70,89 @@ def test_runs_cover_every_hash_seed_and_both_orders() -> None:
     assert [run.hash_seed for run in runs] == list(HASH_SEEDS)
     assert runs[0].inputs == VALID.inputs
     assert runs[1].inputs == VALID.inputs[::-1]
+
+
+def test_a_program_that_may_keep_state_runs_every_input_alone() -> None:
+    plain = GATE.runs(VALID)
+    assert len(plain) == len(HASH_SEEDS), "a function of its argument alone is spared that"
+    keeps = dataclasses.replace(VALID, program="seen = []\ndef f(x):\n    return x + 1")
+    runs = GATE.runs(keeps)
+    assert [run.inputs for run in runs[len(HASH_SEEDS) :]] == [(arguments,) for arguments in VALID.inputs]
+    assert {run.hash_seed for run in runs[len(HASH_SEEDS) :]} == set(HASH_SEEDS)
+    results = [execute(dataclasses.replace(run, program=PROGRAMS[0])) for run in runs]
+    assert decide(results, keeps).outputs == tuple(i + 1 for i in range(10))
+    results[-1] = Result(Status.OK, (Call(Status.OK, 99),))
+    assert reason(results, keeps) == "nondeterministic"
+    results[-1] = Result(Status.EXCEPTION)
+    assert reason(results, keeps) == "nondeterministic"
+
+
+@pytest.mark.parametrize(
+    ("program", "nothing"),
+    [
+        ("def f(x):\n    y = sorted(x)\n    return [v + 1 for v in y if v > 0]", True),
+        ("def f(n):\n    return 1 if n < 2 else n * f(n - 1)", True),
+        ("def f(x):\n    d = {}\n    d.update(a=x)\n    return d", True),
+        ("n = 0\ndef f(x):\n    return x", False),
+        ("def f(x, seen=[]):\n    return x", False),
+        ("def f(x, *, seen={}):\n    return x", False),
+        ("def f(x):\n    f.n = x\n    return x", False),
+        ("def f(x):\n    g = f\n    g.n = x\n    return x", False),
+        ("def f(x):\n    global n\n    n = x\n    return x", False),
+        ("def f(x):\n    import decimal\n    return x", False),
+        ("def f(x):\n    return '{0.gi_frame}'.format(i for i in x)", False),
+        ("def f(x):\n    return unknown(x)", False),
+        ("@staticmethod\ndef f(x):\n    return x", False),
+        ("def f(x):\n    class C: pass\n    return x", False),
+        ("def f(x):\n    f = x\n    return f", False),
+    ],
+)
+def test_keeps_nothing(program: str, nothing: bool) -> None:
+    assert keeps_nothing(ast.parse(program)) is nothing
+
+
+@pytest.mark.parametrize(
+    ("message", "leaks"),
+    [
+        ("It adds 1 to a number.", False),
+        ("Think of 5 apples and 7 pears: 6 and 8 come next.", True),
+        ("f(5) == 6, f(6) == 7 and so on", True),
+        ("{5: 6, 6: 7}", True),
+        ("def  f(x): return something", True),
+        ("f = lambda x: x+1", True),
+        ("just return x  +  1", True),
+    ],
+)
+def test_messages_that_give_the_answer_away(message: str, leaks: bool) -> None:
+    proposed = parse_proposal(proposal(PROGRAMS[0], message=message))
+    try:
+        decide([execute(run) for run in GATE.runs(proposed)], proposed)
+        found = None
+    except Rejected as rejected:
+        found = rejected.reason
+    assert found == ("message_leaks" if leaks else None)
+
+
+def test_brackets_in_text_are_no_nesting() -> None:
+    check_static(
+        dataclasses.replace(VALID, program=f"def f(x):\n    return '{'(' * 100}'.count('(') + x"), GateRules()
+    )
+    hidden = "def f(x):\n    return ')' * 0 + " + "'" + ")" * 200 + "' + " + "(" * 150 + "x" + ")" * 150
+    with pytest.raises(Rejected, match="nested"):
+        check_static(dataclasses.replace(VALID, program=hidden), GateRules())
+
+
+def test_depth_does_not_depend_on_the_caller() -> None:
+    deep = dataclasses.replace(VALID, program="def f(x):\n    return x" + ".a" * 400)
+
+    def under(frames: int) -> str:
+        if frames:
+            return under(frames - 1)
+        with pytest.raises(Rejected) as caught:
+            check_static(deep, GateRules())
+        return caught.value.reason
+
+    assert under(0) == under(400) == "unparsable"
 
 
 def test_valid_proposal_becomes_a_task_with_our_outputs() -> None:

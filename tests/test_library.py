@@ -47,7 +47,9 @@ def test_what_was_too_hard_may_come_again() -> None:
 
 def test_lift_that_changed_only_the_inputs_is_kept() -> None:
     library = Library([Entry(task(1), 4, 8, True)])
-    assert library.commit([Entry(task(1, parent="1", inputs=8), 1, 8, True)]) == 1
+    lift = Entry(task(1, parent="1", inputs=8), 1, 8, True)
+    assert [library.commit([lift]) for _ in range(3)] == [1, 0, 0]
+    assert library.commit([Entry(task(1, parent="1", inputs=7), 1, 8, True)]) == 1
 
 
 @given(st.lists(st.tuples(st.integers(0, 20), st.booleans()), max_size=40), st.integers(0, 40))

@@ -56,6 +56,7 @@ def test_replay_of_an_episode_that_drew_from_the_library(sandbox: Sandbox) -> No
         ("outcomes[0].correct", lambda r: r["outcomes"][0].update(correct=5)),
         ("turns[2].prompt", lambda r: r["turns"][2].update(prompt="Write anything.")),
         ("axis", lambda r: r.update(axis="io")),
+        ("turns[1].samples[0].reward", lambda r: r["turns"][1]["samples"][0].update(reward=True)),
     ],
 )
 def test_replay_finds_a_change(
@@ -70,13 +71,25 @@ def test_files(record: dict[str, Any], tmp_path: Path) -> None:
     path = tmp_path / "episodes.jsonl"
     path.write_text("\n".join(json.dumps(record) for _ in range(2)) + "\n")
     assert transcript.load(path) == [record, record]
-    for content, message in (("{", "line 1"), ("{}", "format 1"), ("", "at least one")):
+    separated = {**record, "note": "a\u2028b"}
+    path.write_text(json.dumps(separated, ensure_ascii=False) + "\n", encoding="utf-8")
+    assert transcript.load(path) == [separated]
+    for content, message in (
+        ("{", "line 1"),
+        ("[" * 100_000, "line 1"),
+        ("{}", "format 1"),
+        ("", "at least one"),
+    ):
         path.write_text(content)
         with pytest.raises(transcript.TranscriptError, match=message):
             transcript.load(path)
 
 
 def test_broken_records_are_refused(record: dict[str, Any], sandbox: Sandbox) -> None:
+    assert record["tier"] == "docker"
+    for change in ({"goalposts": 10**13}, {"teacher_reward": "nope:x"}, {"goalpost_index": 99}, {"turns": 3}):
+        with pytest.raises((transcript.TranscriptError, ValueError)):
+            transcript.replay({**record, **change}, sandbox)
     for key in ("seed", "goalpost", "turns", "view", "schedule"):
         broken = {name: value for name, value in record.items() if name != key}
         with pytest.raises((transcript.TranscriptError, ValueError)):

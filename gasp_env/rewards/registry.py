@@ -6,7 +6,7 @@ import importlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from gasp_env.rewards.outcome import Outcome
 
@@ -55,7 +55,8 @@ def teacher_reward(name: str, *, needs: Sequence[str] = ()) -> Callable[[RewardF
     """
 
     def register(function: RewardFunction) -> RewardFunction:
-        if name in _teacher or name in _by_stage:
+        taken = name in _by_stage or (name in _teacher and not _is_again(_teacher[name].function, function))
+        if taken:
             raise ValueError(f"a teacher reward named {name!r} exists already; choose another name")
         unknown = set(needs) - {"batch"}
         if unknown:
@@ -70,7 +71,7 @@ def solver_reward(name: str) -> Callable[[SolverReward], SolverReward]:
     """Register a solver reward: reason of a verdict to named terms."""
 
     def register(function: SolverReward) -> SolverReward:
-        if name in _solver:
+        if name in _solver and not _is_again(_solver[name], function):
             raise ValueError(f"a solver reward named {name!r} exists already; choose another name")
         _solver[name] = function
         return function
@@ -89,10 +90,15 @@ def solver_rewards() -> tuple[str, ...]:
 
 
 def get_solver_reward(name: str) -> SolverReward:
-    """The solver reward of a name."""
-    if name not in _solver:
+    """The solver reward of a name, or of ``"module:name"``, whose module is imported first.
+
+    Raises:
+        ValueError: there is none.
+    """
+    plain = _imported(name)
+    if plain not in _solver:
         raise ValueError(f"expected a solver reward among {sorted(_solver)}, got {name!r}")
-    return _solver[name]
+    return _solver[plain]
 
 
 class TeacherRewards:
@@ -138,9 +144,23 @@ class TeacherRewards:
 
 
 def _get_teacher_reward(name: str) -> TeacherReward:
-    module, colon, plain = name.rpartition(":")
-    if colon:
-        importlib.import_module(module)
+    plain = _imported(name)
     if plain not in _teacher:
         raise ValueError(f"expected a teacher reward among {sorted(teacher_rewards())}, got {name!r}")
     return _teacher[plain]
+
+
+def _imported(name: str) -> str:
+    """The name after the colon of ``"module:name"``, once the module has been imported to register it."""
+    module, colon, plain = name.rpartition(":")
+    if colon:
+        try:
+            importlib.import_module(module)
+        except (ImportError, ValueError) as error:
+            raise ValueError(f"reward {name!r}: the module {module!r} cannot be imported: {error}") from error
+    return plain
+
+
+def _is_again(known: Any, function: Any) -> bool:
+    """Whether this is the same definition once more, as when a notebook's cell is run again."""
+    return (known.__module__, known.__qualname__) == (function.__module__, function.__qualname__)

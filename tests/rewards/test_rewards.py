@@ -114,5 +114,21 @@ def test_bad_terms_are_refused() -> None:
         TeacherRewards("test_not_finite")([outcome(1, 8)])
     with pytest.raises(ValueError, match="expected 1 dicts"):
         TeacherRewards("test_too_few")([outcome(1, 8)])
+    # The same definition again is a notebook's cell run twice; another one is a mistake.
+    teacher_reward("test_too_few")(too_few)
     with pytest.raises(ValueError, match="exists already"):
-        teacher_reward("test_too_few")(too_few)
+        teacher_reward("test_too_few")(not_finite)
+
+
+def test_solver_rewards_of_ones_own(tmp_path, monkeypatch) -> None:
+    (tmp_path / "mine_of_test.py").write_text(
+        "from gasp_env import solver_reward\n"
+        "@solver_reward('generous')\n"
+        "def generous(reason):\n    return {'right': 2.0 if reason == 'correct' else 0.1}\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert get_solver_reward("mine_of_test:generous")("correct") == {"right": 2.0}
+    with pytest.raises(ValueError, match="cannot be imported"):
+        get_solver_reward("no_such_module:generous")
+    with pytest.raises(ValueError, match="cannot be imported"):
+        TeacherRewards("no_such_module:x")
