@@ -8,7 +8,7 @@ python -m learners.evaluate --goalposts my.jsonl --samples 100
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,10 @@ import torch
 
 from gasp_env import domain as domains
 from gasp_env import goalposts as files
+from gasp_env.sandbox import shared
 from gasp_env.tasks import Goalpost
 from gasp_env.vector import GaspCodeVectorEnv
-from learners import policies
+from learners import policies, usage
 from learners.metrics import bootstrap_interval, pass_at_k, zero_success_bound
 from learners.policies import Sampling, TrainablePolicy
 from learners.rollout import play
@@ -64,7 +65,6 @@ def evaluate(
     seed: int,
     domain: str,
     sandbox: Any = "auto",
-    progress: Callable[[int], None] | None = None,
 ) -> Evaluation:
     """Draw ``samples`` answers to every goalpost and have them judged.
 
@@ -76,7 +76,6 @@ def evaluate(
         seed: of the sampling.
         domain: whose prompts and judge apply.
         sandbox: as for the env.
-        progress: called with the number of goalposts done so far.
     """
     start, tokens, generator = time.perf_counter(), 0, torch.Generator().manual_seed(seed)
     counts: dict[str, tuple[int, int]] = {}
@@ -89,7 +88,6 @@ def evaluate(
             goalposts=chunk,
             goalpost_rate=1.0,
             attempts=samples,
-            solver_reward="binary",
             sandbox=sandbox,
         )
         envs.reset(seed=seed)
@@ -103,19 +101,30 @@ def evaluate(
         for env, record in zip(rollout.episode, rollout.records, strict=True):
             if record.reward is not None:
                 judged, right = counts[chunk[env].id]
-                counts[chunk[env].id] = (judged + 1, right + (record.reward == 1))
-        if progress is not None:
-            progress(len(counts))
+                counts[chunk[env].id] = (judged + 1, right + (record.verdict == "correct"))
     return Evaluation(counts, tokens, time.perf_counter() - start)
 
 
 def load_goalposts(name: str, domain: str) -> tuple[Goalpost, ...]:
-    """Goalposts by the name of a JSONL file or of a function (``module:name``); the domain's own if empty."""
+    """Goalposts by the name of a JSONL file or of a function (``module:name``); the domain's own if empty.
+
+    Raises:
+        ValueError: the name names neither, there are no goalposts in it, or the domain cannot play them.
+        OSError: the file cannot be read.
+    """
     if not name:
-        return domains.get(domain).goalposts()
-    if name.endswith(".jsonl"):
-        return files.load(Path(name))
-    return tuple(policies.resolve(name)())
+        found = domains.get(domain).goalposts()
+    elif name.endswith(".jsonl"):
+        found = files.load(Path(name))
+    elif ":" in name:
+        source = policies.resolve(name)
+        found = tuple(source()) if callable(source) else ()
+    else:
+        raise ValueError(f"expected a file that ends in .jsonl or a function as module:name, got {name!r}")
+    if not found or not all(isinstance(goalpost, Goalpost) for goalpost in found):
+        raise ValueError(f"expected goalposts, got {'none' if not found else 'something else'} from {name!r}")
+    GaspCodeVectorEnv(domain=domain, goalposts=found)  # says so, rather than `evaluate` after the training
+    return found
 
 
 @dataclass
@@ -145,13 +154,28 @@ class Args:
 
 
 def main(args: Args) -> Evaluation:
-    """Evaluate, print pass@k with its interval over problems, return the counts."""
-    policy = policies.load(args.policy, args.device)
+    """Evaluate, print pass@k with its interval over problems, return the counts.
+
+    Raises:
+        SystemExit: an option is wrong, or what it names cannot be had.
+    """
+    usage.at_least(args, samples=1, max_tokens=1, seed=0)
+    usage.positive(args, "temperature")
+    usage.computes(args.device)
+    with usage.option("--domain", args.domain):
+        domains.get(args.domain)
+    with usage.option("--goalposts", args.goalposts):
+        goalposts = load_goalposts(args.goalposts, args.domain)
+    with usage.option("--policy", args.policy, "name a function that returns a TrainablePolicy"):
+        policy = policies.load(args.policy, args.device)
     if args.weights is not None:
-        policy.load(args.weights)
+        with usage.option("--weights", args.weights, "expected the policy/ of a run or of a checkpoint"):
+            policy.load(args.weights)
+    with usage.option("--sandbox", args.sandbox):
+        shared(tier=args.sandbox).open()
     found = evaluate(
         policy,
-        load_goalposts(args.goalposts, args.domain),
+        goalposts,
         samples=args.samples,
         sampling=Sampling(args.temperature, args.max_tokens),
         seed=args.seed,
@@ -160,6 +184,9 @@ def main(args: Args) -> Evaluation:
     )
     for k in (k for k in (1, 8, 20, 100) if k <= args.samples):
         values = [pass_at_k(n, c, k) for n, c in found.counts.values() if n >= k]
+        if not values:  # the sandbox failed too often
+            print(f"pass@{k:<3} -  (no problem has {k} judged answers)")
+            continue
         low, high = bootstrap_interval(values)
         print(f"pass@{k:<3} {found.pass_at(k):.3f}  [{low:.3f}, {high:.3f}] over {len(values)} problems")
     bound = zero_success_bound(args.samples)
@@ -171,4 +198,5 @@ def main(args: Args) -> Evaluation:
 if __name__ == "__main__":
     import tyro
 
-    main(tyro.cli(Args, prog="python -m learners.evaluate", description=__doc__))
+    with usage.command():
+        main(tyro.cli(Args, prog="python -m learners.evaluate", description=__doc__))

@@ -3,14 +3,15 @@
     python -m learners.reinforcepp                                 # the miniature, 5 to 10 minutes on 2 cores
     python -m learners.reinforcepp --resume auto                   # go on after Ctrl-C
     python -m learners.reinforcepp --updates 300 --seed 1 --name longer
-    python -m learners.reinforcepp --shuffle-advantages            # control: learns nothing
+    python -m learners.reinforcepp --shuffle-advantages            # control: nothing to learn from
     python -m learners.reinforcepp --policy my_package:policy --domain python --heldout ""
 
 One update: play ``--episodes`` episodes to their end under the current policy (a teacher's credit
 arrives when its proposal has been attempted), turn rewards into advantages per (role, stage, kind)
-(`learners.advantages`), take a clipped step (`learners.losses`). A run's files lie in runs/NAME:
-manifest.json, metrics.jsonl, tensorboard/, checkpoints/, policy/ (the final weights), summary.json, and
-episodes/*.jsonl, which ``python -m gasp_env.play --replay FILE`` plays again.
+(`learners.advantages`), take clipped steps (`learners.losses`). A run's files lie in runs/NAME:
+before.json (the start model, measured), manifest.json, metrics.jsonl, tensorboard/, checkpoints/,
+policy/ (the final weights), summary.json, and episodes/*.jsonl, which
+``python -m gasp_env.play --replay FILE`` plays again.
 """
 
 from __future__ import annotations
@@ -28,12 +29,15 @@ import numpy as np
 import torch
 import tyro
 
-from gasp_env.sandbox import SandboxError
+from gasp_env import domain as domains
+from gasp_env.rewards import TeacherRewards
+from gasp_env.rewards.registry import get_solver_reward
+from gasp_env.sandbox import shared
 from gasp_env.vector import GaspCodeVectorEnv
-from learners import checkpoint, policies
+from learners import checkpoint, policies, usage
 from learners.advantages import Baseline, Norm, Weighting, populations, task_relative
 from learners.batches import MICRO_ROWS, constants, minibatches, padded, score
-from learners.checkpoint import CheckpointError, State
+from learners.checkpoint import State
 from learners.evaluate import Evaluation, evaluate, load_goalposts
 from learners.losses import KL, k3, kl_loss, policy_loss
 from learners.manifest import manifest
@@ -53,11 +57,12 @@ class Args:
     runs: Path = Path("runs")
     """Where runs lie."""
     resume: str = ""
-    """Go on from a checkpoint: `auto` for the newest of this run (without --name: of the newest run), or a path."""
+    """Go on from a checkpoint: `auto` for the newest of this run (without --name: of the newest run), or a path.
+    Where `auto` finds none, a new run begins. Other options must be those of the run."""
     seed: int = 0
-    """Of episodes, sampling and minibatches."""
+    """Of episodes, sampling and minibatches, and of the measurements."""
     policy: str = "learners.miniature:policy"
-    """Factory of the policy, module:name, called with device=."""
+    """Function that returns the policy, module:name, called with device=."""
     device: str = "cpu"
     """Where the policy computes."""
     threads: int = 0
@@ -66,11 +71,11 @@ class Args:
     domain: str = "learners.miniature:domain"
     """What is played: `python` or module:name."""
     goalposts: str = ""
-    """Goalposts to be guided by: a JSONL file or module:name; empty for the domain's own."""
+    """Goalposts to be guided by: a .jsonl file or module:name; empty for the domain's own."""
     heldout: str = "learners.miniature:heldout"
-    """Problems on which pass@1 and pass@8 are measured before and after; empty for none."""
+    """Problems on which pass@1 and pass@8 are measured before and after, named likewise; empty for none."""
     sandbox: str = "auto"
-    """Isolation tier."""
+    """Isolation tier: docker, or auto for the first that opens."""
     episodes: int = 64
     """Episodes of one update."""
     attempts: int = 8
@@ -80,7 +85,7 @@ class Args:
     axis: Literal["both", "io", "f"] = "both"
     """What lemmas and lifts change."""
     teacher_reward: str = "gasp"
-    """Name of the teacher's reward."""
+    """Name of the teacher's reward, or module:name of your own."""
     solver_reward: str = "azr"
     """Name of the solver's reward."""
     temperature: float = 1.0
@@ -91,7 +96,8 @@ class Args:
     train_roles: Literal["both", "teacher", "solver"] = "both"
     """Whose turns train; the others play as well."""
     train_on: Literal["solve", "attempts", "both"] = "solve"
-    """Which of the solver's turns train: solve turns (as published), attempts at proposals, or both."""
+    """Which of the solver's turns train: solve turns (as published), attempts at proposals, or both. Goalpost
+    turns train with each."""
     norm: Norm = "role_stage_kind"
     """Populations of the advantages; role_kind reproduces AZR."""
     baseline: Baseline = "none"
@@ -131,15 +137,15 @@ class Args:
     """Largest norm of the gradient."""
 
     eval_samples: int = 16
-    """Answers to each held-out problem, before and after; at least 8."""
+    """Answers to each held-out problem, before and after; at least 8, which pass@8 takes."""
     goalpost_samples: int = 64
     """Answers to each goalpost, before and after; 0 leaves this out."""
     checkpoint_every: int = 20
-    """Updates between checkpoints."""
+    """Updates between checkpoints; the end, and Ctrl-C, make one too."""
     keep_checkpoints: int = 2
     """Checkpoints kept."""
     episodes_every: int = 10
-    """Updates between stored episodes."""
+    """Updates between stored episodes; those of the first are stored too."""
     episodes_kept: int = 4
     """Episodes stored each time."""
 
@@ -247,47 +253,92 @@ def update(
     }
 
 
-def main(args: Args) -> dict[str, Any]:
-    """Train, evaluate, and return what summary.json holds; nothing if the run was interrupted."""
+def check(args: Args) -> None:
+    """Refuse what no run can be made with, before anything is loaded.
+
+    Raises:
+        SystemExit: with one line that names the option.
+    """
+    usage.at_least(
+        args, seed=0, threads=0, episodes=1, attempts=1, max_tokens=1, updates=1, minibatches=1, epochs=1
+    )
+    usage.at_least(
+        args, goalpost_samples=0, checkpoint_every=1, keep_checkpoints=1, episodes_every=1, episodes_kept=1
+    )
+    usage.at_least(args, goalpost_rate=0, clip_low=0, clip_high=0, dual_clip=1, kl_coef=0)
+    usage.positive(args, "temperature", "std_floor", "advantage_cap", "seconds", "lr", "grad_clip")
+    if args.goalpost_rate > 1:
+        raise SystemExit(f"--goalpost-rate {args.goalpost_rate}: expected a share, from 0 to 1")
+    if args.heldout and args.eval_samples < 8:
+        raise SystemExit(
+            f"--eval-samples {args.eval_samples}: expected 8 or more, which pass@8 takes, got {args.eval_samples}; "
+            'use more, or --heldout "" to measure nothing'
+        )
     if args.shuffle_advantages and args.kl == "k1_reward":
         raise SystemExit("--shuffle-advantages moves whole rows: expected --kl other than k1_reward")
+    usage.computes(args.device)
+    with usage.option("--domain", args.domain):
+        domains.get(args.domain)
+    with usage.option("--teacher-reward", args.teacher_reward, "module:name imports one of your own"):
+        TeacherRewards(args.teacher_reward)
+    with usage.option("--sandbox", args.sandbox):
+        shared(tier=args.sandbox)
+
+
+def main(args: Args) -> dict[str, Any]:
+    """Train, evaluate, and return what summary.json holds; nothing if the run was interrupted.
+
+    Raises:
+        SystemExit: an option is wrong, or what it names cannot be had.
+    """
+    check(args)
     if args.threads:
         torch.set_num_threads(args.threads)
     began = time.perf_counter()
-    run = directory(args.runs, args.name, args.resume)
+    with usage.option("--name", args.name):
+        run = directory(args.runs, args.name, args.resume)
+    with usage.option("--resume", args.resume):
+        found = checkpoint.find(args.resume, run) if args.resume else None
 
     # Everything random: episodes (the envs' own), sampling, minibatches.
     torch.manual_seed(args.seed)
     generator, rng = torch.Generator().manual_seed(args.seed), np.random.default_rng(args.seed)
     episode_seeds = [int(seed) for seed in np.random.SeedSequence(args.seed).generate_state(args.episodes)]
 
-    policy = policies.load(args.policy, args.device)
+    with usage.option("--policy", args.policy, "name a function that returns a TrainablePolicy"):
+        policy = policies.load(args.policy, args.device)
     policy.module.eval()
     start = None if args.kl == "none" else copy.deepcopy(policy)
     optimizer = torch.optim.AdamW(policy.module.parameters(), lr=args.lr, weight_decay=0.0)
     sampling = Sampling(args.temperature, args.max_tokens)
-    goalposts = load_goalposts(args.goalposts, args.domain)
-    heldout = load_goalposts(args.heldout, args.domain) if args.heldout else ()
-    envs = GaspCodeVectorEnv(
-        num_envs=args.episodes,
-        domain=args.domain,
-        goalposts=goalposts,
-        attempts=args.attempts,
-        goalpost_rate=args.goalpost_rate,
-        axis=args.axis,
-        teacher_reward=args.teacher_reward,
-        solver_reward=args.solver_reward,
-        sandbox=args.sandbox,
-    )
-    envs.sandbox.open()
+    with usage.option("--goalposts", args.goalposts):
+        goalposts = load_goalposts(args.goalposts, args.domain)
+    with usage.option("--heldout", args.heldout):
+        heldout = load_goalposts(args.heldout, args.domain) if args.heldout else ()
+    with usage.option("--solver-reward", args.solver_reward):
+        get_solver_reward(args.solver_reward)  # only now: the modules named above may have registered it
+    with usage.option("--domain", args.domain):
+        envs = GaspCodeVectorEnv(
+            num_envs=args.episodes,
+            domain=args.domain,
+            goalposts=goalposts,
+            attempts=args.attempts,
+            goalpost_rate=args.goalpost_rate,
+            axis=args.axis,
+            teacher_reward=args.teacher_reward,
+            solver_reward=args.solver_reward,
+            sandbox=args.sandbox,
+        )
+    with usage.option("--sandbox", args.sandbox):
+        envs.sandbox.open()
     runs_before = envs.sandbox.runs
 
     # Go on where a checkpoint left off.
     step, trained, ledger, earlier = 0, 0.0, Ledger(), {"seconds": 0.0, "runs": 0}
     config = checkpoint.config_hash({k: v for k, v in asdict(args).items() if k not in FREE})
-    found = checkpoint.find(args.resume, run) if args.resume else None
-    if found is not None:
-        state = checkpoint.load(found, policy, optimizer, config)
+    with usage.option("--resume", args.resume):
+        state = None if found is None else checkpoint.load(found, policy, optimizer, config)
+    if state is not None:
         step, trained, earlier = state.step, state.data["trained"], state.data["spent"]
         policy.version, ledger = state.data["version"], Ledger.restore(state.data["ledger"])
         envs.set_state(state.data["envs"])
@@ -315,15 +366,23 @@ def main(args: Args) -> dict[str, Any]:
         return {key: ask(them, samples=n) if them and n else Evaluation() for key, (them, n) in sets.items()}
 
     facts = {"policy": args.policy, "sandbox": envs.sandbox.tier, "config": config, "resumed_at": step}
-    report = Report(run, step, args.updates)
-    report.write(f"manifest-{step:06d}.json" if step else "manifest.json", manifest(asdict(args), **facts))
+    ran = manifest(asdict(args), **facts)
+    with usage.option("--runs", args.runs):
+        report = Report(run, step, args.updates)
     report.say(f"{run}: {args.policy} plays {args.domain}, judged in the {envs.sandbox.tier} sandbox")
     if step == 0:
         report.say("measuring the start model")
-        report.write(
-            "before.json", {key: asdict(value) for key, value in measure(10_001 + args.seed).items()}
-        )
-    before = {key: Evaluation(**value) for key, value in report.read("before.json").items()}
+        try:
+            measured = measure(10_001 + args.seed)
+        except KeyboardInterrupt:
+            report.say("interrupted before the first update: nothing to go on from, so start again")
+            report.close()
+            return {}
+        report.write("before.json", {key: asdict(value) for key, value in measured.items()})
+    # The manifest says that a run of this name exists, so it is written once there is something to keep.
+    report.write(f"manifest-{step:06d}.json" if step else "manifest.json", ran)
+    with usage.option("--resume", args.resume, "resume a checkpoint inside its run's directory"):
+        before = {key: Evaluation(**value) for key, value in report.read("before.json").items()}
 
     interrupted = False
 
@@ -371,7 +430,13 @@ def main(args: Args) -> dict[str, Any]:
         return {}
 
     report.say("measuring the trained model")
-    after = measure(20_001 + args.seed)
+    try:
+        after = measure(20_001 + args.seed)
+    except KeyboardInterrupt:
+        report.say(
+            f"interrupted after training; saved {kept}. Measure it with the same options and --resume {run}"
+        )
+        return {}
     policy.save(run / "policy")
     totals = spent()
     accepted = Counter(entry.task.stage for entry in envs.library.entries if entry.accepted)
@@ -404,8 +469,6 @@ def main(args: Args) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    try:
+    with usage.command():
         if not main(tyro.cli(Args, prog="python -m learners.reinforcepp", description=__doc__)):
-            raise SystemExit(130)  # interrupted, as the shell counts it
-    except (SandboxError, CheckpointError, FileExistsError) as error:
-        raise SystemExit(str(error)) from None
+            raise KeyboardInterrupt

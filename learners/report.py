@@ -79,6 +79,10 @@ class Report:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._progress.stop()
+        self.close()
+
+    def close(self) -> None:
+        """Close TensorBoard's file."""
         self._board.close()
 
     def write(self, name: str, record: Mapping[str, Any]) -> Path:

@@ -1,18 +1,15 @@
-"""What learners measure: pass@k, entropies, and summaries of turns."""
+"""What learners measure: pass@k, and summaries of turns."""
 
 from __future__ import annotations
 
-from learners.metrics.entropy import answer_entropy, token_entropy
 from learners.metrics.pass_at_k import bootstrap_interval, pass_at_k, zero_success_bound
 from learners.metrics.summaries import Ledger, MaskedMeans, describe
 
 __all__ = [
     "Ledger",
     "MaskedMeans",
-    "answer_entropy",
     "bootstrap_interval",
     "describe",
     "pass_at_k",
-    "token_entropy",
     "zero_success_bound",
 ]

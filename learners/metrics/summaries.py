@@ -82,7 +82,7 @@ class Ledger:
             if record.role == "solver":
                 name = f"{record.stage}/{record.kind or 'any'}"
                 right, scored = self.solved.get(name, (0, 0))
-                self.solved[name] = (right + (record.reward == 1), scored + 1)
+                self.solved[name] = (right + (record.verdict == "correct"), scored + 1)
         self.rewards.append(sums)
         for group in by_group(r for r in records if r.role == "solver" and r.scored):
             if len(group) > 1:

@@ -20,6 +20,8 @@ from learners.rollout import play
 DOMAIN = "learners.miniature:domain"
 SAMPLING = Sampling(max_tokens=64)
 UPDATES, SAMPLES = 200, 16
+#: The control trains at least this long, so that it has had time to learn what it should not.
+CONTROL_UPDATES = 60
 #: Updates between measurements, and what one must show before the final, larger measurement is made.
 EVERY, ENOUGH = 10, 0.95
 
@@ -67,6 +69,6 @@ def test_pass_at_1_rises_on_fixed_tasks_and_not_with_shuffled_advantages(sandbox
     assert before <= 0.5
     assert after >= 0.9, f"pass@1 went from {before:.2f} to {after:.2f} in {updates} updates"
 
-    again, control, _ = train(sandbox, updates, shuffle=True)
+    again, control, _ = train(sandbox, max(updates, CONTROL_UPDATES), shuffle=True)
     assert again == before
     assert control <= before + 0.2, f"shuffled advantages took pass@1 from {before:.2f} to {control:.2f}"

@@ -1,23 +1,21 @@
-"""pass@k against counting, entropies, and the ledger of a run."""
+"""pass@k against counting, and the ledger of a run."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import combinations
-from math import comb, log
+from math import comb
 
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from learners.metrics import (
     Ledger,
-    answer_entropy,
     bootstrap_interval,
     describe,
     pass_at_k,
-    token_entropy,
     zero_success_bound,
 )
 from learners.turns import TurnRecord
@@ -48,14 +46,6 @@ def test_bootstrap_interval_holds_the_mean():
     assert bootstrap_interval([0.3] * 4) == pytest.approx((0.3, 0.3))
 
 
-def test_entropies():
-    nan = float("nan")
-    assert token_entropy(torch.tensor([[1.0, 3.0, nan]]), torch.tensor([[1, 1, 0]])) == 2.0
-    assert token_entropy(torch.zeros(0, 0), torch.zeros(0, 0)) == 0.0
-    assert answer_entropy(["a", "b", "a", "b"]) == pytest.approx(log(2))
-    assert answer_entropy([]) == 0.0
-
-
 def record(reward, role="solver", stage="attempt", group=0, kind="induction"):
     verdict = "valid" if role == "teacher" else "correct" if reward == 1 else "wrong"
     ids, mask = (2, 3), (True, True)
@@ -78,6 +68,13 @@ def test_ledger_counts_and_survives_json():
         "solver/solve": {"first_quarter": None, "last_quarter": -1.0},
         "teacher/lemma": {"first_quarter": 0.5, "last_quarter": None},
     }
+
+
+def test_solve_rates_count_verdicts_whatever_a_right_answer_is_worth():
+    ledger = Ledger()
+    right, wrong = replace(record(1.0), reward=2.0), replace(record(-0.5), reward=1.0)
+    ledger.add([right, wrong, record(None)])
+    assert ledger.solve_rates() == {"attempt/induction": 0.5}
 
 
 def test_describe_leaves_unscored_out_of_means():

@@ -62,6 +62,20 @@ def timeless(record: dict) -> dict:
     }
 
 
+def press_ctrl_c(monkeypatch, version: int) -> None:
+    """Press it once, while a policy of that version samples."""
+    generate = ChoicePolicy.generate
+    pressed: list[bool] = []
+
+    def interrupted(self, *args):
+        if self.version == version and not pressed:
+            pressed.append(True)
+            signal.raise_signal(signal.SIGINT)
+        return generate(self, *args)
+
+    monkeypatch.setattr(ChoicePolicy, "generate", interrupted)
+
+
 def test_a_run_leaves_what_it_promises(options, tmp_path):
     summary = main(Args(name="run", **options))
     run = tmp_path / "run"
@@ -100,17 +114,7 @@ def test_stored_episodes_replay(options, sandbox):
 
 def test_an_interrupted_run_goes_on_as_if_it_had_not_been(options, tmp_path, monkeypatch):
     whole = main(Args(name="whole", **options))
-
-    generate = ChoicePolicy.generate
-
-    def interrupted(self, *args):
-        if self.version == 1 and not pressed:
-            pressed.append(True)
-            signal.raise_signal(signal.SIGINT)  # Ctrl-C in the middle of the second update
-        return generate(self, *args)
-
-    pressed: list[bool] = []
-    monkeypatch.setattr(ChoicePolicy, "generate", interrupted)
+    press_ctrl_c(monkeypatch, version=1)  # in the middle of the second update
     assert main(Args(name="cut", **options)) == {}
     assert [p.name for p in checkpoint.steps(tmp_path / "cut" / "checkpoints")] == ["000001", "000002"]
     assert not (tmp_path / "cut" / "summary.json").exists()
@@ -132,12 +136,30 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been(options, tmp_path, mon
     assert (tmp_path / "cut" / "manifest-000002.json").is_file()
 
 
+def test_ctrl_c_while_the_start_model_is_measured_leaves_nothing_in_the_way(
+    options, tmp_path, monkeypatch, capsys
+):
+    press_ctrl_c(monkeypatch, version=0)
+    assert main(Args(name="run", **options | {"updates": 1})) == {}
+    assert "start again" in capsys.readouterr().out
+    assert not (tmp_path / "run" / "manifest.json").exists()
+    assert main(Args(name="run", **options | {"updates": 1}))["updates"] == 1
+
+
+def test_ctrl_c_while_the_trained_model_is_measured_loses_no_training(options, monkeypatch, capsys):
+    whole = main(Args(name="whole", **options | {"updates": 1}))
+    press_ctrl_c(monkeypatch, version=1)
+    assert main(Args(name="cut", **options | {"updates": 1})) == {}
+    assert "--resume" in capsys.readouterr().out
+    assert timeless(main(Args(name="cut", resume="auto", **options | {"updates": 1}))) == timeless(whole)
+
+
 def test_a_run_is_not_overwritten_nor_resumed_with_other_settings(options):
     small = {**options, "updates": 1, "goalpost_samples": 0}
     main(Args(name="run", **small))
-    with pytest.raises(FileExistsError, match="--resume auto"):
+    with pytest.raises(SystemExit, match="--resume auto"):
         main(Args(name="run", **small))
-    with pytest.raises(checkpoint.CheckpointError, match="other settings"):
+    with pytest.raises(SystemExit, match="other settings"):
         main(Args(name="run", resume="auto", **{**small, "lr": 0.2}))
 
 
