@@ -471,4 +471,4 @@ def main(args: Args) -> dict[str, Any]:
 if __name__ == "__main__":
     with usage.command():
         if not main(tyro.cli(Args, prog="python -m learners.reinforcepp", description=__doc__)):
-            raise KeyboardInterrupt
+            raise SystemExit(usage.INTERRUPTED)

@@ -12,6 +12,8 @@ from safetensors import SafetensorError
 
 from gasp_env.sandbox import SandboxError
 
+#: Exit status of a program that Ctrl-C ended, as the shell counts it.
+INTERRUPTED = 130
 #: What a wrong value leads to. Anything else is a defect, and keeps its traceback.
 MISTAKES = (ValueError, OSError, ImportError, RuntimeError, SafetensorError)
 
@@ -25,7 +27,7 @@ def command() -> Iterator[None]:
         raise SystemExit(" ".join(str(error).split())) from None
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
-        raise SystemExit(130) from None  # as the shell counts it
+        raise SystemExit(INTERRUPTED) from None
 
 
 @contextmanager
