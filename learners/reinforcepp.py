@@ -111,7 +111,7 @@ class Args:
     shuffle_advantages: bool = False
     """Control: hand every row another row's advantage."""
 
-    updates: int = 50
+    updates: int = 100
     """Updates to make."""
     seconds: float | None = None
     """Stop sooner, after this much training time (evaluation not counted)."""
