@@ -11,7 +11,6 @@ import hashlib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from gasp_env.novelty import normal_form
 from gasp_env.parsing import parse_program
@@ -42,6 +41,10 @@ REASONS = (
     "output_too_large",
     "duplicate",
 )
+
+
+#: Characters of a value that are looked for in a message.
+_QUOTED = 200
 
 
 @dataclass(frozen=True)
@@ -119,7 +122,7 @@ class Gate:
             run((proposal.inputs if position % 2 == 0 else proposal.inputs[::-1]) + self.probes, seed)
             for position, seed in enumerate(HASH_SEEDS)
         ]
-        if keeps_nothing(tree):
+        if keeps_nothing(tree, proposal.program):
             return together
         return together + [
             run((arguments,), HASH_SEEDS[number % len(HASH_SEEDS)])
@@ -179,8 +182,6 @@ class Gate:
             raise Rejected(
                 "output_too_large", f"expected at most {self.rules.output_chars} characters, got {longest}"
             )
-        if _quotes_pairs(proposal.message, proposal.inputs[self.rules.shown :], outputs[self.rules.shown :]):
-            raise Rejected("message_leaks", "the message gives hidden outputs away")
         if self.probes:
             fingerprint = _digest(_behaviour(orders[0][count:]))
         else:
@@ -191,7 +192,7 @@ class Gate:
         }
         if same_inputs if is_lemma_again else known(fingerprint):
             raise Rejected("duplicate", "a task that does the same has been accepted already")
-        return Task(
+        task = Task(
             program=proposal.program,
             inputs=proposal.inputs,
             outputs=outputs,
@@ -203,6 +204,9 @@ class Gate:
             goalpost=goalpost,
             parent=lemma.fingerprint if lemma is not None else None,
         )
+        if _quotes_pairs(task.message, task):
+            raise Rejected("message_leaks", "the message gives hidden outputs away")
+        return task
 
     def _check_used(self, result: Result) -> None:
         limits, share = self.limits, self.rules.used
@@ -245,33 +249,43 @@ def check_static(proposal: Proposal, rules: GateRules) -> ast.Module:
 
 
 def _quotes_program(message: str, program: str) -> bool:
-    """Whether a message holds a line of the program, however it is spaced."""
+    """Whether a message holds a line of the program, however it is spaced. Lines of mere words do not count."""
     said = "".join(message.split())
     if "deff(" in said or "f=lambda" in said:
         return True
     lines = ("".join(line.split()) for line in program.splitlines())
-    return any(len(line) >= 6 and line in said for line in lines)
+    return any(len(line) >= 6 and not re.fullmatch(r"\w+:?", line) and line in said for line in lines)
 
 
-def _quotes_pairs(message: str, inputs: Sequence[Arguments], outputs: Sequence[Any]) -> bool:
-    """Whether a message names hidden inputs with their outputs, or lists the hidden outputs.
+def _quotes_pairs(message: str, task: Task) -> bool:
+    """Whether a message says what hidden inputs give, or lists the hidden outputs.
 
-    A hint may mention a number by chance, so two pairs must be there, or all outputs with some length
-    together. Answers in other words are not recognised: no rule on text could.
+    Two inputs, each closely followed by its output, are a table; so are all the hidden outputs that no
+    shown pair has, if they are three or more. Answers in other words are not recognised: no rule on
+    text could.
     """
 
-    def says(text: str) -> bool:
-        spaced = r"\s*".join(re.escape(token) for token in re.findall(r"\w+|[^\w\s]", text))
-        return re.search(rf"(?<![\w-])(?<!\d\.){spaced}(?!\w|\.\d)", message) is not None
+    def spaced(text: str) -> str:
+        return r"\s*".join(re.escape(token) for token in re.findall(r"\w+|[^\w\s]", text[:_QUOTED]))
 
-    shown = [
+    def says(pattern: str) -> bool:
+        return re.search(rf"(?<![\w-])(?<!\d\.){pattern}(?!\w|\.\d)", message) is not None
+
+    shown = {render(output) for output in task.outputs[: task.shown]}
+    hidden = [
         (render_arguments(arguments), render(output))
-        for arguments, output in zip(inputs, outputs, strict=True)
+        for arguments, output in zip(task.inputs[task.shown :], task.outputs[task.shown :], strict=True)
     ]
-    pairs = sum(says(arguments) and says(output) for arguments, output in shown)
-    return pairs >= 2 or (
-        sum(len(output) for _, output in shown) >= 12 and all(says(output) for _, output in shown)
+    new = {output for _, output in hidden} - shown
+    if len(new) >= 3 and all(says(spaced(output)) for output in new):
+        return True
+    # Both must be there at all before the dearer search for one after the other.
+    near = (
+        (arguments, output)
+        for arguments, output in hidden
+        if says(spaced(arguments)) and says(spaced(output))
     )
+    return sum(says(rf"{spaced(a)}(?!\w)[\s\S]{{0,16}}?(?<![\w-]){spaced(o)}") for a, o in near) >= 2
 
 
 def _in_order(result: Result, count: int, position: int) -> tuple[Call, ...]:

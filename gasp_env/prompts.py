@@ -54,7 +54,7 @@ Write your task as fenced blocks, nothing else is read:
 one argument, and use no randomness, clock, files, network or printing. Imports: only {imports}.
 - {inputs} blocks tagged input: in each, the arguments of one call of `f`, as Python literals separated by commas. \
 No two may be equal. The solver sees the first {shown} with their outputs; the others check its answer.
-- one block tagged message: a hint for the solver, in words. It must not contain the program.
+- one block tagged message: a hint for the solver, in words. It must not contain the program or hidden results.
 We execute the program to get the outputs. Arguments and results must be built of None, bool, int, float, str, \
 bytes, list, tuple, dict, set and frozenset."""
 

@@ -4,12 +4,16 @@ The sandbox is what keeps a hostile program from harm; these rules keep tasks *r
 that reaches the clock, files, the interpreter's frames or another module's state may return one value
 today and another in the attempt that is judged by it. So imports are an allow-list, a module may only be
 used as ``module.name``, and names and attributes that lead to the interpreter itself are refused.
+
+This is a filter against accidents and the tricks we know of, not a proof: Python has more ways to itself
+than a list can hold. What a verdict rests on is what was executed.
 """
 
 from __future__ import annotations
 
 import ast
 import importlib
+import symtable
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
@@ -18,18 +22,22 @@ from gasp_env.parsing import ParseError, parse_program
 
 #: Deterministic, side-effect free parts of the standard library.
 IMPORTS = frozenset(
-    "bisect collections copy dataclasses decimal enum fractions functools heapq itertools json math operator re "
+    "abc bisect collections copy dataclasses decimal enum fractions functools heapq itertools json math operator re "
     "statistics string typing".split()
 )
-#: Ways to the host's state, to a person at the keyboard, or around the rules about attributes.
+#: Ways to the host's state, to a person at the keyboard, or around the rules about attributes; where a
+#: function has a variable of that name, it is the variable that is meant.
 BANNED_NAMES = frozenset(
-    "breakpoint compile delattr eval exec exit getattr globals help input locals memoryview open quit setattr "
-    "vars".split()
+    "breakpoint compile copyright credits delattr eval exec exit getattr globals help input license locals memoryview "
+    "open quit setattr vars".split()
 )
-#: Members of allowed modules that fetch attributes by text, or evaluate it.
+#: Members of allowed modules that fetch attributes by text, evaluate it, or are random.
 BANNED_MEMBERS = frozenset(
-    "attrgetter methodcaller Formatter get_type_hints ForwardRef make_dataclass getcontext setcontext".split()
+    "attrgetter methodcaller Formatter get_type_hints ForwardRef make_dataclass getcontext setcontext update_wrapper "
+    "wraps singledispatch singledispatchmethod NormalDist".split()
 )
+#: Attributes with an underscore that are part of a public interface: named tuples'.
+UNDERSCORED = frozenset("_asdict _fields _make _replace".split())
 #: Special names a program may define or use.
 SPECIAL = frozenset("__init__ __name__ __post_init__ __slots__ __hash__ __doc__".split())
 #: Attributes that lead from a generator, coroutine or exception to the frames around it.
@@ -52,6 +60,9 @@ _PURE_METHODS = frozenset(
     "pop popitem remove removeprefix removesuffix replace reverse rfind rindex rjust rsplit rstrip setdefault sort "
     "split splitlines startswith strip swapcase symmetric_difference title union update upper values zfill".split()
 )
+
+
+_IMPORTS = (ast.Import, ast.ImportFrom)
 
 
 class Refused(Exception):
@@ -79,15 +90,15 @@ def check_program(program: str, imports: frozenset[str]) -> ast.Module:
     if not (arguments.posonlyargs or arguments.args or arguments.vararg):
         raise Refused("no_arguments", "expected f to take at least one argument")
     modules = _check_imports(tree, imports)
-    _check_names(tree)
+    _check_names(tree, program)
     _check_modules(tree, modules)
     return tree
 
 
-def keeps_nothing(tree: ast.Module) -> bool:
+def keeps_nothing(tree: ast.Module, program: str) -> bool:
     """Whether a program evidently keeps no state between calls of ``f``.
 
-    True only for one plain function of local names, common built-ins and ordinary methods: then all
+    True only for one plain function of variables, common built-ins and ordinary methods: then all
     that survives a call is the function itself. False says nothing.
     """
     if len(tree.body) != 1 or not isinstance(tree.body[0], ast.FunctionDef):
@@ -95,12 +106,6 @@ def keeps_nothing(tree: ast.Module) -> bool:
     function = tree.body[0]
     if function.decorator_list or function.args.defaults or any(function.args.kw_defaults):
         return False
-    local = {node.arg for node in ast.walk(function) if isinstance(node, ast.arg)}
-    local |= {
-        node.id
-        for node in ast.walk(function)
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
-    }
     # The function may call itself, and do nothing else with itself: it is where state could be put.
     called = {id(node.func) for node in ast.walk(function) if isinstance(node, ast.Call)}
     for node in ast.walk(function):
@@ -108,36 +113,68 @@ def keeps_nothing(tree: ast.Module) -> bool:
             node, ast.Global | ast.Nonlocal | ast.Import | ast.ImportFrom | ast.ClassDef | ast.Match
         ):
             return False
-        if isinstance(node, ast.Attribute) and node.attr not in _PURE_METHODS:
+        if isinstance(node, ast.Attribute) and not (
+            node.attr in _PURE_METHODS and isinstance(node.ctx, ast.Load)
+        ):
             return False
-        calls_itself = isinstance(node, ast.Name) and node.id == "f" and id(node) in called
-        if isinstance(node, ast.Name) and node.id not in local | _PURE_BUILTINS and not calls_itself:
+        if isinstance(node, ast.Name) and node.id == "f" and id(node) not in called:
             return False
-    return "f" not in local
+    scopes = _scopes(program)[1:]
+    outside = {symbol.get_name() for scope in scopes for symbol in scope.get_symbols() if symbol.is_global()}
+    return outside <= _PURE_BUILTINS | {"f"}
+
+
+def _scopes(program: str) -> list[symtable.SymbolTable]:
+    """The module's scope, then all scopes inside it.
+
+    Raises:
+        Refused: ``unparsable``: it parses, but is no program (``return`` outside of a function, say).
+    """
+    try:
+        scopes = [symtable.symtable(program, "<program>", "exec")]
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise Refused("unparsable", f"{type(error).__name__}: {error}") from None
+    for scope in scopes:
+        scopes += scope.get_children()
+    return scopes
 
 
 def _check_imports(tree: ast.Module, allowed: frozenset[str]) -> dict[str, Any]:
     """Names bound to modules, with the module as it is here, or None where it cannot be imported."""
     modules: dict[str, Any] = {}
+
+    def bind(name: str, module: Any) -> None:
+        if modules.setdefault(name, module) is not module:
+            raise Refused("banned_import", f"{name} may not stand for two modules")
+
     for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef) and any(isinstance(item, _IMPORTS) for item in _own(node)):
+            raise Refused("banned_import", "nothing may be imported inside a class")
         if isinstance(node, ast.Import):
             for alias in node.names:
                 root = _module(alias.name, allowed)
-                modules[alias.asname or alias.name.split(".")[0]] = (
-                    _load(alias.name) if alias.asname else root
-                )
-        elif isinstance(node, ast.ImportFrom):
+                bind(alias.asname or alias.name.split(".")[0], _load(alias.name) if alias.asname else root)
+        elif isinstance(node, ast.ImportFrom) and (node.level or node.module != "__future__"):
             source = node.module or ""
             if node.level:
                 raise Refused("banned_import", "relative imports are not possible")
-            _module(source, allowed)
+            module = _module(source, allowed)
             for alias in node.names:
-                member = getattr(_load(source), alias.name, None)
                 if f"{source}.{alias.name}" in SUBMODULES:
-                    modules[alias.asname or alias.name] = _load(f"{source}.{alias.name}")
-                elif alias.name == "*" or not _is_public_member(alias.name, member):
+                    bind(alias.asname or alias.name, _load(f"{source}.{alias.name}"))
+                elif alias.name == "*" or not _is_public_member(_load(source), alias.name):
                     raise Refused("banned_import", f"{alias.name} may not be imported from {source}")
+                elif (alias.asname or alias.name) in modules:
+                    bind(alias.asname or alias.name, module)
     return modules
+
+
+def _own(node: ast.AST) -> Iterator[ast.AST]:
+    """What is inside a node, but not inside a function in it."""
+    for child in ast.iter_child_nodes(node):
+        yield child
+        if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            yield from _own(child)
 
 
 def _module(name: str, allowed: frozenset[str]) -> Any:
@@ -155,39 +192,66 @@ def _load(name: str) -> Any:
         return None
 
 
-def _is_public_member(name: str, member: Any) -> bool:
-    return not (name.startswith("_") or name in BANNED_MEMBERS or isinstance(member, ModuleType))
+def _is_public_member(module: Any, name: str) -> bool:
+    """Whether a module has a member of this name that may be used; of a module unknown here, all but private ones."""
+    if name.startswith("_") or name in BANNED_MEMBERS:
+        return False
+    if not isinstance(module, ModuleType):
+        return True
+    return hasattr(module, name) and not isinstance(getattr(module, name), ModuleType)
 
 
-def _check_names(tree: ast.Module) -> None:
+def _check_names(tree: ast.Module, program: str) -> None:
+    parents = {id(child): node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
     for node in ast.walk(tree):
-        for name, is_attribute in _names(node):
+        for name in _names(node):
             special = name.startswith("__") and name.endswith("__") and name not in SPECIAL
-            if special or name in (FRAMES if is_attribute else BANNED_NAMES):
+            if (special and not _is_class_name(node, parents)) or name in FRAMES:
                 raise Refused("banned_name", f"{name} may not be used")
-        if _makes_type(node):
-            raise Refused("banned_name", "type may only be asked for the type of a value")
+        if isinstance(node, ast.Attribute) and node.attr.startswith("_"):
+            own = isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")
+            if not own and node.attr not in SPECIAL | UNDERSCORED and not _is_class_name(node, parents):
+                raise Refused("banned_name", f"{node.attr} may not be used")
+        if isinstance(node, ast.Name) and node.id == "type" and not _asks_for_type(node, parents):
+            raise Refused(
+                "banned_name", "type may only be compared, or asked for its __name__: type(x) is int"
+            )
+    for scope in _scopes(program):
+        for symbol in scope.get_symbols():
+            local = scope.get_type() == "function" and not symbol.is_global()
+            if symbol.get_name() in BANNED_NAMES and not local:
+                raise Refused("banned_name", f"{symbol.get_name()} may not be used")
 
 
-def _makes_type(node: ast.AST) -> bool:
-    is_call = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "type"
-    return is_call and isinstance(node, ast.Call) and (len(node.args) != 1 or bool(node.keywords))
+def _asks_for_type(node: ast.Name, parents: dict[int, ast.AST]) -> bool:
+    call = parents[id(node)]
+    if not (isinstance(call, ast.Call) and call.func is node and len(call.args) == 1 and not call.keywords):
+        return False
+    use = parents[id(call)]
+    return isinstance(use, ast.Compare) or (isinstance(use, ast.Attribute) and use.attr == "__name__")
 
 
-def _names(node: ast.AST) -> Iterator[tuple[str, bool]]:
-    """Names a node uses, and whether as attributes."""
+def _is_class_name(node: ast.AST, parents: dict[int, ast.AST]) -> bool:
+    """``x.__class__.__name__``, the one use of ``__class__`` that leads nowhere."""
+    use = parents.get(id(node))
+    is_class = isinstance(node, ast.Attribute) and node.attr == "__class__"
+    return is_class and isinstance(use, ast.Attribute) and use.attr == "__name__"
+
+
+def _names(node: ast.AST) -> Iterator[str]:
+    """Names and attributes a node uses or binds."""
     if isinstance(node, ast.Name):
-        yield node.id, False
+        yield node.id
     elif isinstance(node, ast.Attribute):
-        yield node.attr, True
+        yield node.attr
     elif isinstance(node, ast.MatchClass):
-        yield from ((name, True) for name in node.kwd_attrs)
-    elif isinstance(node, ast.MatchAs | ast.MatchStar | ast.ExceptHandler) and node.name:
-        yield node.name, False
+        yield from node.kwd_attrs
+    elif isinstance(node, ast.MatchAs | ast.MatchStar | ast.ExceptHandler):
+        yield node.name or ""
     elif isinstance(node, ast.alias):
-        yield node.asname or "", False
+        yield node.asname or ""
     elif isinstance(node, ast.arg):
-        yield node.arg, False
+        yield node.arg
 
 
 def _check_modules(tree: ast.Module, modules: dict[str, Any]) -> None:
@@ -214,6 +278,6 @@ def _check_modules(tree: ast.Module, modules: dict[str, Any]) -> None:
             submodule = (
                 isinstance(member, ModuleType) and dotted in SUBMODULES and (left or id(node) in inner)
             )
-            if not submodule and not _is_public_member(attribute, member):
+            if not submodule and not _is_public_member(value, attribute):
                 raise Refused("banned_import", f"{dotted} may not be used")
             value = member if member is not None else object()

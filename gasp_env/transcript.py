@@ -18,7 +18,7 @@ from gasp_env import goalposts
 from gasp_env.curriculum import Credit, Episode, Resolution, Schedule
 from gasp_env.library import View, task_of_record, task_record
 from gasp_env.rewards.registry import TeacherRewards, get_solver_reward
-from gasp_env.sandbox import Sandbox
+from gasp_env.sandbox import Sandbox, SandboxError
 from gasp_env.scoring import score
 from gasp_env.tasks import Task
 
@@ -227,7 +227,9 @@ def replay(record: Mapping[str, Any], sandbox: Sandbox) -> list[Difference]:
     """
     try:
         replayed = _replayed(record, sandbox)
-    except (KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
+    except (SandboxError, TranscriptError):
+        raise
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
         raise TranscriptError(
             f"the transcript lacks a part or has one of the wrong type: {error!r}"
         ) from None

@@ -134,9 +134,28 @@ def test_7_the_import_ban_bans(sandbox: Sandbox) -> None:
         ("", "(i for i in [x]).gi_frame.f_back"),
         ("", "type('C', (), {'__match_args__': ('__globals__',)})"),
         ("class C:\n    __match_args__ = ('__globals__',)", "x"),
+        ("class A:\n    import json", "A.json.codecs.open('/proc/uptime').read()"),
+        ("class A:\n    if 1:\n        import enum", "A.enum.sys.modules"),
+        ("import enum as m\ndef g():\n    import math as m", "m.sys.modules"),
+        ("import math", "math.no_such_member"),
+        (
+            "import functools, collections",
+            "functools.update_wrapper(f, collections.namedtuple, [], ['__globals__'])",
+        ),
+        ("import functools\n@functools.singledispatch\ndef g(x): pass", "x"),
+        ("import typing", "typing.get_args(typing.List['x'])[0]._evaluate({}, {}, frozenset())"),
+        ("import enum", "enum.Enum._convert_('E', 'time', lambda n: True)"),
+        ("", "repr(type(license)('n', '', ['uptime'], ['/proc']))"),
+        ("import statistics", "statistics.NormalDist(0, 1).samples(1)"),
+        ("T = type(int)", "x"),
+        ("class M(type): pass", "x"),
+        ("from dataclasses import dataclass\n@dataclass\nclass P:\n    gi_frame: int", "x"),
+        ("def g(open): pass", "open('/etc/passwd')"),
+        ("if 0:\n    open = 1", "open('/etc/passwd')"),
+        ("class C:\n    x = open('/etc/passwd')", "x"),
     ],
 )
-def test_7_nor_is_there_a_way_around_it(lines: str, value: str) -> None:
+def test_7_nor_do_the_ways_around_it_that_we_know(lines: str, value: str) -> None:
     program = f"{lines}\ndef f(x):\n    return {value}"
     with pytest.raises(Rejected) as caught:
         PYTHON.gate.runs(parse_proposal(proposal(program)))
@@ -159,7 +178,28 @@ def test_7_what_is_allowed_still_works(sandbox: Sandbox) -> None:
         ("import re", "re.sub('[0-9]', '#', str(x))"),
         ("from functools import reduce", "reduce(lambda a, b: a * b, range(1, x + 2))"),
         ("class P:\n    def __init__(self, v):\n        self.v = v", "P(x).v"),
-        ("", "type(x).__name__ + '{0:03d}'.format(x)"),
+        ("", "type(x).__name__ + '{0:03d}'.format(x) + x.__class__.__name__ + str(type(x) is int)"),
+        ("from __future__ import annotations\nfrom abc import ABC\nclass A(ABC): pass", "isinstance(x, A)"),
+        ("def g(input, open=1):\n    vars = input + open\n    return vars", "g(x)"),
+        (
+            "from collections import defaultdict, namedtuple\nP = namedtuple('P', 'a b')",
+            "P(x, 1)._replace(a=2).a",
+        ),
+        (
+            "class P:\n    def __init__(self):\n        self._v = 1\n    def __lt__(self, o): return True",
+            "P() < P()",
+        ),
+        ("from functools import lru_cache, cmp_to_key", "sorted([3, x], key=cmp_to_key(lambda a, b: b - a))"),
+        ("import heapq, string, math", "[heapq.nsmallest(1, [x, 2])[0], string.digits, math.inf]"),
+        (
+            "from decimal import Decimal\nfrom fractions import Fraction",
+            "str(Decimal(x)) + str(Fraction(x, 3))",
+        ),
+        (
+            "def g(x):\n    try:\n        return 1 // x\n    except ZeroDivisionError as e:\n        return str(e)",
+            "g(x)",
+        ),
+        ("if __name__ == '__main__':\n    pass", "[y for y in range(x) if (z := y) > 1]"),
     ):
         assert gate_reason(sandbox, f"{lines}\ndef f(x):\n    return {value}") == "valid", lines
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import re
+import time
 
 import pytest
 from hypothesis import given
@@ -105,19 +106,23 @@ def test_a_program_that_may_keep_state_runs_every_input_alone() -> None:
         ("@staticmethod\ndef f(x):\n    return x", False),
         ("def f(x):\n    class C: pass\n    return x", False),
         ("def f(x):\n    f = x\n    return f", False),
+        ("def f(x):\n    [license for license in ()]\n    license.count = 1\n    return x", False),
+        ("def f(x):\n    x.count = 1\n    return x", False),
     ],
 )
 def test_keeps_nothing(program: str, nothing: bool) -> None:
-    assert keeps_nothing(ast.parse(program)) is nothing
+    assert keeps_nothing(ast.parse(program), program) is nothing
 
 
 @pytest.mark.parametrize(
     ("message", "leaks"),
     [
         ("It adds 1 to a number.", False),
-        ("Think of 5 apples and 7 pears: 6 and 8 come next.", True),
+        ("Think of 5 apples and 7 pears.", False),
+        ("Return 1 if the number is even and 0 otherwise.", False),
         ("f(5) == 6, f(6) == 7 and so on", True),
         ("{5: 6, 6: 7}", True),
+        ("The rest gives 8, 9 and 10.", True),
         ("def  f(x): return something", True),
         ("f = lambda x: x+1", True),
         ("just return x  +  1", True),
@@ -131,6 +136,29 @@ def test_messages_that_give_the_answer_away(message: str, leaks: bool) -> None:
     except Rejected as rejected:
         found = rejected.reason
     assert found == ("message_leaks" if leaks else None)
+
+
+def test_messages_may_name_labels_and_words_of_the_program() -> None:
+    shown = tuple(i % 2 == 0 for i in range(10))
+    program = "def f(x):\n    count = x % 2\n    if count:\n        return False\n    return True"
+    proposed = dataclasses.replace(
+        VALID, program=program, message="Return True if x is even, and then return False."
+    )
+    results = [
+        Result(Status.OK, tuple(Call(Status.OK, v) for v in order)) for order in (shown, shown[::-1]) * 2
+    ]
+    assert decide(results, proposed).outputs == shown
+
+
+def test_looking_for_leaks_is_quick() -> None:
+    inputs = tuple(([1] * (500 + i),) for i in range(10))
+    proposed = dataclasses.replace(VALID, inputs=inputs, message="1, " * 5000)
+    outputs = tuple([1] * (600 + i) for i in range(10))
+    gate = Gate(GateRules(output_chars=10_000), Limits())
+    results = [Result(Status.OK, tuple(Call(Status.OK, v) for v in o)) for o in (outputs, outputs[::-1]) * 2]
+    began = time.process_time()
+    assert decide(results, proposed, gate=gate).outputs == outputs
+    assert time.process_time() - began < 5, "linear in the message, not exponential"
 
 
 def test_brackets_in_text_are_no_nesting() -> None:

@@ -6,6 +6,7 @@ import importlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, Protocol
 
 from gasp_env.rewards.outcome import Outcome
@@ -130,12 +131,16 @@ class TeacherRewards:
             if not at:
                 continue
             got = reward.function([outcomes[i] for i in at])
+            if not isinstance(got, list | tuple):
+                raise ValueError(
+                    f"teacher reward {reward.name!r}: expected a list of terms, got {type(got).__name__}"
+                )
             if len(got) != len(at):
                 raise ValueError(
                     f"teacher reward {reward.name!r}: expected {len(at)} dicts of terms, got {len(got)}"
                 )
             for i, value in zip(at, got, strict=True):
-                if not value or not all(math.isfinite(term) for term in value.values()):
+                if not isinstance(value, Mapping) or not value or not all(map(_is_number, value.values())):
                     raise ValueError(
                         f"teacher reward {reward.name!r}: expected finite named terms, got {value!r}"
                     )
@@ -148,6 +153,10 @@ def _get_teacher_reward(name: str) -> TeacherReward:
     if plain not in _teacher:
         raise ValueError(f"expected a teacher reward among {sorted(teacher_rewards())}, got {name!r}")
     return _teacher[plain]
+
+
+def _is_number(term: Any) -> bool:
+    return isinstance(term, Real) and math.isfinite(term)
 
 
 def _imported(name: str) -> str:
