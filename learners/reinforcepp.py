@@ -265,7 +265,7 @@ def check(args: Args) -> None:
     usage.at_least(
         args, goalpost_samples=0, checkpoint_every=1, keep_checkpoints=1, episodes_every=1, episodes_kept=1
     )
-    usage.at_least(args, goalpost_rate=0, clip_low=0, clip_high=0, dual_clip=1, kl_coef=0)
+    usage.at_least(args, goalpost_rate=0, clip_low=0, clip_high=0, dual_clip=1, kl_coef=0, entropy_coef=0)
     usage.positive(args, "temperature", "std_floor", "advantage_cap", "seconds", "lr", "grad_clip")
     if args.goalpost_rate > 1:
         raise SystemExit(f"--goalpost-rate {args.goalpost_rate}: expected a share, from 0 to 1")
@@ -274,6 +274,8 @@ def check(args: Args) -> None:
             f"--eval-samples {args.eval_samples}: expected 8 or more, which pass@8 takes, got {args.eval_samples}; "
             'use more, or --heldout "" to measure nothing'
         )
+    if Path(args.name).name != args.name or args.name in (".", ".."):
+        raise SystemExit(f"--name {args.name}: expected the name of a folder in --runs, not a path")
     if args.shuffle_advantages and args.kl == "k1_reward":
         raise SystemExit("--shuffle-advantages moves whole rows: expected --kl other than k1_reward")
     usage.computes(args.device)
@@ -307,7 +309,7 @@ def main(args: Args) -> dict[str, Any]:
 
     with usage.option("--policy", args.policy, "name a function that returns a TrainablePolicy"):
         policy = policies.load(args.policy, args.device)
-    policy.module.eval()
+        policy.module.eval()
     start = None if args.kl == "none" else copy.deepcopy(policy)
     optimizer = torch.optim.AdamW(policy.module.parameters(), lr=args.lr, weight_decay=0.0)
     sampling = Sampling(args.temperature, args.max_tokens)

@@ -15,7 +15,11 @@ from gasp_env.sandbox import SandboxError
 #: Exit status of a program that Ctrl-C ended, as the shell counts it.
 INTERRUPTED = 130
 #: What a wrong value leads to. Anything else is a defect, and keeps its traceback.
-MISTAKES = (ValueError, OSError, ImportError, RuntimeError, SafetensorError)
+MISTAKES = (ValueError, TypeError, AttributeError, OSError, ImportError, RuntimeError, SafetensorError)
+
+
+#: No option means anything at this size, and infinity least of all.
+LARGE = 2**32
 
 
 @contextmanager
@@ -58,6 +62,7 @@ def at_least(args: Any, **bounds: float) -> None:
         value = getattr(args, name)
         if value is not None and not value >= bound:
             raise SystemExit(f"{flag(name)} {value:g}: expected {bound:g} or more, got {value:g}")
+        _not_too_large(name, value)
 
 
 def positive(args: Any, *names: str) -> None:
@@ -66,13 +71,19 @@ def positive(args: Any, *names: str) -> None:
         value = getattr(args, name)
         if value is not None and not value > 0:
             raise SystemExit(f"{flag(name)} {value:g}: expected more than 0, got {value:g}")
+        _not_too_large(name, value)
+
+
+def _not_too_large(name: str, value: float | None) -> None:
+    if value is not None and not value < LARGE:
+        raise SystemExit(f"{flag(name)} {value:g}: expected less than 2**32, got {value:g}")
 
 
 def computes(device: str) -> None:
     """Refuse a device that torch cannot use here."""
     try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, ImportError) as error:
+        torch.empty(1, device=device).item()
+    except (RuntimeError, AssertionError, ImportError, NotImplementedError) as error:
         said = " ".join(str(error).split())
         raise SystemExit(
             f"--device {device}: expected a device torch can use here, got this from it: {said}; "
