@@ -39,7 +39,7 @@ class Options:
         goalposts: path of a goalpost file, or goalposts, or None for the domain's own.
         attempts, goalpost_rate, axis, admit, sees, solving: see `gasp_env.curriculum.Schedule`.
         teacher_reward: a name, ``"module:name"``, or one for each of ``lemma`` and ``lift``.
-        solver_reward: a name.
+        solver_reward: a name, or ``"module:name"``.
         sandbox: tier (``"auto"``, ``"docker"``), or a `Sandbox` of your own.
         on_infra_error: when the sandbox could not execute a run after its retries: end the episode
             truncated with the turn unscored (``truncate``), go on with the turn unscored
