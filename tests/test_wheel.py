@@ -94,7 +94,7 @@ def test_the_installed_wheel_builds_the_image_and_plays(
     assert (
         run(python, "-c", "import gasp_env; print(gasp_env.__version__)", cwd=tmp_path).strip() in wheel.name
     )
-    run(python, "-m", "gasp_env.sandbox", "build", cwd=tmp_path)
+    run(python, "-m", "gasp_env.sandbox", "build", "--force", cwd=tmp_path)
     played = run(
         python, "-m", "gasp_env.play", "--sandbox", "docker", "--save", "episode.jsonl", cwd=tmp_path
     )
