@@ -61,8 +61,7 @@ _PURE_METHODS = frozenset(
     "split splitlines startswith strip swapcase symmetric_difference title union update upper values zfill".split()
 )
 
-
-_IMPORTS = (ast.Import, ast.ImportFrom)
+_IMPORT_STATEMENTS = (ast.Import, ast.ImportFrom)
 
 
 class Refused(Exception):
@@ -148,7 +147,9 @@ def _check_imports(tree: ast.Module, allowed: frozenset[str]) -> dict[str, Any]:
             raise Refused("banned_import", f"{name} may not stand for two modules")
 
     for node in ast.walk(tree):
-        if isinstance(node, ast.ClassDef) and any(isinstance(item, _IMPORTS) for item in _own(node)):
+        if isinstance(node, ast.ClassDef) and any(
+            isinstance(item, _IMPORT_STATEMENTS) for item in _own(node)
+        ):
             raise Refused("banned_import", "nothing may be imported inside a class")
         if isinstance(node, ast.Import):
             for alias in node.names:
