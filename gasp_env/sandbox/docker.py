@@ -8,6 +8,7 @@ process goes, however it goes, the container's standard input closes and its PID
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import secrets
@@ -65,6 +66,7 @@ class DockerWorker:
     Attributes:
         tier: ``"docker"``.
         hello: what the supervisor said of itself when it was ready.
+        identity: hash of what decides a run's result: worker code, interpreter, machine.
     """
 
     tier = "docker"
@@ -97,6 +99,7 @@ class DockerWorker:
             raise SandboxError(f"Docker could not start {image}: {_first_line(error)}") from error
         self._socket.setblocking(False)
         self.hello = self._await_hello()
+        self.identity = hashlib.sha256(f"{image} {self.hello}".encode()).hexdigest()
 
     def fileno(self) -> int:
         """For polling."""
