@@ -89,7 +89,7 @@ class DockerWorker:
         leftovers.sweep(client)
         try:
             options = container_options(workers, user_ids=_user_ids(client))
-            self._container = client.containers.create(image, [str(workers)], **options)
+            self._container = client.containers.create(image, ["{}"], **options)
             parameters = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
             self._stream = client.api.attach_socket(self._container.id, params=parameters)
             self._socket: socket.socket = getattr(self._stream, "_sock", self._stream)

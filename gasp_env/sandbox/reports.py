@@ -9,7 +9,7 @@ from __future__ import annotations
 import signal
 from typing import Any
 
-from gasp_env.sandbox.runs import HASH_SEEDS, Call, Result, Run, Status
+from gasp_env.sandbox.runs import HASH_SEEDS, PROFILES, Call, Limits, Result, Run, Status
 from sandbox_image.worker import codec, wire
 
 #: Longest program sent, in bytes of UTF-8. The gate's own limit is far lower.
@@ -20,6 +20,22 @@ MAX_OUTPUT = codec.MAX_BYTES // 2
 MAX_SECONDS = 86_400
 #: Largest limit on memory, beyond any machine's.
 MAX_MEMORY = 2**48
+
+_PROFILE_CODES = {
+    "value": wire.PROFILE_VALUE,
+    "stdin": wire.PROFILE_STDIN,
+    "numpy": wire.PROFILE_NUMPY,
+}
+
+_BOUNDS = {
+    "cpu_seconds": (1, MAX_SECONDS),
+    "memory_bytes": (0, MAX_MEMORY),
+    "output_bytes": (0, MAX_OUTPUT),
+    "stdout_bytes": (0, MAX_OUTPUT),
+    "recursion": (50, 10**6),
+    "digits": (640, 10**6),  # CPython allows no lower limit
+    "threads": (1, 256),
+}
 
 _CLAIMABLE = {
     status.value: status
@@ -43,47 +59,81 @@ def payload(run: Run) -> bytes:
         Unserializable: an input is outside the value language, or all inputs together are too long.
     """
     inputs = tuple(codec.encode(tuple(arguments), keep_order=True) for arguments in run.inputs)
-    return codec.encode((run.program, run.entry, run.limits.output_bytes, inputs), keep_order=True)
+    entry = None if run.profile == "stdin" else run.entry
+    limits = run.limits
+    parts = (run.program, entry, limits.output_bytes, limits.recursion, limits.digits, inputs)
+    return codec.encode(parts, keep_order=True)
 
 
 def check(run: Run) -> None:
     """Refuse what no sandbox could be asked.
 
     Raises:
-        ValueError: the hash seed is not one of `HASH_SEEDS`, or a limit is out of range.
+        ValueError: the hash seed or the profile is none of ours, a limit is out of range, or what the
+            profile does not take is given.
     """
     if run.hash_seed not in HASH_SEEDS:
         raise ValueError(f"hash_seed must be one of {HASH_SEEDS}, not {run.hash_seed!r}")
-    limits = run.limits
+    if run.profile not in PROFILES:
+        raise ValueError(f"profile must be one of {', '.join(PROFILES)}, not {run.profile!r}")
+    if run.profile == "stdin" and run.inputs:
+        raise ValueError("profile stdin runs a whole program on a text: give stdin, not inputs")
+    if run.profile != "stdin" and run.stdin:
+        raise ValueError(f"only profile stdin takes a text on standard input, not profile {run.profile}")
+    _check_stdin(run.stdin)
+    _check_limits(run.limits)
+
+
+def _check_stdin(text: str) -> None:
+    if len(text) > wire.MAX_STDIN or (not text.isascii() and len(_utf8(text)) > wire.MAX_STDIN):
+        raise ValueError(f"stdin has {len(text)} characters, at most {wire.MAX_STDIN} bytes are allowed")
+
+
+def _utf8(text: str) -> bytes:
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ValueError(f"stdin must be text that UTF-8 can encode: {error}") from None
+
+
+def _check_limits(limits: Limits) -> None:
     # Written so that nan, of which every comparison is false, is refused too.
     if not (0 < limits.wall_seconds <= MAX_SECONDS):
         raise ValueError(
             f"wall_seconds must be more than 0 and at most {MAX_SECONDS}, not {limits.wall_seconds}"
         )
-    if not (1 <= limits.cpu_seconds <= MAX_SECONDS):
-        raise ValueError(f"cpu_seconds must be from 1 to {MAX_SECONDS}, not {limits.cpu_seconds}")
-    if not (0 <= limits.memory_bytes <= MAX_MEMORY):
-        raise ValueError(f"memory_bytes must be from 0 to {MAX_MEMORY}, not {limits.memory_bytes}")
-    for name in ("output_bytes", "stdout_bytes"):
-        if not (0 <= getattr(limits, name) <= MAX_OUTPUT):
-            raise ValueError(f"{name} must be from 0 to {MAX_OUTPUT}, not {getattr(limits, name)}")
+    for name, (least, most) in _BOUNDS.items():
+        value = getattr(limits, name)
+        if not (isinstance(value, int) and least <= value <= most):
+            raise ValueError(f"{name} must be an int from {least} to {most}, not {value!r}")
 
 
 def run_frame(number: int, run: Run, payload: bytes) -> bytes:
     """The frame that asks the supervisor for a run."""
     limits = run.limits
     report_bytes = limits.output_bytes + wire.REPORT_BYTES + wire.REPORT_BYTES_PER_CALL * len(run.inputs)
+    stdin = _utf8(run.stdin)
     head = wire.RUN.pack(
         wire.KIND_RUN,
         number,
+        _PROFILE_CODES[run.profile],
         run.hash_seed,
         limits.wall_seconds,
         limits.cpu_seconds,
         limits.memory_bytes,
+        limits.threads,
         min(report_bytes, wire.MAX_FRAME // 2),
+        # One more than allowed, so that the answer itself is never cut without our knowing.
+        limits.output_bytes + 1 if run.profile == "stdin" else limits.stdout_bytes,
         limits.stdout_bytes,
+        len(stdin),
     )
-    return wire.frame(head, payload)
+    return wire.frame(head, payload, stdin)
+
+
+def cancel_frame(number: int) -> bytes:
+    """The frame that takes back a run the supervisor has not started yet."""
+    return wire.frame(wire.CANCEL.pack(wire.KIND_CANCEL, number))
 
 
 def number_of(frame: bytes) -> int:
@@ -104,7 +154,12 @@ def result(frame: bytes, run: Run, tier: str) -> Result:
     at = wire.ENDED.size
     stdout, stderr = frame[at : at + out_bytes], frame[at + out_bytes : at + out_bytes + err_bytes]
     report = frame[at + out_bytes + err_bytes :]
-    status, error, calls, size = _ending(run, how, wait_status, cpu, memory, report)
+    status, error, calls, size = _ending(run, how, wait_status, cpu, report)
+    if run.profile == "stdin":
+        size = len(stdout)
+        if size > run.limits.output_bytes:
+            status, error = Status.OUTPUT_LIMIT, f"printed more than {run.limits.output_bytes} bytes"
+            stdout, size = stdout[: run.limits.output_bytes], run.limits.output_bytes
     return Result(
         status=status,
         calls=calls,
@@ -122,7 +177,7 @@ def result(frame: bytes, run: Run, tier: str) -> Result:
 _Ending = tuple[Status, str, tuple[Call, ...], int]
 
 
-def _ending(run: Run, how: int, wait_status: int, cpu: float, memory: int, report: bytes) -> _Ending:
+def _ending(run: Run, how: int, wait_status: int, cpu: float, report: bytes) -> _Ending:
     limits = run.limits
     if how == wire.HOW_WALL:
         return Status.WALL_LIMIT, f"not finished after {limits.wall_seconds:g} s", (), 0
@@ -142,6 +197,8 @@ def _ending(run: Run, how: int, wait_status: int, cpu: float, memory: int, repor
     if number:
         return Status.SIGNAL, f"killed by {_signal_name(number)}", (), 0
     code = wait_status >> 8
+    if run.profile == "stdin" and code == 0 and not report:  # os._exit(0): what it printed decides
+        return Status.OK, "", (), 0
     if code == _EXIT_NO_MEMORY and not report:
         return Status.MEMORY_LIMIT, "no memory left to report what it returned", (), 0
     if code != 0 or not report:

@@ -15,6 +15,13 @@ from typing import Any
 #: for all of them, because set order and ``hash()`` differ between seeds but never within one.
 HASH_SEEDS: tuple[int, ...] = (0, 1, 2, 3)
 
+#: What a program is given and how it is called.
+#:
+#: - ``value``: the entry is called on argument tuples; standard library.
+#: - ``numpy``: the same, in an interpreter that has imported numpy.
+#: - ``stdin``: the whole program runs as ``__main__`` and reads a text on descriptor 0.
+PROFILES: tuple[str, ...] = ("value", "stdin", "numpy")
+
 
 class Status(StrEnum):
     """How a run, or one call of a run, ended. A program can cause every status but the last."""
@@ -39,11 +46,18 @@ class Limits:
     """Limits of one run, over all its calls together.
 
     Attributes:
-        wall_seconds: deadline after which the supervisor kills the run.
-        cpu_seconds: processor time of all its threads, in whole seconds (``RLIMIT_CPU``).
-        memory_bytes: address space the run may add to that of the idle interpreter.
-        output_bytes: encoded return values of all calls together.
-        stdout_bytes: standard output kept, and standard error kept; the rest is dropped.
+        wall_seconds: deadline after which the supervisor kills the run. Longer than any honest program of
+            this kind needs even on a busy machine; it ends what waits rather than computes.
+        cpu_seconds: processor time of all its threads, in whole seconds (``RLIMIT_CPU``). A verdict should not
+            depend on the machine's load, so this, not the deadline, is what a slow program meets.
+        memory_bytes: address space the run may add to that of the idle interpreter (``RLIMIT_AS``).
+        output_bytes: encoded return values of all calls together; for profile ``stdin`` what is printed.
+        stdout_bytes: standard output kept, and standard error kept; the rest is dropped. With profile
+            ``stdin`` standard output is the answer, kept whole, and this holds for standard error alone.
+        recursion: the interpreter's recursion limit; CPython's own default.
+        digits: the interpreter's limit on int to text conversion and back; CPython's own default.
+        threads: threads alive at once, the main one included. Exact where the sandbox's user has no other
+            processes; otherwise (`landlock` tier without root) only 1, no further threads, is enforced.
     """
 
     wall_seconds: float = 10.0
@@ -51,6 +65,9 @@ class Limits:
     memory_bytes: int = 256 * 2**20
     output_bytes: int = 256 * 2**10
     stdout_bytes: int = 8 * 2**10
+    recursion: int = 1000
+    digits: int = 4300
+    threads: int = 8
 
 
 @dataclass(frozen=True)
@@ -64,13 +81,17 @@ class Run:
         entry: name of the function the module must define.
         hash_seed: one of `HASH_SEEDS`.
         limits: see `Limits`.
+        profile: one of `PROFILES`.
+        stdin: text on standard input, for profile ``stdin``, which takes no ``inputs``.
     """
 
     program: str
-    inputs: tuple[tuple[Any, ...], ...]
+    inputs: tuple[tuple[Any, ...], ...] = ()
     entry: str = "f"
     hash_seed: int = 0
     limits: Limits = field(default_factory=Limits)
+    profile: str = "value"
+    stdin: str = ""
 
 
 @dataclass(frozen=True)
@@ -89,15 +110,16 @@ class Result:
 
     Attributes:
         status: ``ok`` only if every call returned a value; else the status of the first call
-            (or of the run as a whole) that did not.
+            (or of the run as a whole) that did not. With profile ``stdin``: ``ok`` only if the
+            program ended with exit code 0, however it did so.
         calls: one per input that was reached, in order; shorter than ``inputs`` when the run
             ended early. With status ``ok`` exactly as many as ``inputs``.
         error: one line for a person.
-        stdout, stderr: what was printed, capped by ``Limits.stdout_bytes``.
+        stdout, stderr: what was printed, as far as `Limits` keeps it.
         cpu_seconds, wall_seconds, memory_bytes: used by the run, measured outside the program;
             ``memory_bytes`` is the peak beyond the idle interpreter's.
         output_bytes: encoded size of all returned values.
-        tier: isolation that produced the result (``"docker"``), empty for ``infra_error``.
+        tier: isolation that produced the result (``"docker"``, ``"bwrap"``, ...), empty where none did.
     """
 
     status: Status

@@ -8,20 +8,20 @@ report faithfully when the program is honest, and not to hang or lie when it mer
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import gc
 import os
 import resource
 import sys
-from types import ModuleType
+from collections.abc import Sequence
+from types import CodeType, ModuleType
 from typing import Any, NoReturn
 
 from sandbox_image.worker import codec, wire
-from sandbox_image.worker.confine import confine_child
+from sandbox_image.worker.confine import confine_child, die_with_parent
 
-#: Threads and processes our uid may have before a child is refused another thread. Below the
-#: container's own limit, so that a program that starts threads cannot keep a zygote from forking.
-MAX_THREADS = 256
+#: The recursion limit under which our own encoder runs, whatever the program's was.
 RECURSION_LIMIT = 1000
 
 #: Descriptor of the socket to the supervisor, beside 0, 1 and 2 the only one a program finds.
@@ -43,27 +43,38 @@ _MISSING = object()
 Report = tuple[str, str, tuple[tuple[str, bytes, str], ...]]
 
 
-def run(channel: int, stdout: int, stderr: int, cpu_seconds: int, address_space: int) -> NoReturn:
-    """Execute the one payload that comes on ``channel``. Never returns.
+def run(
+    descriptors: Sequence[int], cpu_seconds: int, address_space: int, processes: int, confined: bool
+) -> NoReturn:
+    """Execute the one payload that comes on the channel. Never returns.
 
     Args:
-        channel: descriptor of the socket the payload comes from and the report goes to.
-        stdout: file descriptor that becomes 1.
-        stderr: file descriptor that becomes 2.
+        descriptors: the socket the payload comes from and the report goes to; what becomes 1; what becomes
+            2; and, if there is a fourth, what becomes 0.
         cpu_seconds: hard limit.
         address_space: hard limit in bytes, the interpreter's own included.
+        processes: processes and threads our user may have, or `wire.UNCOUNTED`.
+        confined: whether to install the system call filter.
     """
     try:
+        die_with_parent()
+        channel, stdout, stderr, *stdin = descriptors
+        for descriptor in stdin:
+            os.dup2(descriptor, 0)
         os.dup2(stdout, 1)
         os.dup2(stderr, 2)
         os.dup2(channel, CHANNEL)
         os.closerange(CHANNEL + 1, 4096)
         resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
         resource.setrlimit(resource.RLIMIT_AS, (address_space, address_space))
-        resource.setrlimit(resource.RLIMIT_NPROC, (MAX_THREADS, MAX_THREADS))
-        confine_child()
+        if processes != wire.UNCOUNTED:
+            resource.setrlimit(resource.RLIMIT_NPROC, (processes, processes))
+        if confined:
+            confine_child()
+        if "numpy.random" in sys.modules:  # else every fork would draw the same numbers
+            sys.modules["numpy.random"].seed()
         flushers = (sys.stdout.flush, sys.stderr.flush)
-        report = _execute(_read())
+        report = execute(_read())
     except BaseException:  # our own failure
         _exit(EXIT_NOT_STARTED)
     try:
@@ -95,13 +106,20 @@ def _read() -> bytes:
     return b"".join(parts)
 
 
-def _execute(payload: bytes) -> Report:
-    program, entry, output_bytes, inputs = codec.decode(payload, keep_order=True)
+def execute(payload: bytes) -> Report:
+    """Compile and run a payload (see `wire`) in this very process, and say what came of it."""
+    program, entry, output_bytes, recursion, digits, inputs = codec.decode(payload, keep_order=True)
     gc.enable()
+    sys.setrecursionlimit(recursion)
+    sys.set_int_max_str_digits(digits)
     try:
         code = compile(program, "<program>", "exec", dont_inherit=True)
     except Exception as error:  # SyntaxError, null bytes, nesting (MemoryError, RecursionError), surrogates
         return "compile_error", describe(error), ()
+    return _run_main(code) if entry is None else _run_calls(code, entry, inputs, output_bytes)
+
+
+def _run_calls(code: CodeType, entry: str, inputs: tuple[bytes, ...], output_bytes: int) -> Report:
     module = ModuleType("program")
     sys.modules["program"] = module  # dataclasses and pickle look a class's module up
     try:
@@ -123,6 +141,35 @@ def _execute(payload: bytes) -> Report:
         if status != "ok":
             return status, error_text, tuple(calls)
     return "ok", "", tuple(calls)
+
+
+def _run_main(code: CodeType) -> Report:
+    """A whole program, from its first line to what the interpreter does at its end."""
+    main = sys.modules["__main__"] = ModuleType("__main__")
+    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
+    stdout = sys.stdout
+    report: Report = ("ok", "", ())
+    try:
+        exec(code, main.__dict__)
+    except SystemExit as error:
+        if not (error.code is None or (type(error.code) is int and error.code == 0)):
+            report = "exited", f"ended by {describe(error)}", ()
+    except BaseException as error:
+        report = _failure(error), describe(error), ()
+        with contextlib.suppress(BaseException):
+            sys.__excepthook__(type(error), error, error.__traceback__)
+    # As CPython ends: threads are waited for, then functions registered for the exit run (many a program
+    # prints from there), then what was printed leaves the buffers, that of a replaced sys.stdout too.
+    for finish in (_join_threads, atexit._run_exitfuncs, sys.stdout.flush, stdout.flush):
+        with contextlib.suppress(BaseException):
+            finish()
+    return report
+
+
+def _join_threads() -> None:
+    threading = sys.modules.get("threading")
+    if threading is not None:
+        threading._shutdown()
 
 
 def _call(function: Any, arguments: bytes, output_bytes: int) -> tuple[str, bytes, str]:

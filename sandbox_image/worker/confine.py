@@ -1,12 +1,13 @@
 """Taking rights away for good: prctl and seccomp through ctypes, for x86_64 and aarch64.
 
-Two filters. `confine_zygote` is installed once and inherited by every fork: no new program, no
-socket, nothing that reaches another process or outlives this one. `confine_child` adds what a
-zygote itself still needs: making processes and sending signals. A filter costs 0.1 to 0.3 ms to
+Two filters. The zygote's is installed once and inherited by every fork: no new program, no
+socket, nothing that reaches another process or outlives this one. The child's adds what a zygote
+itself still needs: making processes and sending signals. A filter costs 0.1 to 0.3 ms to
 install, so the one that is installed per run is kept short.
 
 Classic BPF, assembled by hand: each rule is "if the number is N, return ACTION", in a row, with
 a few rules that also look at one argument. The filters only ever add to those of the container.
+Which files may be read is `landlock`'s business.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import platform
 import struct
 from typing import Any
 
+PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
 PR_SET_SECCOMP = 22
 PR_SET_NO_NEW_PRIVS = 38
@@ -27,7 +29,7 @@ _ALLOW = 0x7FFF0000
 _KILL_PROCESS = 0x80000000
 _ERRNO = 0x00050000
 
-_LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+_LOAD, _AND, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x54, 0x15, 0x35, 0x45, 0x06
 _NUMBER, _ARCH, _ARGUMENT_0, _ARGUMENT_1 = 0, 4, 16, 24
 _X32_BIT = 0x40000000
 _CLONE_THREAD = 0x00010000
@@ -36,44 +38,60 @@ _MACHINES = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1)}  # audit arc
 
 # name: (x86_64, aarch64); None where the architecture has no such call
 _NUMBERS: dict[str, tuple[int | None, int | None]] = {
-    "acct": (163, 89), "add_key": (248, 217), "bpf": (321, 280), "chroot": (161, 51),
-    "clock_settime": (227, 112), "clone": (56, 220), "clone3": (435, 435),
+    "accept": (43, 202), "accept4": (288, 242), "acct": (163, 89), "add_key": (248, 217),
+    "bind": (49, 200), "bpf": (321, 280), "chmod": (90, None), "chown": (92, None), "chroot": (161, 51),
+    "clock_settime": (227, 112), "clone": (56, 220), "clone3": (435, 435), "connect": (42, 203),
     "delete_module": (176, 106), "execve": (59, 221), "execveat": (322, 281),
-    "fanotify_init": (300, 262), "fanotify_mark": (301, 263), "fcntl": (72, 25),
-    "finit_module": (313, 273), "flock": (73, 32), "fork": (57, None), "fsconfig": (431, 431),
-    "fsmount": (432, 432), "fsopen": (430, 430), "fspick": (433, 433), "init_module": (175, 105),
-    "inotify_init": (253, None), "inotify_init1": (294, 26), "io_uring_enter": (426, 426),
-    "io_uring_register": (427, 427), "io_uring_setup": (425, 425), "ioprio_set": (251, 30),
-    "kcmp": (312, 272), "kexec_file_load": (320, 294), "kexec_load": (246, 104),
-    "keyctl": (250, 219), "kill": (62, 129), "lookup_dcookie": (212, 18),
-    "memfd_create": (319, 279), "memfd_secret": (447, 447), "mknod": (133, None),
-    "mknodat": (259, 33), "mount": (165, 40), "mount_setattr": (442, 442),
-    "move_mount": (429, 429), "mq_getsetattr": (245, 185), "mq_notify": (244, 184),
-    "mq_open": (240, 180), "mq_timedreceive": (243, 183), "mq_timedsend": (242, 182),
-    "mq_unlink": (241, 181), "msgctl": (71, 187), "msgget": (68, 186), "msgrcv": (70, 188),
-    "msgsnd": (69, 189), "name_to_handle_at": (303, 264), "open_by_handle_at": (304, 265),
-    "open_tree": (428, 428), "perf_event_open": (298, 241), "personality": (135, 92),
-    "pidfd_getfd": (438, 438), "pidfd_open": (434, 434), "pidfd_send_signal": (424, 424),
-    "pivot_root": (155, 41), "prlimit64": (302, 261), "process_madvise": (440, 440),
-    "process_vm_readv": (310, 270), "process_vm_writev": (311, 271), "ptrace": (101, 117),
-    "quotactl": (179, 60), "reboot": (169, 142), "request_key": (249, 218),
-    "rt_sigqueueinfo": (129, 138), "rt_tgsigqueueinfo": (297, 240),
-    "sched_setaffinity": (203, 122), "sched_setattr": (314, 274),
-    "sched_setparam": (142, 118), "sched_setscheduler": (144, 119), "semctl": (66, 191),
-    "semget": (64, 190), "semop": (65, 193), "semtimedop": (220, 192), "setdomainname": (171, 162),
-    "sethostname": (170, 161), "setns": (308, 268), "setpriority": (141, 140),
-    "settimeofday": (164, 170), "shmat": (30, 196), "shmctl": (31, 195), "shmdt": (67, 197),
-    "shmget": (29, 194), "socket": (41, 198), "swapoff": (168, 225), "swapon": (167, 224),
-    "syslog": (103, 116), "tgkill": (234, 131), "tkill": (200, 130), "umount2": (166, 39),
-    "unshare": (272, 97), "userfaultfd": (323, 282), "vfork": (58, None), "vhangup": (153, 58),
+    "fanotify_init": (300, 262), "fanotify_mark": (301, 263), "fchmod": (91, 52), "fchmodat": (268, 53),
+    "fchmodat2": (452, 452), "fchown": (93, 55), "fchownat": (260, 54), "fcntl": (72, 25),
+    "finit_module": (313, 273), "flock": (73, 32), "fork": (57, None), "fremovexattr": (199, 16),
+    "fsconfig": (431, 431), "fsetxattr": (190, 7), "fsmount": (432, 432), "fsopen": (430, 430),
+    "fspick": (433, 433), "futimesat": (261, None), "init_module": (175, 105),
+    "inotify_init": (253, None), "inotify_init1": (294, 26), "io_setup": (206, 0),
+    "io_uring_enter": (426, 426), "io_uring_register": (427, 427), "io_uring_setup": (425, 425),
+    "ioperm": (173, None), "iopl": (172, None), "ioprio_set": (251, 30), "kcmp": (312, 272),
+    "kexec_file_load": (320, 294), "kexec_load": (246, 104), "keyctl": (250, 219), "kill": (62, 129),
+    "lchown": (94, None), "listen": (50, 201), "listmount": (458, 458), "lookup_dcookie": (212, 18),
+    "lremovexattr": (198, 15), "lsetxattr": (189, 6), "memfd_create": (319, 279),
+    "memfd_secret": (447, 447), "migrate_pages": (256, 238), "mknod": (133, None), "mknodat": (259, 33),
+    "modify_ldt": (154, None), "mount": (165, 40), "mount_setattr": (442, 442),
+    "move_mount": (429, 429), "move_pages": (279, 239), "mq_getsetattr": (245, 185),
+    "mq_notify": (244, 184), "mq_open": (240, 180), "mq_timedreceive": (243, 183),
+    "mq_timedsend": (242, 182), "mq_unlink": (241, 181), "msgctl": (71, 187), "msgget": (68, 186),
+    "msgrcv": (70, 188), "msgsnd": (69, 189), "name_to_handle_at": (303, 264),
+    "open_by_handle_at": (304, 265), "open_tree": (428, 428), "open_tree_attr": (467, 467),
+    "perf_event_open": (298, 241), "personality": (135, 92), "pidfd_getfd": (438, 438),
+    "pidfd_open": (434, 434), "pidfd_send_signal": (424, 424), "pivot_root": (155, 41),
+    "prctl": (157, 167), "prlimit64": (302, 261), "process_madvise": (440, 440),
+    "process_mrelease": (448, 448), "process_vm_readv": (310, 270), "process_vm_writev": (311, 271),
+    "ptrace": (101, 117), "quotactl": (179, 60), "quotactl_fd": (443, 443), "reboot": (169, 142),
+    "removexattr": (197, 14), "removexattrat": (466, 466), "request_key": (249, 218),
+    "rt_sigqueueinfo": (129, 138), "rt_tgsigqueueinfo": (297, 240), "sched_setaffinity": (203, 122),
+    "sched_setattr": (314, 274), "sched_setparam": (142, 118), "sched_setscheduler": (144, 119),
+    "semctl": (66, 191), "semget": (64, 190), "semop": (65, 193), "semtimedop": (220, 192),
+    "setdomainname": (171, 162), "sethostname": (170, 161), "setns": (308, 268), "setpgid": (109, 154),
+    "setpriority": (141, 140), "setsid": (112, 157), "settimeofday": (164, 170), "setxattr": (188, 5),
+    "setxattrat": (463, 463), "shmat": (30, 196), "shmctl": (31, 195), "shmdt": (67, 197),
+    "shmget": (29, 194), "socket": (41, 198), "socketpair": (53, 199), "statmount": (457, 457),
+    "swapoff": (168, 225), "swapon": (167, 224), "syslog": (103, 116), "tgkill": (234, 131),
+    "tkill": (200, 130), "truncate": (76, 45), "umount2": (166, 39), "unshare": (272, 97),
+    "userfaultfd": (323, 282), "utime": (132, None), "utimensat": (280, 88), "utimes": (235, None),
+    "vfork": (58, None), "vhangup": (153, 58),
 }  # fmt: skip
 
-# Denied by the per-run filter; everything else in the table by the zygote's.
-_CHILD = ("fork", "vfork", "kill", "tkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "pidfd_send_signal")
-# Looked at with an argument, or answered with another error.
-_SPECIAL = ("clone", "clone3", "tgkill", "fcntl", "prlimit64")
+#: Denied by the per-run filter, whatever the arguments.
+_CHILD = ("fork", "kill", "pidfd_send_signal", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "tkill", "vfork")
+# Denied by it depending on an argument, or answered with another error.
+_CHILD_SPECIAL = ("clone", "clone3", "prctl", "tgkill")
+
+#: What each filter denies; of the special ones some uses.
+DENIED_BY_CHILD: tuple[str, ...] = tuple(sorted((*_CHILD, *_CHILD_SPECIAL)))
+DENIED_BY_ZYGOTE: tuple[str, ...] = tuple(name for name in _NUMBERS if name not in DENIED_BY_CHILD)
+
 # fcntl commands that reach other processes through a file both have open: locks, leases, notify.
 _FCNTL_DENIED = (6, 7, 37, 38, 1024, 1026)
+# Of the kinds of socket pair only this cannot be pointed at an address: asyncio needs no other.
+_SOCK_TYPE_MASK, _SOCK_STREAM = 0xF, 1
 
 _OWN_PID = 0xFFFFFFFF  # stands in the child's filter until the pid is known
 
@@ -109,14 +127,24 @@ def confine_zygote() -> None:
         OSError: the kernel refused; the worker must not go on.
         UnsupportedMachine: neither x86_64 nor aarch64.
     """
-    _prctl(PR_SET_DUMPABLE, 0)  # no ptrace, no /proc/PID/mem, fd or environ for others of our uid
-    _prctl(PR_SET_NO_NEW_PRIVS, 1)
-    _zygote_filter().install()
+    forgo_privileges()
+    zygote_filter().install()
 
 
 def confine_child() -> None:
     """Give up making processes and signalling others. Called in each fork before it reads a byte."""
     _CHILD_FILTER.install()
+
+
+def forgo_privileges() -> None:
+    """No more rights through any program, and no process of our uid may trace or read this one."""
+    hide_memory()
+    _prctl(PR_SET_NO_NEW_PRIVS, 1)
+
+
+def die_with_parent() -> None:
+    """Be killed when the process that made this one ends, for a fork that nothing else would clear away."""
+    _call(_DIE_WITH_PARENT)
 
 
 def hide_memory() -> None:
@@ -143,7 +171,8 @@ def _instruction(code: int, value: int, if_true: int = 0, if_false: int = 0) -> 
     return struct.pack("=HBBI", code, if_true, if_false, value)
 
 
-def _number(name: str) -> int | None:
+def number(name: str) -> int | None:
+    """This machine's number of a system call; None if it has no such call."""
     return _NUMBERS[name][_machine()[1]]
 
 
@@ -167,48 +196,77 @@ def _head() -> list[bytes]:
 
 
 def _deny(name: str, code: int = errno.EPERM) -> list[bytes]:
-    number = _number(name)
-    if number is None:
+    if number(name) is None:
         return []
-    return [_instruction(_EQUAL, number, 0, 1), _instruction(_RETURN, _ERRNO | code)]
+    return [_instruction(_EQUAL, number(name) or 0, 0, 1), _instruction(_RETURN, _ERRNO | code)]
 
 
 def _if_argument(
-    name: str, argument: int, tests: list[tuple[int, int]], matched: int, other: int
+    name: str, argument: int, tests: list[tuple[int, int]], matched: int, other: int, mask: int = 0
 ) -> list[bytes]:
     """For one call: return ``matched`` if any test (code, value) holds of the argument, else ``other``."""
-    number = _number(name)
-    if number is None:
+    if number(name) is None:
         return []
-    body = [_instruction(_LOAD, argument)]
+    body = [_instruction(_LOAD, argument), *([_instruction(_AND, mask)] if mask else [])]
     for code, value in tests:
         body += [_instruction(code, value, 0, 1), _instruction(_RETURN, matched)]
     body += [_instruction(_RETURN, other)]
-    return [_instruction(_EQUAL, number, 0, len(body)), *body]
+    return [_instruction(_EQUAL, number(name) or 0, 0, len(body)), *body]
 
 
-def _zygote_filter() -> _Filter:
+def zygote_filter(allow: frozenset[str] = frozenset()) -> _Filter:
+    """What is installed once, less the denial of the calls in ``allow`` (to test that each is needed)."""
     denied = _ERRNO | errno.EPERM
-    instructions = _head()
-    for name in _NUMBERS:
-        if name not in _CHILD and name not in _SPECIAL:
-            instructions += _deny(name)
     locks = [(_EQUAL, command) for command in _FCNTL_DENIED]
-    instructions += _if_argument("fcntl", _ARGUMENT_1, locks, denied, _ALLOW)
-    instructions += _if_argument("prlimit64", _ARGUMENT_0, [(_EQUAL, 0)], _ALLOW, denied)
+    special = {
+        "fcntl": _if_argument("fcntl", _ARGUMENT_1, locks, denied, _ALLOW),
+        "prlimit64": _if_argument("prlimit64", _ARGUMENT_0, [(_EQUAL, 0)], _ALLOW, denied),
+        "socketpair": _if_argument(
+            "socketpair", _ARGUMENT_1, [(_EQUAL, _SOCK_STREAM)], _ALLOW, denied, _SOCK_TYPE_MASK
+        ),
+    }
+    instructions = _head()
+    for name, rules in special.items():  # first, because for these the kernel cannot remember the answer
+        if name not in allow:
+            instructions += rules
+    for name in DENIED_BY_ZYGOTE:
+        if name not in special and name not in allow:
+            instructions += _deny(name)
     return _Filter([*instructions, _instruction(_RETURN, _ALLOW)])
 
 
-def _child_filter() -> _Filter:
+def child_filter(allow: frozenset[str] = frozenset()) -> _Filter:
+    """What is installed in every fork, less the denial of the calls in ``allow``."""
     denied = _ERRNO | errno.EPERM
+    special = {
+        "clone": _if_argument("clone", _ARGUMENT_0, [(_ANY_BIT, _CLONE_THREAD)], _ALLOW, denied),
+        "prctl": _if_argument("prctl", _ARGUMENT_0, [(_EQUAL, PR_SET_PDEATHSIG)], denied, _ALLOW),
+        "tgkill": _if_argument("tgkill", _ARGUMENT_0, [(_EQUAL, _OWN_PID)], _ALLOW, denied),
+    }
     instructions = _head()
     for name in _CHILD:
-        instructions += _deny(name)
-    instructions += _deny("clone3", errno.ENOSYS)  # glibc then falls back to clone
-    instructions += _if_argument("clone", _ARGUMENT_0, [(_ANY_BIT, _CLONE_THREAD)], _ALLOW, denied)
-    instructions += _if_argument("tgkill", _ARGUMENT_0, [(_EQUAL, _OWN_PID)], _ALLOW, denied)
+        if name not in allow:
+            instructions += _deny(name)
+    if "clone3" not in allow:
+        instructions += _deny("clone3", errno.ENOSYS)  # glibc then falls back to clone
+    for name, rules in special.items():
+        if name not in allow:
+            instructions += rules
     return _Filter([*instructions, _instruction(_RETURN, _ALLOW)])
 
 
+def capabilities() -> int:
+    """The capabilities this process has in any of its sets but the bounding one, as bits."""
+    header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
+    data = ctypes.create_string_buffer(24)
+    if _LIBC.capget(ctypes.create_string_buffer(header, 8), data) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, f"capget: {os.strerror(code)}")
+    low, high = struct.unpack("=3I", data.raw[:12]), struct.unpack("=3I", data.raw[12:])
+    return (low[0] | low[1] | low[2]) | (high[0] | high[1] | high[2]) << 32
+
+
+_CAPABILITY_VERSION_3 = 0x20080522
 _LIBC = ctypes.CDLL(None, use_errno=True)
-_CHILD_FILTER = _child_filter()
+_CHILD_FILTER = child_filter()
+_DIE_WITH_PARENT = _arguments(PR_SET_PDEATHSIG, 9)

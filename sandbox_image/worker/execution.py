@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import select
 import socket
@@ -11,19 +12,37 @@ from dataclasses import dataclass
 from sandbox_image.worker import wire
 
 _CHUNK = 2**16
+_ADD_SEALS, _ALL_SEALS = 1033, 0b1111  # F_ADD_SEALS; seal, shrink, grow, write
 
 
 @dataclass(frozen=True)
 class Pending:
-    """A run that waits for a zygote."""
+    """A run that waits for its turn; see `wire.RUN`."""
 
     number: int
+    profile: int
+    hash_seed: int
     wall_seconds: float
     cpu_seconds: int
     memory_bytes: int
+    threads: int
     report_bytes: int
     stdout_bytes: int
+    stderr_bytes: int
     payload: bytes
+    stdin: bytes
+
+    @classmethod
+    def of(cls, frame: bytes) -> Pending:
+        """What a RUN frame asks for."""
+        fields = wire.RUN.unpack_from(frame)
+        split = len(frame) - fields[-1]
+        return cls(*(*fields[1:-1], frame[wire.RUN.size : split], frame[split:]))
+
+    @property
+    def interpreter(self) -> tuple[int, bool]:
+        """Which zygote it needs: the hash seed, and whether with numpy."""
+        return self.hash_seed, self.profile == wire.PROFILE_NUMPY
 
 
 class Execution:
@@ -31,14 +50,21 @@ class Execution:
 
     Attributes:
         how: one of ``wire.HOW_*``; anything but ``HOW_EXIT`` means that the child must die.
-        watched: whether the streams are looked at before the child has ended.
+        watched: whether the streams are looked at before the child has ended; ``watching`` says which.
     """
 
-    def __init__(self, run: Pending, control: socket.socket) -> None:
-        """Hand the run to the zygote behind ``control``, which forks a child for it."""
+    def __init__(self, run: Pending, control: socket.socket, processes: int) -> None:
+        """Hand the run to the zygote behind ``control``, which forks a child for it.
+
+        Args:
+            run: what to execute.
+            control: the zygote's socket.
+            processes: processes and threads our user may have meanwhile, or `wire.UNCOUNTED`.
+        """
         self.run = run
         self.how = wire.HOW_EXIT
         self.watched = False
+        self.watching: set[int] = set()
         self.killed_at = 0.0
         self.kill_next = 0.0
         self.report = bytearray()
@@ -52,14 +78,13 @@ class Execution:
             os.set_blocking(descriptor, False)
         self.unsent = memoryview(wire.frame(run.payload))
         self.send()  # first, so that the child finds it
-        socket.send_fds(
-            control,
-            [wire.FORK.pack(run.cpu_seconds, run.memory_bytes)],
-            [theirs.fileno(), their_stdout, their_stderr],
-        )
+        handed = [theirs.fileno(), their_stdout, their_stderr]
+        if run.profile == wire.PROFILE_STDIN:
+            handed.append(_sealed_file(run.stdin))
+        socket.send_fds(control, [wire.FORK.pack(run.cpu_seconds, run.memory_bytes, processes)], handed)
         theirs.close()
-        os.close(their_stdout)
-        os.close(their_stderr)
+        for descriptor in handed[1:]:
+            os.close(descriptor)
         self.started = time.monotonic()
         self.deadline = self.started + run.wall_seconds
 
@@ -117,6 +142,18 @@ class Execution:
         except OSError:
             return False
         kept = self.printed[index]
-        kept += data[: self.run.stdout_bytes - len(kept)]
+        most = self.run.stderr_bytes if index else self.run.stdout_bytes
+        kept += data[: most - len(kept)]
         self.printed_bytes += len(data)
         return bool(data)
+
+
+def _sealed_file(content: bytes) -> int:
+    """A file in memory that nobody can change any more, at its beginning: what a judge's ``< input`` is."""
+    descriptor = os.memfd_create("stdin", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    left = memoryview(content)
+    while left:
+        left = left[os.write(descriptor, left) :]
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    fcntl.fcntl(descriptor, _ADD_SEALS, _ALL_SEALS)
+    return descriptor

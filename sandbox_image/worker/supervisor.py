@@ -1,16 +1,27 @@
-"""PID 1 of the sandbox: takes runs from the host, hands them to zygotes, keeps every deadline.
+"""The head of a worker: takes runs from the host, has zygotes fork for them, keeps every deadline.
+
+One run at a time: while a program is alive no other is, so that what it does to threads, memory,
+locks or signals has no neighbour to meet. In a container it is PID 1.
 
 One thread, one epoll. It moves bytes and counts them but never interprets what a program wrote.
 It dies rather than repair itself: a zygote that ends, a child that will not die or a malformed
 frame from the host means that something is wrong that nobody has thought of, and the kernel
 cleans a pid namespace up better than any code. The host starts another and asks again. It also
-dies when its standard input closes, so that no container outlives the process that opened it.
+dies when its standard input closes, so that nothing outlives the process that opened it.
 
-Started as ``python -m sandbox_image.worker.supervisor WORKERS``.
+Started as ``python -m sandbox_image.worker.supervisor OPTIONS``, a JSON object with any of
+
+    seccomp    install our system call filters (true)
+    landlock   "try" (the default), "require" or "off"
+    user       become this user and group first (null: stay who we are)
+    own_user   nobody else has our user id here, so processes and threads can be counted by it (true)
+    companions processes that our user has beside the supervisor and its zygotes (0)
+    unsafe     neither filter nor Landlock, and whoever we are (false)
 """
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import platform
@@ -22,10 +33,9 @@ import sys
 import time
 from collections import deque
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from sandbox_image.worker import codec, wire
-from sandbox_image.worker.confine import hide_memory
+from sandbox_image.worker import codec, confine, landlock, wire
 from sandbox_image.worker.execution import Execution, Pending
 
 HASH_SEEDS = (0, 1, 2, 3)
@@ -48,68 +58,100 @@ ENVIRONMENT = {
     "TZ": "UTC",
     "HOME": "/",
     "MALLOC_ARENA_MAX": "1",
+    # A zygote must have one thread when it forks.
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
 }
 
 #: What an empty program's child peaks at is what every child's memory is counted from.
-IDLE = Pending(
-    0, 10.0, 10, 2**28, 2**16, 0, codec.encode(("f = int", "f", 1024, (codec.encode(()),)), keep_order=True)
-)
+_EMPTY = codec.encode(("f = int", "f", 1024, 1000, 4300, (codec.encode(()),)), keep_order=True)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the tier asks of its worker; see the module's docstring."""
+
+    seccomp: bool = True
+    landlock: str = "try"
+    user: int | None = None
+    own_user: bool = True
+    companions: int = 0
+    unsafe: bool = False
 
 
 @dataclass
 class Slot:
-    """A zygote and what it is busy with."""
+    """A zygote."""
 
-    seed: int
     process: subprocess.Popen[bytes]
     control: socket.socket
-    execution: Execution | None = None
     idle_bytes: int = 0
 
 
 class Supervisor:
     """The event loop. What it does not do is in the module's docstring."""
 
-    def __init__(self, workers: int) -> None:
-        hide_memory()
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        if not options.unsafe:
+            _become(options.user)
+            confine.forgo_privileges()
+        self.landlock = _landlock(options)
         self.frames = wire.Frames()
         self.outgoing: list[bytes] = []
-        self.waiting: dict[int, deque[Pending]] = {seed: deque() for seed in HASH_SEEDS}
-        self.slots = [_start_zygote(seed) for seed in HASH_SEEDS for _ in range(workers if seed == 0 else 1)]
-        self.by_control = {slot.control.fileno(): slot for slot in self.slots}
-        self.by_stream: dict[int, Slot] = {}
-        for slot in self.slots:
-            slot.idle_bytes = _measure_idle(slot)
+        self.waiting: deque[Pending] = deque()
+        self.zygotes: dict[tuple[int, bool], Slot] = {}
+        self.execution: Execution | None = None
+        self.slot: Slot | None = None  # whose child the execution is
         self.epoll = select.epoll()
-        for descriptor in (0, *self.by_control):
-            self.epoll.register(descriptor, select.EPOLLIN)
+        self.epoll.register(0, select.EPOLLIN)
+        self._zygote(HASH_SEEDS[0], numpy=False)
 
     def serve(self) -> NoReturn:
         """Run until standard input closes."""
-        hello = {"python": platform.python_version(), "machine": platform.machine(), "seeds": HASH_SEEDS}
-        self.outgoing.append(wire.frame(bytes([wire.KIND_HELLO]), json.dumps(hello).encode()))
+        self.outgoing.append(wire.frame(bytes([wire.KIND_HELLO]), json.dumps(self._hello()).encode()))
         while True:
             self._flush()
             for descriptor, events in self.epoll.poll(self._timeout()):
                 if descriptor == 0:
                     self._read_host()
-                elif descriptor in self.by_control:
-                    self._finish(self.by_control[descriptor])
-                elif descriptor in self.by_stream:
-                    self._pump(self.by_stream[descriptor], descriptor, events)
+                elif self.slot is not None and descriptor == self.slot.control.fileno():
+                    self._finish()
+                elif self.execution is not None and descriptor in self.execution.descriptors:
+                    self._pump(self.execution, descriptor, events)
+                elif any(descriptor == slot.control.fileno() for slot in self.zygotes.values()):
+                    _die("a zygote that had nothing to do stirred")
+                # else a stream of what has just ended
             self._keep_deadlines()
-            self._dispatch()
+            if self.execution is None and self.waiting:
+                self._start(self.waiting.popleft())
+
+    def _hello(self) -> dict[str, Any]:
+        numpy = ["numpy"] if importlib.util.find_spec("numpy") is not None else []
+        return {
+            "protocol": wire.PROTOCOL,
+            "python": platform.python_version(),
+            "machine": platform.machine(),
+            "seeds": HASH_SEEDS,
+            "profiles": ["value", "stdin", *numpy],
+            "seccomp": self.options.seccomp and not self.options.unsafe,
+            "landlock": self.landlock,
+            "uid": os.getuid(),
+        }
 
     def _read_host(self) -> None:
         data = os.read(0, 2**20)
         if not data:
             os._exit(0)
         for frame in self.frames.feed(data):
-            kind, number, seed, wall, cpu, memory, report, stdout = wire.RUN.unpack_from(frame)
-            if kind != wire.KIND_RUN or seed not in self.waiting:
-                _die(f"the host sent a frame of kind {kind} for hash seed {seed}")
-            run = Pending(number, wall, cpu, memory, report, stdout, frame[wire.RUN.size :])
-            self.waiting[seed].append(run)
+            if frame[0] == wire.KIND_CANCEL:
+                _, number = wire.CANCEL.unpack(frame)
+                self.waiting = deque(run for run in self.waiting if run.number != number)
+                continue
+            if frame[0] != wire.KIND_RUN:
+                _die(f"the host sent a frame of kind {frame[0]}")
+            self.waiting.append(Pending.of(frame))
 
     def _flush(self) -> None:
         data = memoryview(b"".join(self.outgoing))
@@ -117,23 +159,78 @@ class Supervisor:
         while data:
             data = data[os.write(1, data) :]
 
-    def _dispatch(self) -> None:
-        for slot in self.slots:
-            if slot.execution is None and self.waiting[slot.seed]:
-                slot.execution = Execution(self.waiting[slot.seed].popleft(), slot.control)
-                if slot.execution.unsent:
-                    self._watch(slot, slot.execution)
+    def _start(self, run: Pending) -> None:
+        if run.hash_seed not in HASH_SEEDS:
+            _die(f"the host asked for hash seed {run.hash_seed}")
+        slot = self.slot = self._zygote(*run.interpreter)
+        execution = self.execution = Execution(run, slot.control, self._processes(run.threads))
+        if execution.unsent:
+            self._watch(execution)
 
-    def _finish(self, slot: Slot) -> None:
-        """A zygote reports that its child is dead: collect what is left and tell the host."""
-        packet, execution = slot.control.recv(wire.EXIT.size), slot.execution
+    def _processes(self, threads: int) -> int:
+        """How many processes and threads our user may have while a run with so many threads is on."""
+        if self.options.own_user:
+            return 1 + self.options.companions + len(self.zygotes) + threads
+        # Others of our user come and go, so that only none at all can be asked for.
+        return 0 if threads == 1 else wire.UNCOUNTED
+
+    def _zygote(self, seed: int, numpy: bool) -> Slot:
+        """The zygote of this hash seed, started when it is first needed."""
+        slot = self.zygotes.get((seed, numpy))
+        if slot is None:
+            slot = self._start_zygote(seed, numpy)
+            self.zygotes[seed, numpy] = slot
+            slot.idle_bytes = self._measure_idle(slot)
+            self.epoll.register(slot.control.fileno(), select.EPOLLIN)
+        return slot
+
+    def _start_zygote(self, seed: int, numpy: bool) -> Slot:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        options = {
+            "control": theirs.fileno(),
+            "numpy": numpy,
+            "seccomp": self.options.seccomp and not self.options.unsafe,
+            "landlock": self.landlock > 0,
+        }
+        process = subprocess.Popen(
+            [sys.executable, "-m", "sandbox_image.worker.zygote", json.dumps(options)],
+            env=ENVIRONMENT | {"PYTHONHASHSEED": str(seed)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            pass_fds=[theirs.fileno()],
+        )
+        theirs.close()
+        return Slot(process, ours)
+
+    def _measure_idle(self, slot: Slot) -> int:
+        """Wait until a zygote is ready, let it fork once, and return that child's peak memory in bytes."""
+        slot.control.settimeout(READY_WITHIN)
+        try:
+            if not slot.control.recv(wire.READY.size):
+                _die(f"a zygote ended with status {slot.process.wait()} before it was ready")
+            empty = Pending(0, wire.PROFILE_VALUE, 0, 10.0, 10, 2**28, 1, 2**16, 0, 0, _EMPTY, b"")
+            execution = Execution(empty, slot.control, self._processes(1))
+            status, _, peak_kilobytes = wire.EXIT.unpack(slot.control.recv(wire.EXIT.size))
+        except TimeoutError:
+            _die(f"a zygote was not ready within {READY_WITHIN} s")
+        execution.drain()
+        if status != 0:
+            _die(f"an empty program ended with status {status}")
+        slot.control.settimeout(None)
+        return int(peak_kilobytes) * 1024
+
+    def _finish(self) -> None:
+        """The zygote reports that its child is dead: collect what is left and tell the host."""
+        slot, execution = self.slot, self.execution
+        assert slot is not None
+        packet = slot.control.recv(wire.EXIT.size)
         if not packet or execution is None:
-            _die(f"zygote {slot.process.pid} ended with status {slot.process.poll()}")
+            _die(f"a zygote ended with status {slot.process.poll()}")
         wall_seconds = time.monotonic() - execution.started
         status, cpu_seconds, peak_kilobytes = wire.EXIT.unpack(packet)
         self._unwatch(execution)
         execution.drain()
-        slot.execution = None
+        self.execution = None
         out, err = execution.printed
         report = execution.report if execution.how == wire.HOW_EXIT else b""
         head = wire.ENDED.pack(
@@ -150,104 +247,95 @@ class Supervisor:
         )
         self.outgoing.append(wire.frame(head, bytes(out), bytes(err), bytes(report)))
 
-    def _pump(self, slot: Slot, descriptor: int, events: int) -> None:
-        execution = slot.execution
-        if execution is None:
-            return
+    def _pump(self, execution: Execution, descriptor: int, events: int) -> None:
         had_unsent = bool(execution.unsent)
         if not execution.pump(descriptor, events):
             if had_unsent and not execution.unsent and descriptor == execution.channel.fileno():
                 self.epoll.modify(descriptor, select.EPOLLIN)
             else:
-                self._forget(descriptor)
+                self._forget(execution, descriptor)
         if execution.how != wire.HOW_EXIT and not execution.killed_at:
-            self._kill(slot, execution, execution.how)
+            self._kill(execution, execution.how)
 
     def _timeout(self) -> float:
         """Seconds until something is due even if no descriptor stirs."""
-        now, due = time.monotonic(), 3600.0
-        for slot in self.slots:
-            execution = slot.execution
-            if execution is not None:
-                if execution.killed_at:
-                    due = min(due, execution.kill_next - now)
-                else:
-                    due = min(due, execution.deadline - now)
-                    if not execution.watched:
-                        due = min(due, execution.started + PATIENCE - now)
-        return max(0.0, due)
+        execution = self.execution
+        if execution is None:
+            return 0.0 if self.waiting else 3600.0
+        if execution.killed_at:
+            due = execution.kill_next
+        elif execution.watched:
+            due = execution.deadline
+        else:
+            due = min(execution.deadline, execution.started + PATIENCE)
+        return max(0.0, due - time.monotonic())
 
     def _keep_deadlines(self) -> None:
+        execution = self.execution
+        if execution is None:
+            return
         now = time.monotonic()
-        for slot in self.slots:
-            execution = slot.execution
-            if execution is None:
-                continue
-            if execution.killed_at:
-                if now > execution.killed_at + KILL_GIVES_UP:
-                    _die("a child did not die of SIGKILL")
-                if now >= execution.kill_next:
-                    self._kill(slot, execution, execution.how)
-            elif now >= execution.deadline:
-                self._kill(slot, execution, wire.HOW_WALL)
-            elif not execution.watched and now >= execution.started + PATIENCE:
-                self._watch(slot, execution)
+        if execution.killed_at:
+            if now > execution.killed_at + KILL_GIVES_UP:
+                _die("a child did not die of SIGKILL")
+            if now >= execution.kill_next:
+                self._kill(execution, execution.how)
+        elif now >= execution.deadline:
+            self._kill(execution, wire.HOW_WALL)
+        elif not execution.watched and now >= execution.started + PATIENCE:
+            self._watch(execution)
 
-    def _kill(self, slot: Slot, execution: Execution, how: int) -> None:
+    def _kill(self, execution: Execution, how: int) -> None:
         """Have the zygote kill its child: only the parent can be sure that the pid is still the child's."""
+        assert self.slot is not None
         now = time.monotonic()
         if not execution.killed_at:
             self._unwatch(execution)
             execution.how, execution.killed_at = how, now
         execution.kill_next = now + KILL_AGAIN
-        slot.process.send_signal(signal.SIGUSR1)
+        self.slot.process.send_signal(signal.SIGUSR1)
 
-    def _watch(self, slot: Slot, execution: Execution) -> None:
+    def _watch(self, execution: Execution) -> None:
         execution.watched = True
         for descriptor in execution.descriptors:
-            self.by_stream[descriptor] = slot
             self.epoll.register(descriptor, select.EPOLLIN)
         if execution.unsent:
             self.epoll.modify(execution.channel.fileno(), select.EPOLLIN | select.EPOLLOUT)
+        execution.watching = set(execution.descriptors)
 
     def _unwatch(self, execution: Execution) -> None:
-        if execution.watched:
-            for descriptor in execution.descriptors:
-                self._forget(descriptor)
+        for descriptor in tuple(execution.watching):
+            self._forget(execution, descriptor)
 
-    def _forget(self, descriptor: int) -> None:
-        if self.by_stream.pop(descriptor, None) is not None:
+    def _forget(self, execution: Execution, descriptor: int) -> None:
+        if descriptor in execution.watching:
+            execution.watching.discard(descriptor)
             self.epoll.unregister(descriptor)
 
 
-def _start_zygote(seed: int) -> Slot:
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "sandbox_image.worker.zygote", str(theirs.fileno())],
-        env=ENVIRONMENT | {"PYTHONHASHSEED": str(seed)},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        pass_fds=[theirs.fileno()],
-    )
-    theirs.close()
-    ours.settimeout(READY_WITHIN)
-    return Slot(seed, process, ours)
+def _become(user: int | None) -> None:
+    """Be this user, and nobody with any power.
+
+    Raises:
+        SystemExit: capabilities are left, which no program may inherit.
+    """
+    if user is not None:
+        os.setgroups([])
+        os.setresgid(user, user, user)
+        os.setresuid(user, user, user)
+    left = confine.capabilities()
+    if left:
+        _die(f"refusing to run programs with capabilities ({left:#x})")
 
 
-def _measure_idle(slot: Slot) -> int:
-    """Wait until the zygote is ready, let it fork once, and return that child's peak memory in bytes."""
-    try:
-        if not slot.control.recv(wire.READY.size):
-            _die(f"a zygote ended with status {slot.process.wait()} before it was ready")
-        execution = Execution(IDLE, slot.control)
-        status, _, peak_kilobytes = wire.EXIT.unpack(slot.control.recv(wire.EXIT.size))
-    except TimeoutError:
-        _die(f"a zygote was not ready within {READY_WITHIN} s")
-    execution.drain()
-    if status != 0:
-        _die(f"an empty program ended with status {status}")
-    slot.control.settimeout(None)
-    return int(peak_kilobytes) * 1024
+def _landlock(options: Options) -> int:
+    """The version of Landlock that zygotes will be under."""
+    if options.unsafe or options.landlock == "off":
+        return 0
+    found = landlock.version()
+    if not found and options.landlock == "require":
+        _die("this kernel has no Landlock (Linux 5.13 or later, enabled at boot: lsm=landlock,...)")
+    return found
 
 
 def _die(why: str) -> NoReturn:
@@ -256,4 +344,4 @@ def _die(why: str) -> NoReturn:
 
 
 if __name__ == "__main__":
-    Supervisor(int(sys.argv[1])).serve()
+    Supervisor(Options(**json.loads(sys.argv[1] if len(sys.argv) > 1 else "{}"))).serve()

@@ -3,18 +3,21 @@
 Everything is a fixed struct before opaque bytes, so that the supervisor, which holds many
 programs at once, never parses a byte that a program wrote.
 
-    host       -> supervisor   u32 length, RUN,     payload            (one per run)
+    host       -> supervisor   u32 length, RUN,     payload, stdin     (one per run)
+                               u32 length, CANCEL                      (take back a run not yet started)
     supervisor -> host         u32 length, HELLO,   json               (once)
                                u32 length, ENDED,   stdout, stderr, report (one per run, as it ends)
-    supervisor -> zygote       FORK, with three file descriptors       (one packet)
+    supervisor -> zygote       FORK, with three or four descriptors    (one packet)
     zygote     -> supervisor   READY (once), then EXIT                 (one packet per child)
     supervisor -> child        u32 length, payload                     (on the child's own socket)
     child      -> supervisor   u32 length, report                      (the same)
 
 ``payload`` and ``report`` are tuples in the order-keeping form of `codec`:
 
-    payload = (program, entry, output_bytes, (arguments, ...))     arguments: an encoded tuple
+    payload = (program, entry or None, output_bytes, recursion, digits, (arguments, ...))
     report  = (status, error, ((status, value, error), ...))       value: encoded, or b""
+
+``arguments`` is an encoded tuple; no entry means that the whole program runs as ``__main__``.
 """
 
 from __future__ import annotations
@@ -23,12 +26,20 @@ import struct
 
 LENGTH = struct.Struct(">I")
 
+PROTOCOL = 2
+
 KIND_RUN = 1
 KIND_HELLO = 2
 KIND_ENDED = 3
+KIND_CANCEL = 4
 
-#: kind, run id, hash seed, wall seconds, CPU seconds, memory bytes, report bytes, stdout bytes
-RUN = struct.Struct(">BQIdIQII")
+#: kind, run id, profile, hash seed, wall seconds, CPU seconds, memory bytes, threads, then the bytes
+#: taken of the report, of stdout and of stderr, and the length of the text on standard input
+RUN = struct.Struct(">BQBIdIQIIIII")
+PROFILE_VALUE, PROFILE_STDIN, PROFILE_NUMPY = 0, 1, 2
+
+#: kind, run id
+CANCEL = struct.Struct(">BQ")
 
 #: kind, run id, how it ended, wait status, CPU seconds, wall seconds, memory bytes, then the
 #: lengths of stdout, stderr and the report
@@ -39,14 +50,18 @@ HOW_EXIT = 0  # by itself; the wait status says how
 HOW_WALL = 1  # killed at its deadline
 HOW_FLOOD = 2  # killed because it wrote more than it may
 
-#: CPU seconds, memory bytes
-FORK = struct.Struct("=IQ")
+#: CPU seconds, memory bytes, processes and threads its user may have in all
+FORK = struct.Struct("=IQI")
+#: Stands for no limit on processes and threads.
+UNCOUNTED = 0xFFFFFFFF
 #: address space in bytes
 READY = struct.Struct("=Q")
 #: wait status, CPU seconds, peak resident kilobytes
 EXIT = struct.Struct("=idQ")
 
-MAX_FRAME = 8 * 2**20
+MAX_FRAME = 64 * 2**20
+#: Bytes of UTF-8 on standard input.
+MAX_STDIN = 32 * 2**20
 #: What a program may print before it is killed; what is kept of it is the run's own limit.
 MAX_PRINTED = 8 * 2**20
 #: Report bytes a call may take beside its value, and a whole report beside its calls.

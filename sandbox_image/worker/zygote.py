@@ -4,7 +4,8 @@ It learns nothing: programs and inputs go from the supervisor straight to the fo
 the zygote passes on unread, so no fork can find another run's payload in its memory. One child
 at a time; its end is measured here, with wait4, because only the parent can.
 
-Started as ``python -m sandbox_image.worker.zygote FD`` with the control socket at FD.
+Started as ``python -m sandbox_image.worker.zygote OPTIONS``, a JSON object made by the supervisor:
+``control``, the descriptor of the control socket; ``numpy``; ``seccomp``; ``landlock``.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import array
 import gc
 import importlib
+import json
 import os
 import resource
 import signal
@@ -20,14 +22,16 @@ import sys
 import time
 from typing import Any, NoReturn
 
-from sandbox_image.worker import child, wire
-from sandbox_image.worker.confine import confine_zygote
+from sandbox_image.worker import child, landlock, wire
+from sandbox_image.worker.confine import confine_zygote, forgo_privileges
 
 #: What most programs import. Each module makes every fork a little dearer, so no more than that.
 PRELOADED = (
     "bisect", "collections", "collections.abc", "copy", "dataclasses", "functools", "heapq", "itertools",
     "json", "math", "operator", "random", "re", "string", "typing",
 )  # fmt: skip
+
+MAX_DESCRIPTORS = 64
 
 FORK_ATTEMPTS = 200
 FORK_PAUSE = 0.02
@@ -37,41 +41,61 @@ _child_pid = 0
 
 def main() -> NoReturn:
     """Prepare, then fork on demand until the supervisor goes away."""
-    control = socket.socket(fileno=int(sys.argv[1]))
-    for name in PRELOADED:
+    options = json.loads(sys.argv[1])
+    control = socket.socket(fileno=options["control"])
+    for name in (*PRELOADED, *(("numpy",) if options["numpy"] else ())):
         importlib.import_module(name)
-    sys.path[:] = [entry for entry in sys.path if entry.startswith(sys.base_prefix)]
-    sys.argv[:] = ["program"]
+    address_space = _address_space()
     for limit, value in (
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_NOFILE, 64),
+        (resource.RLIMIT_NOFILE, MAX_DESCRIPTORS),
         (resource.RLIMIT_MEMLOCK, 0),
         (resource.RLIMIT_MSGQUEUE, 0),
     ):
         resource.setrlimit(limit, (value, value))
     os.chdir("/")
     signal.signal(signal.SIGUSR1, _kill_child)
-    confine_zygote()
+    if options["landlock"]:
+        forgo_privileges()
+        landlock.restrict(numpy=options["numpy"])
+    sys.path[:] = _import_path(options["numpy"])
+    sys.argv[:] = ["program"]
+    if options["seccomp"]:
+        confine_zygote()
     gc.collect()
     gc.disable()
     gc.freeze()
-    with open("/proc/self/statm") as statm:
-        address_space = int(statm.read().split()[0]) * resource.getpagesize()
     control.send(wire.READY.pack(address_space))
     while True:
-        _fork_one(control, address_space)
+        _fork_one(control, address_space, options["seccomp"])
 
 
-def _fork_one(control: socket.socket, own_address_space: int) -> None:
+def _address_space() -> int:
+    """What this interpreter takes already, in bytes; a run's limit is counted from there."""
+    with open("/proc/self/statm") as statm:
+        return int(statm.read().split()[0]) * resource.getpagesize()
+
+
+def _import_path(numpy: bool) -> list[str]:
+    """The standard library; of what else may be installed only numpy's folder, and only if asked for."""
+    standard = [
+        entry
+        for entry in sys.path
+        if entry.startswith(sys.base_prefix) and not entry.endswith(("site-packages", "dist-packages"))
+    ]
+    module = sys.modules.get("numpy") if numpy else None
+    return [*standard, *([os.path.dirname(os.path.dirname(str(module.__file__)))] if module else [])]
+
+
+def _fork_one(control: socket.socket, own_address_space: int, confined: bool) -> None:
     global _child_pid
     message, descriptors = _receive(control)
-    cpu_seconds, memory_bytes = wire.FORK.unpack(message)
+    cpu_seconds, memory_bytes, processes = wire.FORK.unpack(message)
     pid = _fork()
     if pid == 0:
         signal.signal(signal.SIGUSR1, signal.SIG_DFL)
-        channel, stdout, stderr = descriptors
-        child.run(channel, stdout, stderr, cpu_seconds, own_address_space + memory_bytes)
+        child.run(descriptors, cpu_seconds, own_address_space + memory_bytes, processes, confined)
     _child_pid = pid
     for descriptor in descriptors:
         os.close(descriptor)
@@ -84,7 +108,7 @@ def _fork_one(control: socket.socket, own_address_space: int) -> None:
 
 def _receive(control: socket.socket) -> tuple[bytes, array.array[int]]:
     descriptors = array.array("i")
-    message, ancillary, _, _ = control.recvmsg(wire.FORK.size, socket.CMSG_SPACE(3 * descriptors.itemsize))
+    message, ancillary, _, _ = control.recvmsg(wire.FORK.size, socket.CMSG_SPACE(4 * descriptors.itemsize))
     if not message:  # the supervisor is gone
         os._exit(0)
     descriptors.frombytes(ancillary[0][2])
