@@ -1,4 +1,4 @@
-"""The docker tier: one long-lived container that shares nothing with the host but its kernel.
+"""The docker tier: a long-lived container that shares nothing with the host but its kernel.
 
 The Docker SDK creates and removes the container; programs and results travel over the attach
 socket to the container's standard streams. The socket is also a dead-man switch: when this
@@ -8,47 +8,54 @@ process goes, however it goes, the container's standard input closes and its PID
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import secrets
-import select
-import socket
 import struct
-import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import docker
-from docker.errors import DockerException
+from docker.errors import DockerException, ImageNotFound
 
-from gasp_env.sandbox import build, leftovers
+from gasp_env.sandbox import build, leftovers, seccomp
 from gasp_env.sandbox.errors import SandboxError, WorkerLost
-from gasp_env.sandbox.runs import HASH_SEEDS, Limits
-from sandbox_image.worker import wire
+from gasp_env.sandbox.streams import StreamWorker
+
+if TYPE_CHECKING:
+    from gasp_env.sandbox.tiers import Settings
 
 _API_SECONDS = 60.0
-_HELLO_SECONDS = 60.0
 _STREAM_HEADER = struct.Struct(">BxxxI")  # Docker's: stream number, length
 _STDOUT = 1
-_MAX_DIAGNOSTICS = 8192
+
+#: The Engine's API since 20.10, the oldest that can be asked for what we ask for.
+OLDEST_API = (1, 41)
+
+#: What a container's processes may hold together. A run is bounded by its own `Limits.memory_bytes`, which
+#: the kernel enforces exactly; this is the wall behind it, for what that bound does not see (pipes, page
+#: tables), and so it leaves room for runs of far more than the default. A run that is allowed more than this
+#: and takes it is killed here, and ends as ``memory_limit`` all the same.
+MEMORY_BYTES = 4 * 2**30 + 2**29
+#: Processes and threads: at most 9 are ours, the others are a run's threads, which it is held to exactly.
+PROCESSES = 512
 
 # Above what is handed out on any machine we know, below Docker's largest; and what fits where the
 # daemon maps a container's 65536 user ids to others of the host.
-_USER_IDS = range(2**16, 2**16 + 2**30)
+USER_IDS = range(2**16, 2**16 + 2**30)
 _MAPPED_USER_IDS = range(2**12, 2**16 - 2)
 
 
 def connect() -> docker.DockerClient:
-    """A client for a daemon that answers.
+    """A client for a daemon that answers and is new enough.
 
     Raises:
-        SandboxError: none does.
+        SandboxError: there is none.
     """
     address = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
     client = None
     try:
         client = docker.from_env(timeout=_API_SECONDS)
-        client.ping()
+        version = client.version()
     except (DockerException, OSError) as error:
         if client is not None:
             client.close()
@@ -57,103 +64,73 @@ def connect() -> docker.DockerClient:
             "`make docker` installs and starts it; with Docker Desktop, start it; if it runs, is this user "
             "allowed to use it (group docker)?"
         ) from error
+    if tuple(map(int, str(version["ApiVersion"]).split("."))) < OLDEST_API:
+        client.close()
+        raise SandboxError(
+            f"the Docker daemon at {address} is too old ({version.get('Version')}, API {version['ApiVersion']}): "
+            "install Docker Engine 20.10 or later"
+        )
     return client
 
 
-class DockerWorker:
-    """A running container and the stream to its supervisor.
-
-    Attributes:
-        tier: ``"docker"``.
-        hello: what the supervisor said of itself when it was ready.
-        identity: hash of what decides a run's result: worker code, interpreter, machine.
-    """
+class DockerWorker(StreamWorker):
+    """A running container and the stream to its supervisor."""
 
     tier = "docker"
 
-    def __init__(self, workers: int, image: str | None = None) -> None:
-        """Start a container and wait until its zygotes are ready.
-
-        Args:
-            workers: zygotes that serve the judging hash seed; every other seed has one.
-            image: name of an image; by default the one `build.ensure` makes of this package.
+    def __init__(self, settings: Settings) -> None:
+        """Start a container and wait until its first zygote is ready.
 
         Raises:
             SandboxError: Docker does not answer, or the image cannot be had or does not work.
         """
+        super().__init__()
         self._client = client = connect()
-        image = image or build.ensure(client)
-        self._frames = wire.Frames()
         self._buffer = bytearray()
-        self._diagnostics = bytearray()
-        leftovers.sweep(client)
+        image = settings.image
         try:
-            options = container_options(workers, user_ids=_user_ids(client))
-            self._container = client.containers.create(image, ["{}"], **options)
+            image = image or build.ensure(client)
+            leftovers.sweep(client)
+            options = container_options(user_ids=_user_ids(client), runtime=settings.runtime)
+            self._container = client.containers.create(image, [worker_options()], **options)
+            mounts = [mount["Destination"] for mount in self._container.attrs.get("Mounts", ())]
+            if mounts:
+                raise SandboxError(
+                    f"the image {image} declares volumes ({', '.join(mounts)}), which are writable"
+                )
             parameters = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
             self._stream = client.api.attach_socket(self._container.id, params=parameters)
-            self._socket: socket.socket = getattr(self._stream, "_sock", self._stream)
+            self._socket = getattr(self._stream, "_sock", self._stream)
             self._container.start()
+            self._socket.setblocking(False)
+            self._await_hello()
         except (DockerException, OSError) as error:
             self.close()
-            raise SandboxError(f"Docker could not start {image}: {_first_line(error)}") from error
-        self._socket.setblocking(False)
-        self.hello = self._await_hello()
-        self.identity = hashlib.sha256(f"{image} {self.hello}".encode()).hexdigest()
-
-    def fileno(self) -> int:
-        """For polling."""
-        return self._socket.fileno()
-
-    def send(self, data: memoryview) -> int:
-        """Write what the socket takes without waiting.
-
-        Raises:
-            WorkerLost: nobody reads any more.
-        """
-        try:
-            return self._socket.send(data)
-        except BlockingIOError:
-            return 0
-        except OSError as error:
-            raise WorkerLost(f"{error}. {self.diagnostics()}") from error
-
-    def receive(self) -> list[bytes]:
-        """The frames that became complete, without waiting.
-
-        Raises:
-            WorkerLost: the container has ended, or what it sends makes no sense.
-        """
-        try:
-            data = self._socket.recv(2**20)
-        except BlockingIOError:
-            return []
-        except OSError as error:
-            raise WorkerLost(f"{error}. {self.diagnostics()}") from error
-        if not data:
-            raise WorkerLost(f"the container ended. {self.diagnostics()}")
-        self._buffer += data
-        try:
-            return [frame for part in self._split() for frame in self._frames.feed(part)]
-        except ValueError as error:
-            raise WorkerLost(f"{error}. {self.diagnostics()}") from error
-
-    def diagnostics(self) -> str:
-        """What the supervisor wrote to its standard error."""
-        return self._diagnostics.decode("utf-8", "replace").strip()
+            raise SandboxError(_explain(error, str(image), settings.runtime)) from error
+        except WorkerLost as lost:
+            self.close()
+            raise SandboxError(
+                f"the sandbox image does not work: {lost} "
+                "Build it again with `python -m gasp_env.sandbox build --force`."
+            ) from lost
+        except BaseException:
+            self.close()
+            raise
+        self._identify(str(self._container.attrs["Image"]))
 
     def close(self) -> None:
         """End and remove the container; errors are of no interest any more."""
-        for attribute in ("_socket", "_stream"):
-            with contextlib.suppress(AttributeError, OSError):
-                getattr(self, attribute).close()
+        super().close()
+        with contextlib.suppress(AttributeError, OSError):
+            self._stream.close()
         with contextlib.suppress(AttributeError, DockerException, OSError):
             self._container.remove(force=True)
         self._client.close()
 
-    def _split(self) -> list[bytes]:
-        """Take Docker's multiplexing apart: standard output is returned, standard error kept."""
-        parts, at = [], 0
+    def _cut(self, data: bytes) -> list[bytes]:
+        """Take Docker's multiplexing apart: frames are on standard output, diagnostics on standard error."""
+        self._buffer += data
+        frames, at = [], 0
         while len(self._buffer) - at >= _STREAM_HEADER.size:
             stream, length = _STREAM_HEADER.unpack_from(self._buffer, at)
             end = at + _STREAM_HEADER.size + length
@@ -161,33 +138,21 @@ class DockerWorker:
                 break
             part = bytes(self._buffer[at + _STREAM_HEADER.size : end])
             if stream == _STDOUT:
-                parts.append(part)
+                frames += self._frames.feed(part)
             else:
-                self._diagnostics = (self._diagnostics + part)[-_MAX_DIAGNOSTICS:]
+                self._remember(part)
             at = end
         del self._buffer[:at]
-        return parts
-
-    def _await_hello(self) -> dict[str, Any]:
-        deadline = time.monotonic() + _HELLO_SECONDS
-        try:
-            while time.monotonic() < deadline:
-                select.select([self], [], [], 1.0)
-                for frame in self.receive():
-                    hello: dict[str, Any] = json.loads(frame[1:])
-                    return hello
-            raise WorkerLost(f"no answer within {_HELLO_SECONDS:g} s. {self.diagnostics()}")
-        except WorkerLost as lost:
-            self.close()
-            raise SandboxError(
-                f"the sandbox image does not work: {lost} "
-                "Build it again with `python -m gasp_env.sandbox build --force`."
-            ) from lost
+        return frames
 
 
-def container_options(workers: int, *, user_ids: range = _USER_IDS) -> dict[str, Any]:
+def worker_options() -> str:
+    """What the container's supervisor is started with: nobody else has its user, Landlock where there is one."""
+    return json.dumps({"landlock": "try", "own_user": True})
+
+
+def container_options(*, user_ids: range = USER_IDS, runtime: str | None = None) -> dict[str, Any]:
     """How the container is shut in; `sandbox_image/README.md` says what each is for."""
-    memory = (workers + len(HASH_SEEDS)) * Limits().memory_bytes + 2**28
     # The kernel counts threads (RLIMIT_NPROC) by user, over all containers: with one id for all, a program
     # in one could use up what an honest program in another needs.
     user = secrets.choice(user_ids)
@@ -196,15 +161,12 @@ def container_options(workers: int, *, user_ids: range = _USER_IDS) -> dict[str,
         "read_only": True,
         "user": f"{user}:{user}",
         "cap_drop": ["ALL"],
-        "security_opt": ["no-new-privileges"],
+        "security_opt": ["no-new-privileges", f"seccomp={seccomp.profile()}"],
         "ipc_mode": "none",
-        "pids_limit": 512,
-        "mem_limit": memory,
-        "memswap_limit": memory,
+        "pids_limit": PROCESSES,
+        "mem_limit": MEMORY_BYTES,
+        "memswap_limit": MEMORY_BYTES,
         "oom_score_adj": 500,
-        # To the scheduler the container is one; by default all its programs together would get what
-        # any other process on the machine gets alone.
-        "cpu_shares": 1024 * workers,
         "ulimits": [docker.types.Ulimit(name="core", soft=0, hard=0)],
         "log_config": docker.types.LogConfig(type="none"),
         "hostname": "sandbox",
@@ -213,6 +175,10 @@ def container_options(workers: int, *, user_ids: range = _USER_IDS) -> dict[str,
         "init": False,
         "stdin_open": True,
         "tty": False,
+        # What an image or the user's own Docker settings might add.
+        "healthcheck": {"test": ["NONE"]},
+        "use_config_proxy": False,
+        **({"runtime": runtime} if runtime else {}),
     }
 
 
@@ -221,10 +187,36 @@ def _user_ids(client: docker.DockerClient) -> range:
 
     A rootless daemon, or one with userns-remap, knows no more than 65536 of them. It also puts them in user
     namespaces of their own.
+
+    Raises:
+        SandboxError: this daemon cannot filter system calls.
     """
-    mapped = {"name=rootless", "name=userns"}
-    said = client.info().get("SecurityOptions") or []
-    return _MAPPED_USER_IDS if mapped & set(said) else _USER_IDS
+    said = set(client.info().get("SecurityOptions") or [])
+    if not any(option.startswith("name=seccomp") for option in said):
+        raise SandboxError(
+            "this Docker daemon cannot filter system calls: it needs a kernel with CONFIG_SECCOMP_FILTER, and "
+            "a daemon and a runtime built with libseccomp (the packages of Docker and of all distributions are)"
+        )
+    return _MAPPED_USER_IDS if {"name=rootless", "name=userns"} & said else USER_IDS
+
+
+def _explain(error: Exception, image: str, runtime: str | None) -> str:
+    """What went wrong with a container, and what to do about it."""
+    said = _first_line(error)
+    if isinstance(error, ImageNotFound):
+        fix = f"no such image. `docker pull {image}` or `docker load` may bring it; without a name ours is built"
+    elif "no space left" in said:
+        fix = "the disk with Docker's files is full: `docker system df` shows them, `docker system prune` makes room"
+    elif runtime and "runtime" in said.lower():
+        fix = f"install the runtime {runtime} and name it in the daemon's configuration (/etc/docker/daemon.json)"
+    elif "seccomp" in said:
+        fix = (
+            "its runtime refuses our system call filter: install Docker Engine 20.10 or later, "
+            "with runc 1.0 and libseccomp 2.5 or later"
+        )
+    else:
+        fix = ""
+    return f"Docker could not start {image}: {said}{f'. What to do: {fix}' if fix else ''}"
 
 
 def _first_line(error: BaseException) -> str:

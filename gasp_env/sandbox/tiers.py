@@ -58,7 +58,7 @@ class Settings:
 
 #: Tiers by name, safest first.
 TIERS: dict[str, Callable[[Settings], Worker]] = {
-    "docker": lambda settings: DockerWorker(1, settings.image),
+    "docker": DockerWorker,
 }
 #: What ``auto`` tries, in this order.
 AUTO = ("docker",)
