@@ -18,13 +18,14 @@ from __future__ import annotations
 
 import itertools
 import struct
+from collections.abc import Iterable
 from typing import Any
 
 MAX_DEPTH = 64
 MAX_NODES = 100_000
 MAX_BYTES = 4 * 2**20
 MAX_DIGITS = 4300  # CPython's own default limit for int <-> str
-MAX_COLLISIONS = 1000  # keys that share a hash with an earlier one: building a dict of n such costs n²
+MAX_COMPARISONS = 10**6  # between parts of keys that share a hash: a set of n such costs n², nested ones more
 
 _INT_BOUND = 10**MAX_DIGITS
 _MAX_INT_BYTES = _INT_BOUND.bit_length() // 8 + 1
@@ -170,13 +171,14 @@ class _Encoder:
 class _Decoder:
     """Reads one value, checking every length against what is left before it allocates."""
 
-    __slots__ = ("at", "data", "keep_order", "nodes_left")
+    __slots__ = ("at", "comparisons_left", "data", "keep_order", "nodes_left")
 
     def __init__(self, data: bytes, keep_order: bool) -> None:
         self.data = data
         self.at = 0
         self.keep_order = keep_order
         self.nodes_left = MAX_NODES
+        self.comparisons_left = MAX_COMPARISONS
 
     def decode(self, depth: int) -> Any:
         if depth > MAX_DEPTH:
@@ -277,8 +279,10 @@ class _Decoder:
             hashes = {hash(key) for key in keys}
         except TypeError:
             raise MalformedValue("a key or member that cannot be hashed") from None
-        if count - len(hashes) > MAX_COLLISIONS:
-            raise MalformedValue("too many keys with one hash")
+        if len(hashes) < count:
+            self.comparisons_left -= _comparisons(keys)
+            if self.comparisons_left < 0:
+                raise MalformedValue("too many keys with one hash")
         return encoded, keys, values
 
     def _set(self, depth: int) -> set[Any]:
@@ -299,6 +303,30 @@ class _Decoder:
         if len(mapping) != count or len(set(encoded)) != count:
             raise MalformedValue("a dict with a repeated key")
         return mapping
+
+
+def _comparisons(keys: list[Any]) -> int:
+    """A bound on the comparisons it takes to build a set of these keys."""
+    return sum((len(group) - 1) * sum(map(_comparing, group)) for group in _alike(keys) if len(group) > 1)
+
+
+def _comparing(key: Any) -> int:
+    """A bound on the comparisons it takes to tell a key from another of its hash."""
+    kind = type(key)
+    if kind is tuple:
+        return 1 + sum(map(_comparing, key))
+    if kind is frozenset:
+        # Each member is looked up in the other set, and meets there all that have its hash.
+        return 1 + sum(len(group) * sum(map(_comparing, group)) for group in _alike(key))
+    return 1
+
+
+def _alike(keys: Iterable[Any]) -> Iterable[list[Any]]:
+    """Keys in groups of one hash."""
+    groups: dict[int, list[Any]] = {}
+    for key in keys:
+        groups.setdefault(hash(key), []).append(key)
+    return groups.values()
 
 
 def type_name(kind: type) -> str:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
+import struct
 from typing import Any
 
 from hypothesis import strategies as st
+
+from sandbox_image.worker.codec import MAX_DEPTH, MAX_DIGITS
 
 
 def scalars() -> st.SearchStrategy[Any]:
@@ -36,3 +40,42 @@ def values() -> st.SearchStrategy[Any]:
         ),
         max_leaves=25,
     )
+
+
+def extreme_scalars() -> st.SearchStrategy[Any]:
+    """What lies on a bound of the language, of a machine word or of IEEE 754."""
+    bound = 10**MAX_DIGITS - 1
+    edges = [
+        sign * (2**bits + step)
+        for bits in (7, 8, 31, 63, 64, 2048)
+        for step in (-1, 0, 1)
+        for sign in (1, -1)
+    ]
+    patterns = st.integers(0, 2**64 - 1).map(lambda bits: struct.unpack(">d", bits.to_bytes(8, "big"))[0])
+    return st.one_of(
+        st.sampled_from([bound, -bound, bound - 1, 1 - bound, 0, *edges]),
+        patterns,
+        st.sampled_from(
+            [math.inf, -math.inf, math.nan, -0.0, 5e-324, -5e-324, 2.2250738585072014e-308, 1.8e308]
+        ),
+        st.text(
+            st.sampled_from("\x00\x7f\x80\u07ff\u0800\ud800\udfff\uffff\U00010000\U0010ffffe\u0301"),
+            max_size=9,
+        ),
+        st.binary(min_size=250, max_size=260),
+    )
+
+
+def extremes() -> st.SearchStrategy[Any]:
+    """Extreme scalars, wide containers of them, and as deep a nest as there may be."""
+    wide = st.lists(extreme_scalars(), max_size=40)
+    members = st.lists(extreme_scalars().filter(lambda value: value == value), max_size=40)
+    flat = wide | wide.map(tuple) | members.map(set) | members.map(frozenset) | members.map(dict.fromkeys)
+    return flat | st.tuples(extreme_scalars(), st.lists(st.integers(0, 3), max_size=MAX_DEPTH)).map(_nest)
+
+
+def _nest(how: tuple[Any, list[int]]) -> Any:
+    value, kinds = how
+    for kind in kinds:
+        value = ([value], (value,), {0: value}, [None, value])[kind]
+    return value
