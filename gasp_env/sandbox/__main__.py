@@ -15,8 +15,9 @@ from pathlib import Path
 from gasp_env.sandbox import build, reports
 from gasp_env.sandbox.docker import connect
 from gasp_env.sandbox.errors import SandboxError
-from gasp_env.sandbox.pool import TIERS, Sandbox
+from gasp_env.sandbox.pool import Sandbox
 from gasp_env.sandbox.runs import HASH_SEEDS, Limits, Result, Run, Status
+from gasp_env.sandbox.tiers import TIERS
 from gasp_env.values import parse_arguments, render, render_arguments
 
 

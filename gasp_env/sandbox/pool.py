@@ -1,130 +1,134 @@
 """`Sandbox`: give it runs, get results in order, whatever the programs or the machine do.
 
-The queue is here, on the host. A worker is asked for a few runs at a time; if it dies, another
-is started and asked for what is still unanswered. A run that was in flight at two deaths is asked
-for alone, so that a third death is its own doing: ``worker_killed``. When no worker can be had
-any more, what is left becomes ``infra_error``.
+This is the face: it checks what is asked, asks equal runs once, looks into the cache, and waits.
+Who executes what, and what happens when a worker dies, is in `dispatcher`.
 """
 
 from __future__ import annotations
 
-import atexit
-import itertools
+import asyncio
+import contextlib
+import functools
 import os
-import select
 import threading
-import time
-from collections import deque
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+import warnings
+import weakref
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any
 
-from gasp_env.sandbox import reports
-from gasp_env.sandbox.docker import DockerWorker
-from gasp_env.sandbox.errors import SandboxError, WorkerLost
+from gasp_env.sandbox import cache as caching
+from gasp_env.sandbox import reports, tiers
+from gasp_env.sandbox.batch import Asked, Batch
+from gasp_env.sandbox.cache import Cache
+from gasp_env.sandbox.dispatcher import Dispatcher, Tally
+from gasp_env.sandbox.errors import SandboxError
 from gasp_env.sandbox.runs import Result, Run, Status
-
-
-class Worker(Protocol):
-    """What a tier provides: a started worker and a stream of frames to and from it."""
-
-    tier: str
-    hello: dict[str, Any]
-
-    def fileno(self) -> int:
-        """What to poll."""
-
-    def send(self, data: memoryview) -> int:
-        """Write what can be written without waiting; WorkerLost if nobody reads."""
-
-    def receive(self) -> list[bytes]:
-        """The frames that became complete, without waiting; WorkerLost if there will be no more."""
-
-    def close(self) -> None:
-        """End the worker and everything in it."""
-
-
-#: Tiers by name, safest first: ``auto`` takes the first that opens.
-TIERS: dict[str, Callable[[int, str | None], Worker]] = {"docker": DockerWorker}
-
-#: Runs a worker is given ahead, so that it never waits for us.
-IN_FLIGHT = 64
-#: Silence of a worker, beyond the longest deadline in flight, after which it counts as dead.
-GRACE_SECONDS = 20.0
-#: Deaths in a row, without one answer between them, after which the machine is to blame.
-MAX_BARREN_DEATHS = 4
-
-
-@dataclass
-class _Asked:
-    """A distinct run of a batch, and what became of it."""
-
-    run: Run
-    payload: bytes
-    deaths: int = 0
-    result: Result | None = None
+from gasp_env.sandbox.tiers import Settings, Worker
 
 
 class Sandbox:
     """Executes programs where they can do no harm and forge no verdict.
 
-    Opened at its first run. Thread-safe: batches of several threads take turns.
-
-    Attributes:
-        runs: executions done.
-        requested: runs asked for; more than ``runs`` where a batch repeats itself.
+    Opened at its first run. Thread-safe: batches of several threads are served side by side. In a
+    forked child it is as if it had never been opened.
     """
 
-    def __init__(self, tier: str = "auto", workers: int | None = None, image: str | None = None) -> None:
+    def __init__(
+        self,
+        tier: str = "auto",
+        workers: int | None = None,
+        image: str | None = None,
+        *,
+        cache: str | Path | None = None,
+        dedupe: bool = True,
+        allow_unsafe: bool = False,
+        runtime: str | None = None,
+    ) -> None:
         """Describe a sandbox; nothing is started yet.
 
         Args:
-            tier: ``"docker"``, or ``"auto"`` for the first tier that opens.
-            workers: programs executed at once, by default two per processor: while one is being
-                forked or cleared away, another computes.
+            tier: one of `tiers.TIERS`, or ``"auto"`` for the first of `tiers.AUTO` that opens.
+            workers: programs executed at once, each in a worker of its own; by default two per
+                processor: while one is being forked or cleared away, another computes.
             image: docker image, by default the one made from `sandbox_image`.
+            cache: file that keeps answers over restarts, see `cache`.
+            dedupe: execute runs of a batch that are equal once.
+            allow_unsafe: one of the two consents that tier ``unsafe-subprocess`` asks for.
+            runtime: OCI runtime that the docker tier asks for.
 
         Raises:
             ValueError: there is no such tier, or ``workers`` is not positive.
         """
-        if tier != "auto" and tier not in TIERS:
-            raise ValueError(f"tier must be auto or one of {', '.join(TIERS)}, not {tier!r}")
+        if tier != "auto" and tier not in tiers.TIERS:
+            raise ValueError(f"tier must be auto or one of {', '.join(tiers.TIERS)}, not {tier!r}")
         if workers is not None and workers < 1:
             raise ValueError(f"workers must be at least 1, not {workers}")
-        self.runs = 0
-        self.requested = 0
         self._asked_tier = tier
-        self._workers = workers or 2 * (os.cpu_count() or 1)
-        self._image = image
-        self._worker: Worker | None = None
-        self._owner = os.getpid()
+        self._settings = Settings(image=image, runtime=runtime, allow_unsafe=allow_unsafe)
+        self._size = workers or 2 * (os.cpu_count() or 1)
+        self._dedupe = dedupe
+        self._cache_path = cache
+        self._tally = Tally()
+        self._requested = 0
+        self._hits = 0
+        self._reset()
+        _living.add(self)
+
+    def _reset(self) -> None:
         self._lock = threading.RLock()
-        self._numbers = itertools.count(1)
+        self._dispatcher: Dispatcher | None = None
+        self._cache: Cache | None = None
+        self._finalizer: weakref.finalize[..., Any] | None = None
 
     @property
     def tier(self) -> str:
         """The tier in use; before it is opened, the one asked for."""
-        return self._worker.tier if self._worker is not None else self._asked_tier
+        dispatcher = self._dispatcher
+        return dispatcher.tier if dispatcher is not None else self._asked_tier
+
+    @property
+    def requested(self) -> int:
+        """Runs asked for."""
+        return self._requested
+
+    @property
+    def runs(self) -> int:
+        """Executions done: fewer than `requested` where a batch repeats itself or the cache has the answer."""
+        return self._tally.runs
+
+    @property
+    def hits(self) -> int:
+        """Distinct runs answered from the cache."""
+        return self._hits
+
+    @property
+    def retired(self) -> int:
+        """Workers replaced because they answered a known program wrongly."""
+        return self._tally.retired
+
+    @property
+    def deaths(self) -> int:
+        """Workers that died, talked nonsense or fell silent, and were replaced."""
+        return self._tally.deaths
 
     def open(self) -> None:
-        """Start a worker now rather than at the first run.
+        """Start the workers now rather than at the first run, and wait until they are ready.
 
         Raises:
-            SandboxError: no tier can be opened; the message says what to do.
+            SandboxError: no worker can be opened, or the cache cannot be used; the message says what to do.
         """
-        with self._lock:
-            if self._owner != os.getpid():  # after a fork the worker is still our parent's
-                self._worker, self._owner = None, os.getpid()
-            if self._worker is None:
-                self._worker = self._start()
+        self._opened().wait_opened()
+        self._warn()
 
     def close(self) -> None:
-        """End the worker. The sandbox may be opened again."""
+        """End the workers; who still waits for a result gets an ``infra_error``. It may be opened again."""
         with self._lock:
-            worker, self._worker = self._worker, None
-            if worker is not None and self._owner == os.getpid():
-                worker.close()
+            finalizer = self._finalizer
+            self._dispatcher = self._cache = self._finalizer = None
+        if finalizer is not None:
+            finalizer()
 
     def __enter__(self) -> Sandbox:
         self.open()
@@ -138,140 +142,239 @@ class Sandbox:
     def run_many(self, runs: Iterable[Run]) -> list[Result]:
         """Execute runs and return their results in order.
 
-        Runs that are equal are executed once. A program's behaviour is never an exception here,
-        and neither is a worker that dies: such runs are asked for again.
+        A program's behaviour is never an exception here, and neither is a worker that dies: such runs
+        are asked for again. Whoever is interrupted while waiting leaves nothing behind.
 
         Raises:
-            SandboxError: no tier can be opened at all.
+            SandboxError: no worker can be opened at all, or none of this tier has a run's profile.
             Unserializable: an input is no exact built-in value (see `gasp_env.values`).
-            ValueError: a hash seed is not one of `runs.HASH_SEEDS`, or a limit is out of range.
+            ValueError: a hash seed, profile or limit is out of range.
         """
-        asked = [_ask(run) for run in runs]
-        distinct: dict[Any, _Asked] = {}
-        keys = []
-        for one in asked:
-            key = (one.payload, one.run.hash_seed, one.run.limits)
-            distinct.setdefault(key, one)
-            keys.append(key)
-        with self._lock:
-            self.requested += len(asked)
-            todo = deque(one for one in distinct.values() if one.result is None)
-            if todo:
-                self.open()
-                self._answer(todo)
-        return [distinct[key].result or _infra_error("was never answered") for key in keys]
+        batch = Batch()
+        try:
+            self._submit(batch, list(runs))
+            batch.wait()
+        except BaseException:
+            self._abandon(batch)
+            raise
+        self._warn()
+        return batch.results()
 
-    def _start(self) -> Worker:
-        names = list(TIERS) if self._asked_tier == "auto" else [self._asked_tier]
-        reasons = []
-        for name in names:
-            try:
-                return TIERS[name](self._workers, self._image)
-            except SandboxError as error:
-                reasons.append(str(error))
-        raise SandboxError("; ".join(reasons))
+    def as_completed(self, runs: Iterable[Run]) -> Completed:
+        """Execute runs and yield ``(position, result)`` as they finish, equal runs one after another.
 
-    def _answer(self, todo: deque[_Asked]) -> None:
-        """Ask until every run has a result."""
-        suspects: deque[_Asked] = deque()
-        barren = 0
-        reason = ""
-        while todo or suspects:
-            if barren >= MAX_BARREN_DEATHS:
-                for one in (*todo, *suspects):
-                    one.result = _infra_error(reason)
-                return
-            answered = self.runs
-            flying: dict[int, _Asked] = {}
-            try:
-                self.open()
-                if todo:
-                    self._stream(todo, flying)
-                else:
-                    self._stream(deque([suspects[0]]), flying)
-                    suspects.popleft()
-            except (WorkerLost, SandboxError) as error:
-                reason = str(error)
-                self.close()
-                barren = 0 if self.runs > answered else barren + 1
-                if not todo and suspects and any(one is suspects[0] for one in flying.values()):
-                    suspects.popleft().result = Result(
-                        Status.WORKER_KILLED, error=f"ended the worker when run alone: {reason}"
-                    )
-                    barren = 0
-                    continue
-                for one in flying.values():
-                    one.deaths += 1
-                    (suspects if one.deaths >= 2 else todo).append(one)
-                if isinstance(error, SandboxError):
-                    time.sleep(0.5 * barren)
-            except BaseException:  # an interrupt: what is in flight would answer to nobody
-                self.close()
-                raise
-
-    def _stream(self, todo: deque[_Asked], flying: dict[int, _Asked]) -> None:
-        """Keep the worker busy until ``todo`` is empty and nothing is in flight.
+        They are asked for at once. Closing the iterator, or losing it, abandons what is left.
 
         Raises:
-            WorkerLost: with the unanswered runs left in ``flying``.
+            as `run_many`.
         """
-        worker = self._worker
-        assert worker is not None
-        poll = select.poll()
-        unsent = memoryview(b"")
-        heard = time.monotonic()
-        while todo or flying:
-            while todo and len(flying) < IN_FLIGHT:
-                batch = []
-                while todo and len(flying) < IN_FLIGHT:
-                    one, number = todo.popleft(), next(self._numbers)
-                    flying[number] = one
-                    batch.append(reports.run_frame(number, one.run, one.payload))
-                unsent = memoryview(b"".join([unsent, *batch]))
-            if unsent:
-                unsent = unsent[worker.send(unsent) :]
-            poll.register(worker, select.POLLIN | (select.POLLOUT if unsent else 0))
-            poll.poll(1000)
-            now = time.monotonic()
-            for frame in worker.receive():
-                self._take(frame, flying, worker.tier)
-                heard = now
-            patience = GRACE_SECONDS + max(
-                (one.run.limits.wall_seconds for one in flying.values()), default=0
-            )
-            if now - heard > patience:
-                raise WorkerLost(f"the worker was silent for {patience:g} s")
-
-    def _take(self, frame: bytes, flying: dict[int, _Asked], tier: str) -> None:
+        batch = Batch(stream=True)
         try:
-            one = flying.pop(reports.number_of(frame))
-        except (ValueError, KeyError):
-            raise WorkerLost("the worker answered what nobody asked") from None
-        one.result = reports.result(frame, one.run, tier)
-        self.runs += 1
+            self._submit(batch, list(runs))
+        except BaseException:
+            self._abandon(batch)
+            raise
+        return Completed(self, batch)
+
+    async def run_many_async(self, runs: Iterable[Run]) -> list[Result]:
+        """`run_many` for a coroutine: the event loop goes on meanwhile, and cancelling abandons the runs.
+
+        Raises:
+            as `run_many`.
+        """
+        loop = asyncio.get_running_loop()
+        done = asyncio.Event()
+
+        def finished() -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
+                loop.call_soon_threadsafe(done.set)
+
+        batch = Batch(finished=finished)
+        try:
+            # Opening takes a second, and encoding thousands of inputs some hundredths of one.
+            await asyncio.to_thread(self._submit, batch, list(runs))
+            await done.wait()
+        except BaseException:
+            self._abandon(batch)
+            raise
+        self._warn()
+        return batch.results()
+
+    def _opened(self) -> Dispatcher:
+        """The dispatcher, with at least one worker."""
+        with self._lock:
+            dispatcher = self._dispatcher
+            if dispatcher is not None and not dispatcher.ended:
+                return dispatcher
+            self.close()
+            cache = None
+            if self._cache_path is not None:
+                cache = Cache(self._cache_path, warn=self._tally.notices.append)
+            try:
+                first = tiers.open_worker(self._asked_tier, self._settings)
+            except BaseException:
+                if cache is not None:
+                    cache.close()
+                raise
+            # A run is never executed in another tier than the first: whose result would it be?
+            again = functools.partial(_open_worker, first.tier, self._settings)
+            dispatcher = Dispatcher(again, first, self._size, self._tally, cache)
+            self._dispatcher, self._cache = dispatcher, cache
+            self._finalizer = weakref.finalize(self, _end, os.getpid(), dispatcher, cache)
+            return dispatcher
+
+    def _submit(self, batch: Batch, runs: list[Run]) -> None:
+        """Check and encode runs and have them executed, but for those that need no execution."""
+        asked = self._distinct(batch, runs)
+        missing = [one for one in asked if one.result is None]
+        dispatcher = self._opened() if missing else None
+        hits = 0
+        if dispatcher is not None:
+            _check_profiles({one.run.profile for one in missing}, dispatcher)
+            if self._cache is not None:
+                hits = _look_up(missing, self._cache, dispatcher)
+        with self._lock:
+            self._requested += len(runs)
+            self._hits += hits
+        batch.fill(asked, len(runs))
+        while batch.unanswered and not self._opened().submit(batch):
+            pass  # it ended just now; the next one may fail to open
+
+    def _distinct(self, batch: Batch, runs: list[Run]) -> list[Asked]:
+        distinct: dict[Any, Asked] = {}
+        for position, run in enumerate(runs):
+            reports.check(run)
+            if len(run.program) > reports.MAX_PROGRAM:
+                error = f"the program has {len(run.program)} characters, at most {reports.MAX_PROGRAM} are allowed"
+                result = Result(Status.COMPILE_ERROR, error=error)
+                distinct[position] = Asked(run, batch, positions=[position], result=result)
+                continue
+            payload = reports.payload(run)
+            # Runs may be equal and yet differ: True == 1. Payloads that are equal do not.
+            name = (payload, run.hash_seed, run.limits, run.profile, run.stdin) if self._dedupe else position
+            one = distinct.get(name)
+            if one is None:
+                one = distinct[name] = Asked(run, batch, payload)
+            one.positions.append(position)
+        return list(distinct.values())
+
+    def _abandon(self, batch: Batch) -> None:
+        dispatcher = self._dispatcher
+        if batch.abandoned:
+            return
+        batch.abandoned = True
+        if dispatcher is not None and batch.unanswered:
+            dispatcher.abandon(batch)
+
+    def _warn(self) -> None:
+        """Say in the caller's thread what was noticed in others."""
+        notices = self._tally.notices
+        while notices:
+            with contextlib.suppress(IndexError):
+                warnings.warn(notices.popleft(), RuntimeWarning, stacklevel=3)
+
+    def _workers(self) -> list[Worker]:
+        """The workers now open; for tests and figures."""
+        dispatcher = self._dispatcher
+        return dispatcher.workers() if dispatcher is not None else []
+
+    def _after_fork(self) -> None:
+        """In the child: workers, locks and connections are the parent's."""
+        if self._finalizer is not None:
+            self._finalizer.detach()
+        if self._dispatcher is not None:
+            self._dispatcher.disown()
+        if self._cache is not None:
+            caching.INHERITED.append(self._cache)
+        self._reset()
 
 
+class Completed:
+    """Iterator over ``(position, result)`` of a batch, in the order in which they finish."""
+
+    def __init__(self, sandbox: Sandbox, batch: Batch) -> None:
+        """See `Sandbox.as_completed`."""
+        self._sandbox = sandbox
+        self._batch = batch
+        self._results = batch.completed()
+
+    def __iter__(self) -> Iterator[tuple[int, Result]]:
+        return self
+
+    def __next__(self) -> tuple[int, Result]:
+        try:
+            return next(self._results)
+        except StopIteration:
+            self._sandbox._warn()
+            raise
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Abandon what has not been yielded."""
+        self._results = iter(())
+        self._sandbox._abandon(self._batch)
+
+    def __del__(self) -> None:
+        self.close()
+
+
+_living: weakref.WeakSet[Sandbox] = weakref.WeakSet()
 _shared: dict[tuple[Any, ...], Sandbox] = {}
 _shared_lock = threading.Lock()
 
 
 def shared(tier: str = "auto", **options: Any) -> Sandbox:
     """The process's one sandbox of this tier and these options, closed at exit."""
-    key = (os.getpid(), tier, *sorted(options.items()))
+    key = (tier, *sorted(options.items()))
     with _shared_lock:
         if key not in _shared:
             _shared[key] = Sandbox(tier, **options)
-            atexit.register(_shared[key].close)
         return _shared[key]
 
 
-def _ask(run: Run) -> _Asked:
-    reports.check(run)
-    if len(run.program) > reports.MAX_PROGRAM:
-        error = f"the program has {len(run.program)} characters, at most {reports.MAX_PROGRAM} are allowed"
-        return _Asked(run, repr(hash(run.program)).encode(), result=Result(Status.COMPILE_ERROR, error=error))
-    return _Asked(run, reports.payload(run))
+def _open_worker(tier: str, settings: Settings) -> Worker:
+    return tiers.open_worker(tier, settings)
 
 
-def _infra_error(reason: str) -> Result:
-    return Result(Status.INFRA_ERROR, error=f"the sandbox failed: {reason}")
+def _check_profiles(profiles: set[str], dispatcher: Dispatcher) -> None:
+    lacking = sorted(profiles - set(dispatcher.hello.get("profiles", ("value",))))
+    if lacking:
+        fix = "; build an image with numpy (`python -m gasp_env.sandbox build`)" if "numpy" in lacking else ""
+        raise SandboxError(
+            f"the {dispatcher.tier} sandbox has no profile {', '.join(lacking)}, which a run asks for{fix}"
+        )
+
+
+def _look_up(missing: list[Asked], cache: Cache, dispatcher: Dispatcher) -> int:
+    """Answer from the cache what it knows; returns how many."""
+    for one in missing:
+        one.key = caching.key(one.run, one.payload, dispatcher.tier, dispatcher.identity)
+    frames = cache.get(one.key for one in missing if one.key is not None)
+    hits = 0
+    for one in missing:
+        frame = frames.get(one.key or b"")
+        if frame is not None:
+            with contextlib.suppress(Exception):  # a row that cannot be decoded is a miss
+                one.result = reports.result(frame, one.run, dispatcher.tier)
+                hits += 1
+    return hits
+
+
+def _end(owner: int, dispatcher: Dispatcher, cache: Cache | None) -> None:
+    """Close what a sandbox had open; also when it is garbage, and at exit."""
+    if os.getpid() == owner:
+        dispatcher.stop()
+        if cache is not None:
+            cache.close()
+
+
+def _after_fork() -> None:
+    global _shared_lock
+    _shared_lock = threading.Lock()
+    for sandbox in list(_living):
+        sandbox._after_fork()
+
+
+os.register_at_fork(after_in_child=_after_fork)

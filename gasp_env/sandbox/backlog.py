@@ -1,0 +1,98 @@
+"""What is still to be asked, in which order, and of which runs it is suspected that they kill."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from gasp_env.sandbox.batch import Asked, Batch, infra_error
+from gasp_env.sandbox.runs import Result, Status
+
+#: Deaths in flight after which a run is asked alone.
+SUSPICIOUS_DEATHS = 2
+
+
+class Backlog:
+    """Batches that are not answered yet. The dispatcher's alone.
+
+    Attributes:
+        suspects: runs that were in flight at `SUSPICIOUS_DEATHS`: to be asked alone.
+        condemned: runs that were alone in a sound worker when it died. Guilty as soon as another worker
+            is seen to be sound; else the machine may be to blame.
+    """
+
+    def __init__(self) -> None:
+        """Nothing is asked."""
+        self.suspects: deque[Asked] = deque()
+        self.condemned: list[Asked] = []
+        self._batches: set[Batch] = set()
+        self._queue: deque[Batch] = deque()  # those with something to do, in turns
+
+    def __bool__(self) -> bool:
+        """Somebody waits for an answer."""
+        return bool(self._batches)
+
+    def add(self, batch: Batch) -> None:
+        """Take a batch on."""
+        if batch.unanswered and not batch.abandoned:
+            self._batches.add(batch)
+            self._queue.append(batch)
+
+    def drop(self, batch: Batch) -> None:
+        """Forget a batch that was abandoned."""
+        batch.todo.clear()
+        self._batches.discard(batch)
+        self.suspects = deque(one for one in self.suspects if one.batch is not batch)
+        self.condemned = [one for one in self.condemned if one.batch is not batch]
+
+    def next(self) -> Asked | None:
+        """What to ask next: one of every batch in turn."""
+        while self._queue:
+            batch = self._queue[0]
+            while batch.todo:
+                one = batch.todo.popleft()
+                if one.result is None and not one.askings:
+                    self._queue.rotate(-1)
+                    return one
+            self._queue.popleft()
+        return None
+
+    def return_unasked(self, one: Asked) -> None:
+        """A run nobody is at work on any more has to be asked again."""
+        if one.deaths >= SUSPICIOUS_DEATHS:
+            self.suspects.append(one)
+            return
+        one.batch.todo.appendleft(one)
+        if one.batch not in self._queue:
+            self._queue.append(one.batch)
+
+    def answer(self, one: Asked, result: Result) -> None:
+        """Give a run its result."""
+        one.batch.answer(one, result)
+        if not one.batch.unanswered:
+            self._batches.discard(one.batch)
+
+    def revoke(self, one: Asked) -> bool:
+        """Take a result back and have the run asked again; False if the caller has it."""
+        if not one.batch.revoke(one):
+            return False
+        self._batches.add(one.batch)
+        self.return_unasked(one)
+        return True
+
+    def convict(self) -> None:
+        """A worker was seen to be sound: the condemned are guilty."""
+        for one in self.condemned:
+            self.answer(
+                one, Result(Status.WORKER_KILLED, error="ended every worker it ran in, the last one alone")
+            )
+        self.condemned.clear()
+
+    def give_up(self, reason: str) -> None:
+        """Answer everything that is left with an ``infra_error``."""
+        for batch in list(self._batches):
+            for one in batch.asked:
+                if one.result is None:
+                    self.answer(one, infra_error(reason))
+        self._queue.clear()
+        self.suspects.clear()
+        self.condemned.clear()

@@ -1,0 +1,136 @@
+"""What one call asks of the sandbox, and how its answers reach the caller.
+
+A batch is made by the thread that asks and answered by the dispatcher's. What both may touch at once
+is only handing out, which has a lock.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from gasp_env.sandbox.runs import Result, Run, Status
+
+
+@dataclass(eq=False, slots=True)
+class Asked:
+    """A distinct run of a batch, and what became of it.
+
+    Attributes:
+        batch: what it belongs to.
+        payload: what the child reads, see `reports.payload`.
+        positions: where in the batch's results the answer belongs.
+        key: its name in the cache, None without one.
+        askings: workers that have been asked for it and not been asked back.
+        deaths: workers that died with it.
+        handed_out: the caller has its result; there is no taking it back.
+    """
+
+    run: Run
+    batch: Batch
+    payload: bytes = b""
+    positions: list[int] = field(default_factory=list)
+    key: bytes | None = None
+    result: Result | None = None
+    askings: int = 0
+    deaths: int = 0
+    handed_out: bool = False
+
+
+class Batch:
+    """The runs of one call.
+
+    Attributes:
+        asked: its distinct runs.
+        size: its runs, those that are equal counted each.
+        todo: those no worker has been asked for; the dispatcher's alone once submitted.
+        unanswered: how many have no result yet; the dispatcher's alone once submitted.
+        abandoned: the caller is gone; results are of no interest any more.
+    """
+
+    def __init__(self, *, stream: bool = False, finished: Callable[[], None] | None = None) -> None:
+        """Describe an empty batch.
+
+        Args:
+            stream: results are handed out one by one, see `completed`, rather than together.
+            finished: called by the dispatcher when the last result is there; must not block.
+        """
+        self.asked: list[Asked] = []
+        self.size = 0
+        self.todo: deque[Asked] = deque()
+        self.unanswered = 0
+        self.abandoned = False
+        self._finished = finished
+        self._done = threading.Event()
+        self._lock = threading.Lock()
+        self._stream: queue.SimpleQueue[Asked] | None = queue.SimpleQueue() if stream else None
+
+    def fill(self, asked: list[Asked], size: int) -> None:
+        """Say what is asked; what has a result already counts as answered."""
+        self.asked, self.size = asked, size
+        self.todo = deque(one for one in asked if one.result is None)
+        self.unanswered = len(self.todo)
+        if self._stream is not None:
+            for one in asked:
+                if one.result is not None:
+                    self._stream.put(one)
+        if not self.unanswered:
+            self._finish()
+
+    def answer(self, one: Asked, result: Result) -> None:
+        """Give a run its result. The dispatcher's."""
+        one.result = result
+        self.unanswered -= 1
+        if self._stream is not None:
+            self._stream.put(one)
+        if not self.unanswered:
+            self._finish()
+
+    def revoke(self, one: Asked) -> bool:
+        """Take a result back, unless the caller has it: then False. The dispatcher's."""
+        with self._lock:
+            if one.handed_out or (self._stream is None and self._done.is_set()):
+                return False
+            one.result = None
+            self.unanswered += 1
+            return True
+
+    def wait(self) -> None:
+        """Until every run has a result."""
+        self._done.wait()
+
+    def results(self) -> list[Result]:
+        """All results, in the order asked for; when there is one for each."""
+        results: list[Result | None] = [None] * self.size
+        for one in self.asked:
+            for position in one.positions:
+                results[position] = one.result
+        return [result or infra_error("a run was never answered") for result in results]
+
+    def completed(self) -> Iterator[tuple[int, Result]]:
+        """Positions and results of a streaming batch, as they come."""
+        assert self._stream is not None
+        left = self.size
+        while left:
+            one = self._stream.get()
+            with self._lock:
+                result = one.result
+                if result is None or one.handed_out:  # taken back after it was queued
+                    continue
+                one.handed_out = True
+            left -= len(one.positions)
+            for position in one.positions:
+                yield position, result
+
+    def _finish(self) -> None:
+        self._done.set()
+        if self._finished is not None:
+            self._finished()
+
+
+def infra_error(reason: str) -> Result:
+    """The answer to a run that the sandbox could not execute; never a score."""
+    return Result(Status.INFRA_ERROR, error=f"the sandbox failed: {reason}")

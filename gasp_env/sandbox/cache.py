@@ -1,0 +1,241 @@
+"""Answers kept on disk, by what was asked.
+
+An SQLite file that survives restarts and may be shared by several processes. A row is the frame
+with which the supervisor answered, under a hash of everything that decides the answer: the program
+and its arguments, seed, profile, standard input, limits, tier, and the worker's identity. It is decoded
+like a fresh one. Only answers are stored that would come again (`storable`), and only after the
+worker that gave them has answered a canary well.
+
+The file is trusted like the code beside it: whoever can write to it can forge verdicts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import queue
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from gasp_env.sandbox.errors import SandboxError
+from gasp_env.sandbox.runs import Result, Run, Status
+
+#: Of the table and of the key.
+SCHEMA = 1
+_APPLICATION = 0x67617370  # "gasp", in the file's header
+#: The oldest rows make room when the frames take more than this together.
+MAX_BYTES = 2**30
+#: Frames longer than this are not worth their room.
+MAX_FRAME = 2**22
+_BUSY_SECONDS = 10.0
+_KEYS_A_QUERY = 500
+_ROWS_A_COMMIT = 512
+
+_SCHEMA = (
+    "CREATE TABLE entries"
+    " (id INTEGER PRIMARY KEY, key BLOB UNIQUE NOT NULL, digest BLOB NOT NULL, frame BLOB NOT NULL)",
+    "CREATE TABLE total (bytes INTEGER NOT NULL)",
+    "INSERT INTO total VALUES (0)",
+    "CREATE TRIGGER added AFTER INSERT ON entries"
+    " BEGIN UPDATE total SET bytes = bytes + LENGTH(NEW.frame); END",
+    "CREATE TRIGGER changed AFTER UPDATE ON entries"
+    " BEGIN UPDATE total SET bytes = bytes + LENGTH(NEW.frame) - LENGTH(OLD.frame); END",
+    "CREATE TRIGGER removed AFTER DELETE ON entries"
+    " BEGIN UPDATE total SET bytes = bytes - LENGTH(OLD.frame); END",
+    f"PRAGMA application_id = {_APPLICATION}",
+    f"PRAGMA user_version = {SCHEMA}",
+)
+
+# An answer is stored if neither the machine's load nor luck has a part in it. That leaves out the limits on
+# time; memory_limit, which may be the machine's memory that was short; signal, most often a stack that
+# overflowed sooner or later; and what is no answer at all.
+_REPEATABLE = frozenset(
+    {
+        Status.OK,
+        Status.COMPILE_ERROR,
+        Status.EXCEPTION,
+        Status.EXITED,
+        Status.OUTPUT_LIMIT,
+        Status.DENIED,
+        Status.UNSERIALIZABLE,
+    }
+)
+
+
+def storable(result: Result, run: Run) -> bool:
+    """Whether the same run would end like this again.
+
+    The times it took come with it, and callers refuse what came near a limit; so an answer that used
+    a quarter of either limit on time, perhaps because the machine was busy, is not stored.
+    """
+    limits = run.limits
+    return (
+        result.status in _REPEATABLE
+        and 4 * result.wall_seconds < limits.wall_seconds
+        and 4 * result.cpu_seconds < limits.cpu_seconds
+    )
+
+
+def key(run: Run, payload: bytes, tier: str, identity: str) -> bytes:
+    """A hash of everything that decides the answer."""
+    head = repr((SCHEMA, identity, tier, run.profile, run.hash_seed, run.limits, len(payload))).encode()
+    digest = hashlib.sha256(head)
+    digest.update(payload)
+    digest.update(run.stdin.encode("utf-8", "surrogatepass"))
+    return digest.digest()
+
+
+class Cache:
+    """The file. Thread-safe; what fails after it was opened costs hits, never a result."""
+
+    def __init__(self, path: str | Path, *, max_bytes: int = MAX_BYTES, warn: Callable[[str], None]) -> None:
+        """Open the file or make a new one.
+
+        Args:
+            path: where it is; its directory must exist.
+            max_bytes: frames it holds at most.
+            warn: told once when the file fails later on; called from any thread.
+
+        Raises:
+            SandboxError: it cannot be used, and why.
+        """
+        self._path = Path(path)
+        self._max_bytes = max_bytes
+        self._warn = warn
+        self._lock = threading.Lock()
+        self._broken = False
+        self._rows: queue.SimpleQueue[tuple[bytes, bytes] | None] = queue.SimpleQueue()
+        try:
+            self._reader = self._connect()
+        except (sqlite3.Error, OSError) as error:
+            raise SandboxError(
+                f"the cache {self._path} cannot be used ({error}). Name another file, or delete this one "
+                "with its -wal and -shm if it is there: it holds nothing that cannot be executed again."
+            ) from error
+        self._thread = threading.Thread(target=self._write, name="gasp-sandbox-cache", daemon=True)
+        self._thread.start()
+
+    def get(self, keys: Iterable[bytes]) -> dict[bytes, bytes]:
+        """The frames that are stored under these keys, those with a damaged row left out."""
+        wanted = list(keys)
+        found: dict[bytes, bytes] = {}
+        with self._lock:
+            if self._broken:
+                return {}
+            try:
+                for at in range(0, len(wanted), _KEYS_A_QUERY):
+                    part = wanted[at : at + _KEYS_A_QUERY]
+                    marks = ",".join("?" * len(part))
+                    rows = self._reader.execute(
+                        f"SELECT key, digest, frame FROM entries WHERE key IN ({marks})", part
+                    )
+                    for row_key, digest, frame in rows:
+                        if type(frame) is bytes and digest == _digest(row_key, frame):
+                            found[row_key] = frame
+            except sqlite3.Error as error:
+                self._give_up(error)
+        return found
+
+    def put(self, row_key: bytes, frame: bytes) -> None:
+        """Store a frame some time soon."""
+        if len(frame) <= MAX_FRAME and not self._broken:
+            self._rows.put((row_key, frame))
+
+    def close(self) -> None:
+        """Write what is left, for a few seconds at most, and close the file."""
+        self._rows.put(None)
+        self._thread.join(_BUSY_SECONDS)
+        with self._lock:
+            self._broken = True
+            self._reader.close()
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        try:
+            _prepare(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _write(self) -> None:
+        """The writer: commits what has gathered since the last commit."""
+        try:
+            with contextlib.closing(self._connect()) as connection:
+                going_on = True
+                while going_on:
+                    rows = [self._rows.get()]
+                    while len(rows) < _ROWS_A_COMMIT and not self._rows.empty():
+                        rows.append(self._rows.get())
+                    going_on = None not in rows
+                    _store(connection, [row for row in rows if row is not None], self._max_bytes)
+        except sqlite3.Error as error:
+            self._give_up(error)
+
+    def _give_up(self, error: sqlite3.Error) -> None:
+        if not self._broken:
+            self._broken = True
+            self._warn(f"going on without the sandbox cache {self._path}: {error}")
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    """Check that the file is ours, or make it so."""
+    _in_wal_mode(connection)
+    connection.execute(
+        "PRAGMA synchronous = NORMAL"
+    )  # if the machine crashes, rows may be lost, never the file
+    connection.execute("BEGIN IMMEDIATE")  # two processes may do this at the same time
+    (tables,) = connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
+    if not tables:
+        for statement in _SCHEMA:
+            connection.execute(statement)
+    connection.execute("COMMIT")
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if application != _APPLICATION:
+        raise sqlite3.DatabaseError("it is a database of another program")
+    if version != SCHEMA:
+        raise sqlite3.DatabaseError(f"it is of version {version}, and this is version {SCHEMA}")
+    connection.execute("SELECT bytes FROM total").fetchone()
+
+
+def _in_wal_mode(connection: sqlite3.Connection) -> None:
+    """Let several processes read while one writes. Changing the mode does not wait for locks by itself."""
+    deadline = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+
+
+def _store(connection: sqlite3.Connection, rows: list[tuple[bytes, bytes]], max_bytes: int) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    connection.executemany(
+        "INSERT INTO entries (key, digest, frame) VALUES (?, ?, ?)"
+        " ON CONFLICT (key) DO UPDATE SET digest = excluded.digest, frame = excluded.frame",
+        [(row_key, _digest(row_key, frame), frame) for row_key, frame in rows],
+    )
+    while connection.execute("SELECT bytes FROM total").fetchone()[0] > max_bytes:
+        gone = connection.execute(
+            "DELETE FROM entries WHERE id IN (SELECT id FROM entries ORDER BY id LIMIT 256)"
+        )
+        if not gone.rowcount:
+            break
+    connection.execute("COMMIT")
+
+
+def _digest(row_key: bytes, frame: bytes) -> bytes:
+    return hashlib.blake2b(frame, digest_size=16, key=row_key).digest()
+
+
+#: Caches of a parent process: SQLite's connections must not even be closed in a forked child.
+INHERITED: list[Cache] = []

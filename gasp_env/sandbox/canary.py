@@ -1,0 +1,98 @@
+"""Programs whose answers are known, to find a worker that is healthy but wrong.
+
+A worker that dies or talks nonsense is noticed at once; one that computes wrongly, has the wrong
+hash seed or has lost a protection looks like any other. So each is asked, shortly after it opened and then
+once in a while, for a value worked out from a fresh argument, an exception, a hash, and two
+actions that must be refused.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from gasp_env import values
+from gasp_env.sandbox.runs import Call, Limits, Result, Run, Status
+
+_PROGRAM = """
+import os
+def f(what, argument):
+    if what == "value":
+        return [sum(n * n for n in argument), sorted(argument), {str(n): n / 7 for n in argument}]
+    if what == "hash":
+        return hash(argument)
+    if what == "exception":
+        raise ValueError(argument)
+    try:
+        if what == "signal":
+            os.kill(os.getppid(), 0)
+        else:
+            os.close(os.open(argument, os.O_RDONLY))
+    except OSError as error:
+        return type(error).__name__
+    return "allowed"
+"""
+
+#: Generous: a canary must be late on no machine, however busy.
+_LIMITS = Limits(wall_seconds=20.0, cpu_seconds=10)
+#: In every image and on every machine, readable to anybody, and none of a program's business.
+_FOREIGN_FILE = "/etc/passwd"
+
+
+class Canary:
+    """One such question.
+
+    Attributes:
+        run: what to ask.
+    """
+
+    def __init__(self, number: int, *, hash_seed: int = 0, profile: str = "value") -> None:
+        """Make a question.
+
+        Args:
+            number: decides the arguments.
+            hash_seed: of the zygote to ask.
+            profile: of the zygote to ask; ``stdin`` shares that of ``value``.
+        """
+        draw = random.Random(number)
+        self._numbers = [draw.randrange(10**6) for _ in range(8)]
+        self._text = f"canary {draw.randrange(10**6)}"
+        inputs = (
+            ("value", self._numbers),
+            ("exception", self._text),
+            ("hash", "canary"),
+            ("signal", ""),
+            ("file", _FOREIGN_FILE),
+        )
+        profile = "value" if profile == "stdin" else profile
+        self.run = Run(_PROGRAM, inputs, hash_seed=hash_seed, limits=_LIMITS, profile=profile)
+
+    def fault(self, result: Result, hello: dict[str, Any], hashes: dict[int, int]) -> str:
+        """What is wrong with an answer, empty if nothing is.
+
+        Args:
+            result: the answer.
+            hello: what the worker said of itself: which protections it has.
+            hashes: by hash seed, what ``hash`` returned in workers of this kind; filled when first seen.
+        """
+        if result.status is not Status.EXCEPTION or len(result.calls) != len(self.run.inputs):
+            return f"ended with {result.status} ({result.error})"
+        value, exception, hashed, signalled, opened = result.calls
+        expected = [
+            sum(n * n for n in self._numbers),
+            sorted(self._numbers),
+            {str(n): n / 7 for n in self._numbers},
+        ]
+        if not (value.status is Status.OK and values.equal(value.value, expected)):
+            return f"computed {value.value!r:.200} instead of {expected!r:.200}"
+        if exception != Call(Status.EXCEPTION, None, f"ValueError: {self._text}"):
+            return f"raised {exception.error!r:.200} instead of ValueError: {self._text}"
+        if hashed.status is not Status.OK or type(hashed.value) is not int:
+            return "hashed nothing"
+        if hashes.setdefault(self.run.hash_seed, hashed.value) != hashed.value:
+            return f"has another hash seed than {self.run.hash_seed}"
+        if hello.get("seccomp") and signalled.value != "PermissionError":
+            return "let a program send a signal"
+        if hello.get("landlock") and opened.value not in ("PermissionError", "FileNotFoundError"):
+            return f"let a program open {_FOREIGN_FILE}"
+        return ""

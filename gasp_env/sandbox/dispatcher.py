@@ -1,0 +1,380 @@
+"""The thread that owns a sandbox's workers: hands out runs, takes in answers, survives deaths.
+
+One loop over one poll. Batches of several threads are served side by side, a run of each in turn.
+A worker that dies, talks nonsense or falls silent is replaced, and what was in flight in it is
+asked again. A run that was in flight at two deaths is asked alone in a fresh worker that has
+answered a canary: if that dies too, and the next worker is sound again, the run is to blame
+(``worker_killed``). If no worker can be had for a minute, the machine is (``infra_error``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import select
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from gasp_env.sandbox import reports
+from gasp_env.sandbox.backlog import Backlog
+from gasp_env.sandbox.batch import Asked, Batch
+from gasp_env.sandbox.cache import Cache, storable
+from gasp_env.sandbox.canary import Canary
+from gasp_env.sandbox.crew import Crew
+from gasp_env.sandbox.errors import WorkerLost
+from gasp_env.sandbox.link import Link
+from gasp_env.sandbox.mailbox import Mailbox
+from gasp_env.sandbox.tiers import Worker
+
+#: Runs a worker is given at once: one to execute, one more so that it never waits for us.
+WINDOW = 2
+#: With a cache: idle time after which answers are verified, so that they can be stored, and how long
+#: closing may be held up for that.
+VERIFY_IDLE_SECONDS = 0.25
+VERIFY_CLOSING_SECONDS = 2.0
+
+
+@dataclass
+class Tally:
+    """What is counted, over all dispatchers a sandbox has in its life, and what it has to say.
+
+    Attributes:
+        runs: executions done.
+        retired: workers replaced for a wrong answer to a canary.
+        deaths: workers lost in any other way.
+        notices: warnings, for a caller's thread to give.
+    """
+
+    runs: int = 0
+    retired: int = 0
+    deaths: int = 0
+    notices: deque[str] = field(default_factory=deque)
+
+
+class Dispatcher:
+    """Answers batches until it is stopped, or until no worker can be had any more.
+
+    Attributes:
+        tier, hello, identity: those of its first worker, which decides for all.
+    """
+
+    def __init__(
+        self, open_worker: Callable[[], Worker], first: Worker, size: int, tally: Tally, cache: Cache | None
+    ) -> None:
+        """Take over a worker, and open more until there are ``size``."""
+        self.tier, self.hello, self.identity = first.tier, first.hello, first.identity
+        self._tally = tally
+        self._cache = cache
+        self._crew = Crew(open_worker, size, self._deliver)
+        self._links: dict[int, Link] = {}
+        self._backlog = Backlog()
+        self._numbers = itertools.count(1)
+        self._hashes: dict[int, int] = {}
+        self._silence_checked = self._busy = time.monotonic()
+        self._stop_before: float | None = None
+        self._crew_complete = threading.Event()
+        self._mailbox = Mailbox()
+        self._poll = select.poll()
+        self._poll.register(self._mailbox, select.POLLIN)
+        self._admit(first, time.monotonic())
+        self._thread = threading.Thread(target=self._run, name="gasp-sandbox", daemon=True)
+        self._thread.start()
+
+    # Called by other threads.
+
+    def submit(self, batch: Batch) -> bool:
+        """Have a batch answered; False if this dispatcher has ended."""
+        return self._mailbox.post(lambda now: self._accept(batch))
+
+    def abandon(self, batch: Batch) -> None:
+        """Forget a batch; what is in flight of it will answer to nobody."""
+        batch.abandoned = True
+        self._mailbox.post(lambda now: self._drop(batch))
+
+    def wait_opened(self) -> None:
+        """Until all workers are open, or have failed to open once."""
+        self._crew_complete.wait()
+
+    def stop(self) -> None:
+        """End all workers; whoever still waits gets an ``infra_error``."""
+        self._mailbox.post(self._begin_to_stop)
+        if threading.current_thread() is not self._thread:  # which may be the one that drops a sandbox
+            self._thread.join()
+
+    @property
+    def ended(self) -> bool:
+        """It answers nothing any more: it was stopped, or gave up."""
+        return not self._mailbox.descriptors
+
+    def workers(self) -> list[Worker]:
+        """Those now open; for tests and figures."""
+        return [link.worker for link in list(self._links.values())]
+
+    def disown(self) -> None:
+        """In a forked child: let go of the workers, which are the parent's, without a word to them.
+
+        Our copies of the descriptors would keep them alive when the parent is gone.
+        """
+        null = os.open(os.devnull, os.O_RDWR)
+        for descriptor in (*self._links, *self._mailbox.descriptors):
+            with contextlib.suppress(OSError):
+                os.dup2(null, descriptor, inheritable=False)
+        os.close(null)
+
+    def _deliver(self, opened: Worker | Exception) -> None:
+        if isinstance(opened, Exception):
+            self._mailbox.post(lambda now: self._not_opened(str(opened), now))
+        elif not self._mailbox.post(lambda now: self._opened(opened, now)):
+            opened.close()
+
+    # The thread.
+
+    def _run(self) -> None:
+        reason = "it was closed while this run was waiting"
+        try:
+            while not self._finished(time.monotonic()):
+                self._serve(time.monotonic())
+            if self._stop_before is None:
+                reason = self._crew.reason
+        except BaseException as error:  # a mistake of ours: let nobody wait for ever
+            reason = f"{type(error).__name__} in its dispatcher: {error}"
+            raise
+        finally:
+            self._end(reason)
+
+    def _finished(self, now: float) -> bool:
+        if self._stop_before is not None:
+            return now >= self._stop_before or not any(link.unverified for link in self._links.values())
+        return not self._links and bool(self._backlog) and self._crew.hopeless(now)
+
+    def _serve(self, now: float) -> None:
+        """Send, wait and receive once."""
+        if self._stop_before is None and (self._links or self._backlog or not self._crew.failing):
+            self._crew.fill(len(self._links), now)
+        if not self._crew.opening:
+            self._crew_complete.set()
+        self._hand_out(now)
+        for link in list(self._links.values()):
+            with self._surviving(link, now):
+                if link.sending:
+                    link.send()
+                events = select.POLLIN | (select.POLLOUT if link.sending else 0)
+                if events != link.polled:
+                    self._poll.register(link, events)
+                    link.polled = events
+        ready = self._poll.poll(self._timeout(now))
+        now = time.monotonic()
+        for descriptor, events in ready:
+            if descriptor == self._mailbox.fileno():
+                self._mailbox.read(now)
+            elif events != select.POLLOUT and descriptor in self._links:
+                self._listen(self._links[descriptor], now)
+        if now >= self._silence_checked + 1.0:
+            self._silence_checked = now
+            for link in list(self._links.values()):
+                with self._surviving(link, now):
+                    link.check_silence(now)
+
+    def _timeout(self, now: float) -> float | None:
+        """Milliseconds to wait at most, None for ever."""
+        if any(link.load for link in self._links.values()):
+            self._busy = now
+            return 1000
+        if self._crew.failing and (self._links or self._backlog):
+            return 1000 * min(1.0, self._crew.due(now) + 0.001)
+        if self._cache is not None and any(link.unverified for link in self._links.values()):
+            return 1000 * VERIFY_IDLE_SECONDS
+        return None
+
+    @contextlib.contextmanager
+    def _surviving(self, link: Link, now: float) -> Iterator[None]:
+        """Replace a worker if it turns out to be dead, and ask again what was in flight."""
+        try:
+            yield
+        except WorkerLost as lost:
+            self._tally.deaths += 1
+            if not link.verified:
+                self._crew.failed(str(lost), now)
+            self._dismiss(link, blame=True)
+
+    def _accept(self, batch: Batch) -> None:
+        if not self._backlog and not self._links:
+            self._crew.worked()  # what failed while there was nothing to do says nothing about now
+        self._backlog.add(batch)
+
+    def _drop(self, batch: Batch) -> None:
+        self._backlog.drop(batch)
+        for link in self._links.values():
+            while link.withdraw(abandoned=True):
+                pass
+
+    # Asking.
+
+    def _hand_out(self, now: float) -> None:
+        """Give every worker something to do, evenly; then move what waits to those that are idle."""
+        for link in list(self._links.values()):
+            if link.retiring and not link.load:
+                self._dismiss(link)
+            elif not link.alone and (link.canary_due or self._verify_now(link, now)):
+                link.ask_canary(next(self._numbers), now)
+        if self._backlog.suspects:
+            self._place_suspects(now)
+        for depth in range(WINDOW):
+            for link in self._links.values():
+                if link.load <= depth and not link.alone and not self._is_spare(link):
+                    one = self._backlog.next()
+                    if one is None:
+                        return self._level(now)
+                    link.ask(next(self._numbers), one, now)
+
+    def _verify_now(self, link: Link, now: float) -> bool:
+        """With a cache, answers should not wait to be stored until there are enough of them."""
+        return (
+            self._cache is not None
+            and bool(link.unverified)
+            and not link.flying
+            and (self._stop_before is not None or now >= self._busy + VERIFY_IDLE_SECONDS)
+        )
+
+    def _level(self, now: float) -> None:
+        """Let idle workers have what others were given ahead."""
+        for link in self._links.values():
+            if not link.flying and not self._is_spare(link):
+                donor = max(self._links.values(), key=lambda other: len(other.flying))
+                one = donor.withdraw()
+                if one is None:
+                    return
+                link.ask(next(self._numbers), one, now)
+
+    def _is_spare(self, link: Link) -> bool:
+        """It is kept free, or made free, for a run that is to be asked alone."""
+        return link.retiring or (link.fresh and bool(self._backlog.suspects))
+
+    def _place_suspects(self, now: float) -> None:
+        """Ask suspicious runs alone, each in a fresh and sound worker, for which others make room."""
+        links = list(self._links.values())
+        for link in links:
+            if link.fresh and link.verified and not link.flying and self._backlog.suspects:
+                link.alone = self._backlog.suspects.popleft()
+                link.ask(next(self._numbers), link.alone, now)
+        on_the_way = self._crew.opening or any(link.fresh or link.retiring for link in links)
+        if self._backlog.suspects and links and not on_the_way:
+            min(links, key=lambda link: link.load).retiring = True
+
+    # Answers.
+
+    def _listen(self, link: Link, now: float) -> None:
+        with self._surviving(link, now):
+            for asked, frame in link.answers(now):
+                if isinstance(asked, Canary):
+                    fault = self._fault(link, asked, frame)
+                    if fault:
+                        return self._retire(link, fault, now)
+                    self._crew.worked()
+                    self._backlog.convict()
+                    self._store(link, link.take_verified())
+                else:
+                    self._take(link, asked, frame)
+
+    def _take(self, link: Link, one: Asked, frame: bytes) -> None:
+        if link.alone is one:
+            link.alone = None
+        if one.result is not None or one.batch.abandoned:  # another was quicker; nobody is interested
+            return
+        try:
+            result = reports.result(frame, one.run, link.worker.tier)
+        except Exception as error:  # the supervisor's part of it is malformed
+            raise WorkerLost(f"the worker answered what cannot be read: {error}") from error
+        self._tally.runs += 1
+        link.remember(one, frame)
+        self._backlog.answer(one, result)
+
+    def _fault(self, link: Link, canary: Canary, frame: bytes) -> str:
+        # What a hash is depends on the interpreter; a worker with another one starts with a clean slate.
+        hashes = self._hashes if link.worker.identity == self.identity else {}
+        try:
+            result = reports.result(frame, canary.run, link.worker.tier)
+            return canary.fault(result, link.worker.hello, hashes)
+        except Exception as error:
+            return f"answered what cannot be read: {error}"
+
+    def _store(self, link: Link, verified: list[tuple[Asked, bytes]]) -> None:
+        if self._cache is not None and link.worker.identity == self.identity:
+            for one, frame in verified:
+                if one.key is not None and one.result is not None and storable(one.result, one.run):
+                    self._cache.put(one.key, frame)
+
+    # Workers come and go.
+
+    def _admit(self, worker: Worker, now: float) -> None:
+        link = Link(worker, now)
+        self._links[link.fileno()] = link
+
+    def _opened(self, worker: Worker, now: float) -> None:
+        self._crew.opened()
+        lacking = set(self.hello.get("profiles", ())) - set(worker.hello.get("profiles", ()))
+        if worker.tier == self.tier and not lacking:
+            self._admit(worker, now)
+        else:
+            self._crew.failed(f"a {worker.tier} worker opened that lacks {sorted(lacking)}", now)
+            self._crew.dismiss(worker)
+
+    def _not_opened(self, reason: str, now: float) -> None:
+        if self._links and not self._crew.failing:
+            count = f"{len(self._links)} of {self._crew.size}"
+            self._tally.notices.append(
+                f"going on with {count} sandbox workers; another did not open: {reason}"
+            )
+        self._crew.opened()
+        self._crew.failed(reason, now)
+
+    def _retire(self, link: Link, fault: str, now: float) -> None:
+        """A worker is wrong: replace it, and ask again what it said since it was last right."""
+        self._tally.retired += 1
+        if not link.verified:
+            self._crew.failed(f"a worker {fault}", now)
+        self._dismiss(link)
+        doubtful = [one for one, _ in reversed(link.unverified) if not one.batch.abandoned]
+        revoked = sum([self._backlog.revoke(one) for one in doubtful])
+        self._tally.notices.append(
+            f"a sandbox worker was replaced because, given a program whose answer is known, it {fault}. Since its "
+            f"last right answer it had answered {len(doubtful)} runs: {revoked} are asked again, "
+            f"{len(doubtful) - revoked} had already been handed out and may be wrong"
+        )
+
+    def _dismiss(self, link: Link, *, blame: bool = False) -> None:
+        """Let go of a worker; what it was asked, and nobody else is, is asked again."""
+        del self._links[link.fileno()]
+        if link.polled:
+            self._poll.unregister(link)
+        self._crew.dismiss(link.worker)
+        for number, one in reversed(link.flying.items()):
+            if isinstance(one, Canary):
+                continue
+            if number not in link.withdrawn:
+                one.askings -= 1
+            if one.result is not None or one.batch.abandoned:
+                continue
+            one.deaths += blame
+            if blame and one is link.alone:
+                self._backlog.condemned.append(one)
+            elif not one.askings:
+                self._backlog.return_unasked(one)
+
+    # The end.
+
+    def _begin_to_stop(self, now: float) -> None:
+        self._backlog.give_up("it was closed while this run was waiting")
+        self._stop_before = now + (0.0 if self._cache is None else VERIFY_CLOSING_SECONDS)
+
+    def _end(self, reason: str) -> None:
+        self._mailbox.close(time.monotonic())
+        self._backlog.give_up(reason)
+        for link in list(self._links.values()):
+            self._dismiss(link)
+        self._crew_complete.set()
+        self._crew.wait_closed()

@@ -1,0 +1,178 @@
+"""One worker as the dispatcher sees it: what it has been asked, and what it still has to be asked.
+
+A worker executes one program after another, in the order asked. It is given a second one ahead,
+so that it never waits for us; that one can be taken back as long as it was not started.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gasp_env.sandbox import reports
+from gasp_env.sandbox.batch import Asked
+from gasp_env.sandbox.canary import Canary
+from gasp_env.sandbox.errors import WorkerLost
+from gasp_env.sandbox.tiers import Worker
+
+#: Silence of a worker, beyond the longest deadline in flight, after which it counts as dead.
+GRACE_SECONDS = 20.0
+#: Answers after which a worker is tried with a canary, and bytes of programs and answers.
+CANARY_ANSWERS = 256
+CANARY_BYTES = 2**24
+
+
+class Link:
+    """A worker, what is in flight in it, and what it answered since it last showed that it is sound.
+
+    Attributes:
+        flying: what it was asked and has not answered, by number, oldest first.
+        withdrawn: those of them it was asked back. It may have started them already, and then answers.
+        unverified: runs it answered since its last good canary, each with its frame if there is a cache.
+        verified: it has answered a canary well.
+        fresh: it was asked for nothing but canaries.
+        alone: the run it was given alone, because others died with it.
+        retiring: it gets nothing any more.
+        polled: the events it is registered for; the dispatcher's.
+    """
+
+    def __init__(self, worker: Worker, now: float) -> None:
+        """Take over a worker that has just opened; ``now`` is on the monotonic clock."""
+        self.worker = worker
+        self.flying: dict[int, Asked | Canary] = {}
+        self.withdrawn: set[int] = set()
+        self.unverified: list[tuple[Asked, bytes]] = []
+        self.verified = False
+        self.fresh = True
+        self.alone: Asked | None = None
+        self.retiring = False
+        self.polled = 0
+        self._fileno = worker.fileno()
+        self._heard = now
+        self._outgoing: list[bytes] = []
+        self._unsent = memoryview(b"")
+        self._bytes = 0
+        self._canary_flies = False
+        self._last_asked = (0, "value")
+
+    @property
+    def load(self) -> int:
+        """Runs in flight, those withdrawn not counted."""
+        return len(self.flying) - len(self.withdrawn)
+
+    @property
+    def sending(self) -> bool:
+        """There is something to send."""
+        return bool(self._outgoing or self._unsent)
+
+    @property
+    def canary_due(self) -> bool:
+        """It is time for a canary."""
+        return not self._canary_flies and (
+            not self.verified or len(self.unverified) >= CANARY_ANSWERS or self._bytes >= CANARY_BYTES
+        )
+
+    def fileno(self) -> int:
+        """What to poll; the same number after the worker was closed."""
+        return self._fileno
+
+    def ask(self, number: int, one: Asked, now: float) -> None:
+        """Queue a run for sending."""
+        self._queue(number, one, reports.run_frame(number, one.run, one.payload), now)
+        one.askings += 1
+        self.fresh = False
+        self._last_asked = (one.run.hash_seed, one.run.profile)
+
+    def ask_canary(self, number: int, now: float) -> None:
+        """Queue a canary for the zygote that was asked last."""
+        seed, profile = self._last_asked
+        canary = Canary(number, hash_seed=seed, profile=profile)
+        self._queue(number, canary, reports.run_frame(number, canary.run, reports.payload(canary.run)), now)
+        self._canary_flies = True
+
+    def withdraw(self, *, abandoned: bool = False) -> Asked | None:
+        """Ask a run back, the latest that it has most likely not started.
+
+        Args:
+            abandoned: only one that its caller has abandoned.
+
+        Returns:
+            None if there is none. Else nobody counts as asked for it here, though an answer may come.
+        """
+        oldest = next(iter(self.flying), 0)
+        for number in reversed(self.flying):
+            one = self.flying[number]
+            if number == oldest or number in self.withdrawn or isinstance(one, Canary):
+                continue
+            if abandoned and not one.batch.abandoned:
+                continue
+            self.withdrawn.add(number)
+            self._outgoing.append(reports.cancel_frame(number))
+            one.askings -= 1
+            return one
+        return None
+
+    def send(self) -> None:
+        """Send what can be sent without waiting.
+
+        Raises:
+            WorkerLost: nobody reads any more.
+        """
+        if self._outgoing:
+            self._unsent = memoryview(b"".join((self._unsent, *self._outgoing)))
+            self._outgoing.clear()
+        self._unsent = self._unsent[self.worker.send(self._unsent) :]
+
+    def answers(self, now: float) -> Iterator[tuple[Asked | Canary, bytes]]:
+        """What was answered since the last look: the question and the frame.
+
+        Raises:
+            WorkerLost: there will be no more, or it answered what it was not asked.
+        """
+        for frame in self.worker.receive():
+            try:
+                number = reports.number_of(frame)
+                one = self.flying.pop(number)
+            except (ValueError, KeyError):
+                raise WorkerLost("the worker answered what nobody asked") from None
+            self._heard = now
+            if isinstance(one, Canary):
+                self._canary_flies = False
+            elif number in self.withdrawn:
+                self.withdrawn.discard(number)
+            else:
+                one.askings -= 1
+            if self.withdrawn:  # it answers in order: those asked for earlier it will not answer any more
+                for earlier in [other for other in self.withdrawn if other < number]:
+                    self.withdrawn.discard(earlier)
+                    del self.flying[earlier]
+            yield one, frame
+
+    def remember(self, one: Asked, frame: bytes) -> None:
+        """An answer was accepted; whether it was right is known after the next canary."""
+        kept = frame if one.key is not None else b""
+        self.unverified.append((one, kept))
+        self._bytes += len(one.payload) + len(one.run.stdin) + len(frame)
+
+    def take_verified(self) -> list[tuple[Asked, bytes]]:
+        """A canary was right: the answers that this vouches for."""
+        verified, self.unverified = self.unverified, []
+        self._bytes = 0
+        self.verified = True
+        return verified
+
+    def check_silence(self, now: float) -> None:
+        """See whether it still talks.
+
+        Raises:
+            WorkerLost: it should have answered something long ago.
+        """
+        if self.load:
+            longest = max(one.run.limits.wall_seconds for one in self.flying.values())
+            if now - self._heard > GRACE_SECONDS + longest:
+                raise WorkerLost(f"the worker was silent for {GRACE_SECONDS + longest:g} s")
+
+    def _queue(self, number: int, one: Asked | Canary, frame: bytes, now: float) -> None:
+        if not self.load:
+            self._heard = now
+        self.flying[number] = one
+        self._outgoing.append(frame)
