@@ -18,7 +18,7 @@ import sys
 import tarfile
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import docker
@@ -30,8 +30,18 @@ from sandbox_image import CONTEXT
 REPOSITORY = "gasp-env-sandbox"
 #: The base where a registry answers; any image with Python 3.11 or later will do.
 PUBLIC_BASE = "python:3.11-slim"
-#: The base made from Debian's packages where none does.
-LOCAL_BASE = "gasp-env-base"
+
+# How a base is made of Debian's packages where no registry answers. Removed is what no program reads and what
+# one should not: documentation, translations, tests, another language and the package manager's lists.
+_LOCAL_RECIPE = (
+    "--variant=essential",
+    "--include=python3,python3-numpy",
+    '--customize-hook=cd "$1" && rm -rf usr/share/doc/* usr/share/man/* usr/share/info/* usr/share/locale/* '
+    "usr/share/lintian usr/share/bash-completion usr/share/perl var/cache/* var/lib/apt "
+    "usr/lib/python3/dist-packages/numpy/tests usr/lib/python3/dist-packages/numpy/*/tests",
+)
+#: That base; its tag names the recipe, so that one made by an older recipe is not taken for it.
+LOCAL_BASE = f"gasp-env-base:{hashlib.sha256(repr(_LOCAL_RECIPE).encode()).hexdigest()[:12]}"
 
 _PULL_SECONDS = 120.0
 _PULL_ANSWERS_WITHIN = 15.0
@@ -42,7 +52,7 @@ Say = Callable[[str], None]
 
 def image_name(base: str | None = None) -> str:
     """The tag of the image that the present content of `sandbox_image` makes."""
-    digest = hashlib.sha256((base or "").encode())
+    digest = hashlib.sha256((base or LOCAL_BASE).encode())
     for path in _files():
         digest.update(f"\0{path.relative_to(CONTEXT)}\0".encode())
         digest.update(path.read_bytes())
@@ -71,7 +81,9 @@ def ensure(
         if force or not _present(client, name):
             chosen = base or choose_base(client, say)
             say(f"building the sandbox image {name} on {chosen}")
-            _build(client, name, chosen)
+            # Only a base of somebody else's may lack numpy, and only numpy is worth asking the network for.
+            networks = ["none"] if chosen == LOCAL_BASE else ["default", "none"]
+            _build(client, name, chosen, networks, fresh=force)
     return name
 
 
@@ -118,7 +130,31 @@ def _context() -> bytes:
     return buffer.getvalue()
 
 
-def _build(client: docker.DockerClient, name: str, base: str) -> None:
+def _build(
+    client: docker.DockerClient, name: str, base: str, networks: Sequence[str], *, fresh: bool = False
+) -> None:
+    """Build the image, in the first of these networks in which that works.
+
+    Args:
+        client: a daemon that answers.
+        name: the tag.
+        base: image to build on, present or in a registry.
+        networks: Docker's names of networks.
+        fresh: use no layer of an earlier build, which may have been one without numpy.
+
+    Raises:
+        SandboxError: it works in none.
+    """
+    failures = []
+    for network in networks:
+        try:
+            return _build_in(client, name, base, network, fresh=fresh)
+        except SandboxError as error:
+            failures.append(str(error))
+    raise SandboxError(failures[-1])
+
+
+def _build_in(client: docker.DockerClient, name: str, base: str, network: str, *, fresh: bool) -> None:
     log: list[str] = []
     try:
         events = client.api.build(
@@ -127,7 +163,8 @@ def _build(client: docker.DockerClient, name: str, base: str) -> None:
             buildargs={"BASE": base},
             tag=name,
             labels={"gasp_env": "image"},
-            network_mode="none",
+            network_mode=network,
+            nocache=fresh,
             rm=True,
             forcerm=True,
             timeout=_BUILD_SECONDS,
@@ -136,9 +173,23 @@ def _build(client: docker.DockerClient, name: str, base: str) -> None:
         for event in events:
             log.append(str(event.get("stream", event.get("error", ""))).rstrip())
             if "error" in event:
-                raise SandboxError("building the sandbox image failed:\n" + "\n".join(log[-20:]))
+                raise SandboxError(
+                    "building the sandbox image failed:\n" + "\n".join(log[-20:]) + _advice(log)
+                )
     except (DockerException, OSError) as error:
-        raise SandboxError(f"building the sandbox image on {base} failed: {error}") from error
+        raise SandboxError(
+            f"building the sandbox image on {base} failed: {error}{_advice([str(error)])}"
+        ) from error
+
+
+def _advice(log: list[str]) -> str:
+    """What to do about the failures that have one remedy."""
+    if any("no space left" in line.lower() for line in log):
+        return (
+            "\nA disk is full. `docker system df` shows what Docker's files take, `docker system prune` makes "
+            "room there; archives are made in the folder for temporary files (TMPDIR)."
+        )
+    return ""
 
 
 def _present(client: docker.DockerClient, name: str) -> bool:
@@ -194,12 +245,20 @@ def _codename() -> str | None:
 def _make_base(client: docker.DockerClient) -> None:
     with tempfile.TemporaryDirectory() as folder:
         archive = Path(folder, "base.tar")
-        command = ["mmdebstrap", "--variant=minbase", "--include=python3", str(_codename()), str(archive)]
-        made = subprocess.run(command, capture_output=True, text=True, timeout=_BUILD_SECONDS, check=False)
-        if made.returncode != 0:
-            raise SandboxError(f"`{' '.join(command)}` failed:\n{made.stderr.strip()[-2000:]}")
-        client.api.timeout = _BUILD_SECONDS  # this is a slow request
-        client.api.import_image_from_file(str(archive), repository=LOCAL_BASE, tag="latest")
+        command = ["mmdebstrap", *_LOCAL_RECIPE, str(_codename()), str(archive)]
+        repository, _, tag = LOCAL_BASE.partition(":")
+        try:
+            subprocess.run(command, capture_output=True, text=True, timeout=_BUILD_SECONDS, check=True)
+            client.api.timeout = _BUILD_SECONDS  # this is a slow request
+            client.api.import_image_from_file(str(archive), repository=repository, tag=tag)
+        except subprocess.CalledProcessError as failed:
+            raise SandboxError(
+                f"`{' '.join(command)}` failed:\n{failed.stderr.strip()[-2000:]}{_advice([failed.stderr])}"
+            ) from failed
+        except (subprocess.TimeoutExpired, DockerException, OSError) as error:
+            raise SandboxError(
+                f"no base could be made from packages: {error}{_advice([str(error)])}"
+            ) from error
 
 
 @contextlib.contextmanager
