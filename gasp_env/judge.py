@@ -13,6 +13,7 @@ from typing import Any
 from gasp_env.parsing import ParseError
 from gasp_env.prompts import PromptStyle
 from gasp_env.sandbox.runs import Limits, Result, Run, Status
+from gasp_env.static import may_keep_state
 from gasp_env.tasks import Goalpost, Task, TaskKind
 from gasp_env.values import equal
 
@@ -88,7 +89,8 @@ def ask(question: Question, text: str, style: PromptStyle, limits: Limits) -> Ve
         return Verdict("correct" if equal(answer, question.outputs[0]) else "wrong")
     if question.kind == "abduction":
         return Run(question.program, (answer,), limits=limits)
-    return Run(answer, question.inputs, limits=limits)
+    # A fork for each pair, unless none can know of another: right means right alone.
+    return Run(answer, question.inputs, limits=limits, fresh=may_keep_state(answer))
 
 
 def decide(question: Question, result: Result) -> Verdict:

@@ -12,6 +12,7 @@ than a list can hold. What a verdict rests on is what was executed.
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 import symtable
 from collections.abc import Iterator
@@ -92,6 +93,15 @@ def check_program(program: str, imports: frozenset[str]) -> ast.Module:
     _check_names(tree, program)
     _check_modules(tree, modules)
     return tree
+
+
+@functools.lru_cache(maxsize=4096)
+def may_keep_state(program: str) -> bool:
+    """Whether a call of ``f`` might find what an earlier call left behind; False only where none can."""
+    try:
+        return not keeps_nothing(parse_program(program), program)
+    except (ParseError, Refused):
+        return True
 
 
 def keeps_nothing(tree: ast.Module, program: str) -> bool:

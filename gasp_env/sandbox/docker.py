@@ -1,8 +1,8 @@
 """The docker tier: a long-lived container that shares nothing with the host but its kernel.
 
-The Docker SDK creates and removes the container; programs and results travel over the attach
-socket to the container's standard streams. The socket is also a dead-man switch: when this
-process goes, however it goes, the container's standard input closes and its PID 1 ends it.
+The Docker SDK creates and removes the container; programs and results travel over a Unix socket of
+ours where the daemon is on this machine, else over the container's standard streams. Either is also
+a dead-man switch: when this process goes, however it goes, it closes and PID 1 ends the container.
 """
 
 from __future__ import annotations
@@ -11,20 +11,28 @@ import contextlib
 import json
 import os
 import secrets
+import select
+import socket
 import struct
+import time
 from typing import TYPE_CHECKING, Any
 
 import docker
 from docker.errors import DockerException, ImageNotFound
 
-from gasp_env.sandbox import build, leftovers, seccomp
+from gasp_env.sandbox import build, doorway, leftovers, seccomp
 from gasp_env.sandbox.errors import SandboxError, WorkerLost
 from gasp_env.sandbox.streams import StreamWorker
+from sandbox_image.worker import wire
 
 if TYPE_CHECKING:
     from gasp_env.sandbox.tiers import Settings
 
 _API_SECONDS = 60.0
+#: In which a started container must have connected; it takes tenths of a second.
+_DOORWAY_SECONDS = 30.0
+#: Daemons whose containers cannot reach a socket of ours.
+_WITHOUT_DOORWAY: set[str] = set()
 _STREAM_HEADER = struct.Struct(">BxxxI")  # Docker's: stream number, length
 _STDOUT = 1
 
@@ -51,7 +59,7 @@ def connect() -> docker.DockerClient:
     Raises:
         SandboxError: there is none.
     """
-    address = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
+    address = _address()
     client = None
     try:
         client = docker.from_env(timeout=_API_SECONDS)
@@ -87,23 +95,13 @@ class DockerWorker(StreamWorker):
         super().__init__()
         self._client = client = connect()
         self._buffer = bytearray()
+        self._streams: socket.socket | None = None  # the container's own, where frames have another way
         image = settings.image
         try:
             image = image or build.ensure(client)
             leftovers.sweep(client)
             options = container_options(user_ids=_user_ids(client), runtime=settings.runtime)
-            self._container = client.containers.create(image, [worker_options()], **options)
-            mounts = [mount["Destination"] for mount in self._container.attrs.get("Mounts", ())]
-            if mounts:
-                raise SandboxError(
-                    f"the image {image} declares volumes ({', '.join(mounts)}), which are writable"
-                )
-            parameters = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
-            self._stream = client.api.attach_socket(self._container.id, params=parameters)
-            self._socket = getattr(self._stream, "_sock", self._stream)
-            self._container.start()
-            self._socket.setblocking(False)
-            self._await_hello()
+            self._start(image, options)
         except (DockerException, OSError) as error:
             self.close()
             raise SandboxError(_explain(error, str(image), settings.runtime)) from error
@@ -118,19 +116,102 @@ class DockerWorker(StreamWorker):
             raise
         self._identify(str(self._container.attrs["Image"]))
 
+    def _start(self, image: str, options: dict[str, Any]) -> None:
+        """Start a container, with a socket of ours if its daemon can have one."""
+        address = _address()
+        if doorway.usable(address) and address not in _WITHOUT_DOORWAY:
+            with contextlib.suppress(DockerException, WorkerLost, OSError):
+                door = doorway.Doorway()
+                try:
+                    return self._start_container(image, options, door)
+                finally:
+                    door.close()
+            self._remove()
+            self._start_container(image, options, None)
+            _WITHOUT_DOORWAY.add(address)  # it is on another machine, or may not see our files
+        else:
+            self._start_container(image, options, None)
+
+    def _start_container(self, image: str, options: dict[str, Any], door: doorway.Doorway | None) -> None:
+        """Start a container and wait for the first words of its supervisor.
+
+        Raises:
+            DockerException, OSError: the daemon refused.
+            WorkerLost: the container ended, or could not reach us.
+        """
+        mounts = [door.mount] if door else []
+        container = self._container = self._client.containers.create(
+            image, [worker_options(through_doorway=door is not None)], mounts=mounts, **options
+        )
+        places = [mount["Destination"] for mount in container.attrs.get("Mounts", ())]
+        foreign = [place for place in places if place != doorway.INSIDE]
+        if foreign:
+            raise SandboxError(
+                f"the image {image} declares volumes ({', '.join(foreign)}), which are writable"
+            )
+        parameters = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
+        self._attached = self._client.api.attach_socket(container.id, params=parameters)
+        streams: socket.socket = getattr(self._attached, "_sock", self._attached)
+        container.start()
+        self._frames, self._buffer = wire.Frames(), bytearray()
+        if door is None:
+            self._socket, self._streams = streams, None
+        else:
+            self._streams = streams
+            self._socket = self._enter(door, streams)
+        self._socket.setblocking(False)
+        self._await_hello()
+
+    def _enter(self, door: doorway.Doorway, streams: socket.socket) -> socket.socket:
+        """The container's connection, unless it ends before it makes one."""
+        streams.setblocking(False)
+        deadline = time.monotonic() + _DOORWAY_SECONDS
+        while time.monotonic() < deadline:
+            ready = select.select([door.fileno(), streams.fileno()], [], [], 1.0)[0]
+            if door.fileno() in ready:
+                return door.accept(1.0)
+            if streams.fileno() in ready and not self._read_streams():
+                break
+        raise WorkerLost(f"it did not connect. {self.diagnostics()}")
+
+    def diagnostics(self) -> str:
+        """The end of what the supervisor wrote to its standard error."""
+        if self._streams is not None:
+            self._read_streams()
+        return super().diagnostics()
+
+    def _read_streams(self) -> bool:
+        """Take what the container wrote to its own streams beside the frames; False if they are closed."""
+        assert self._streams is not None
+        try:
+            while data := self._streams.recv(2**16):
+                self._demultiplex(data)
+            return False
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+
     def close(self) -> None:
         """End and remove the container; errors are of no interest any more."""
         super().close()
-        with contextlib.suppress(AttributeError, OSError):
-            self._stream.close()
-        with contextlib.suppress(AttributeError, DockerException, OSError):
-            self._container.remove(force=True)
+        self._remove()
         self._client.close()
 
+    def _remove(self) -> None:
+        with contextlib.suppress(AttributeError, OSError):
+            self._attached.close()
+        with contextlib.suppress(AttributeError, DockerException, OSError):
+            self._container.remove(force=True)
+
     def _cut(self, data: bytes) -> list[bytes]:
-        """Take Docker's multiplexing apart: frames are on standard output, diagnostics on standard error."""
+        """The frames that these bytes complete."""
+        return super()._cut(data if self._streams is not None else self._demultiplex(data))
+
+    def _demultiplex(self, data: bytes) -> bytes:
+        """Take Docker's streams apart: what is on standard output is returned, standard error remembered."""
         self._buffer += data
-        frames, at = [], 0
+        out, at = [], 0
         while len(self._buffer) - at >= _STREAM_HEADER.size:
             stream, length = _STREAM_HEADER.unpack_from(self._buffer, at)
             end = at + _STREAM_HEADER.size + length
@@ -138,17 +219,18 @@ class DockerWorker(StreamWorker):
                 break
             part = bytes(self._buffer[at + _STREAM_HEADER.size : end])
             if stream == _STDOUT:
-                frames += self._frames.feed(part)
+                out.append(part)
             else:
                 self._remember(part)
             at = end
         del self._buffer[:at]
-        return frames
+        return b"".join(out)
 
 
-def worker_options() -> str:
+def worker_options(*, through_doorway: bool = False) -> str:
     """What the container's supervisor is started with: nobody else has its user, Landlock where there is one."""
-    return json.dumps({"landlock": "try", "own_user": True})
+    way = {"socket": f"{doorway.INSIDE}/{doorway.NAME}"} if through_doorway else {}
+    return json.dumps({"landlock": "try", "own_user": True} | way)
 
 
 def container_options(*, user_ids: range = USER_IDS, runtime: str | None = None) -> dict[str, Any]:
@@ -217,6 +299,10 @@ def _explain(error: Exception, image: str, runtime: str | None) -> str:
     else:
         fix = ""
     return f"Docker could not start {image}: {said}{f'. What to do: {fix}' if fix else ''}"
+
+
+def _address() -> str:
+    return os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
 
 
 def _first_line(error: BaseException) -> str:

@@ -83,6 +83,8 @@ class Run:
         limits: see `Limits`.
         profile: one of `PROFILES`.
         stdin: text on standard input, for profile ``stdin``, which takes no ``inputs``.
+        fresh: every call as if asked for alone: in an interpreter of its own, with limits of its own.
+            Otherwise calls share a process, and one may find what an earlier one left behind.
     """
 
     program: str
@@ -92,6 +94,7 @@ class Run:
     limits: Limits = field(default_factory=Limits)
     profile: str = "value"
     stdin: str = ""
+    fresh: bool = False
 
 
 @dataclass(frozen=True)

@@ -49,8 +49,8 @@ def run(
     """Execute the one payload that comes on the channel. Never returns.
 
     Args:
-        descriptors: the socket the payload comes from and the report goes to; what becomes 1; what becomes
-            2; and, if there is a fourth, what becomes 0.
+        descriptors: the socket the payload comes from and the report goes to; if there is a second, it is
+            what becomes standard input.
         cpu_seconds: hard limit.
         address_space: hard limit in bytes, the interpreter's own included.
         processes: processes and threads our user may have, or `wire.UNCOUNTED`.
@@ -58,11 +58,9 @@ def run(
     """
     try:
         die_with_parent()
-        channel, stdout, stderr, *stdin = descriptors
+        channel, *stdin = descriptors
         for descriptor in stdin:
             os.dup2(descriptor, 0)
-        os.dup2(stdout, 1)
-        os.dup2(stderr, 2)
         os.dup2(channel, CHANNEL)
         os.closerange(CHANNEL + 1, 4096)
         resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))

@@ -88,8 +88,9 @@ _CHILD_SPECIAL = ("clone", "clone3", "prctl", "tgkill")
 DENIED_BY_CHILD: tuple[str, ...] = tuple(sorted((*_CHILD, *_CHILD_SPECIAL)))
 DENIED_BY_ZYGOTE: tuple[str, ...] = tuple(name for name in _NUMBERS if name not in DENIED_BY_CHILD)
 
-# fcntl commands that reach other processes through a file both have open: locks, leases, notify.
-_FCNTL_DENIED = (6, 7, 37, 38, 1024, 1026)
+# fcntl commands that reach other processes through a file both have open, or outlast this one in it: locks,
+# owners and signals of a descriptor, leases, notify, the size of a pipe, hints on how a file is written.
+_FCNTL_DENIED = (6, 7, 8, 10, 15, 37, 38, 1024, 1026, 1031, 1036, 1038)
 # Of the kinds of socket pair only this cannot be pointed at an address: asyncio needs no other.
 _SOCK_TYPE_MASK, _SOCK_STREAM = 0xF, 1
 
@@ -101,7 +102,10 @@ class UnsupportedMachine(RuntimeError):
 
 
 class _Filter:
-    """A seccomp program in memory the kernel can read, ready to be installed."""
+    """A seccomp program in memory the kernel can read, ready to be installed.
+
+    All that can be is made beforehand: every object a fork has to make or touch costs it pages.
+    """
 
     def __init__(self, instructions: list[bytes]) -> None:
         code = b"".join(instructions)
@@ -110,13 +114,11 @@ class _Filter:
         program = struct.pack("=H6xQ", len(instructions), ctypes.addressof(self.buffer))
         self.program = ctypes.create_string_buffer(program, len(program))
         at = code.find(struct.pack("=I", _OWN_PID))
-        self.own_pid_at = at if at >= 0 else None
-        # Made ready here, because every object a fork has to make costs it pages.
+        self.own_pid = ctypes.c_uint32.from_buffer(self.buffer, at) if at >= 0 else ctypes.c_uint32()
         self.arguments = _arguments(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.addressof(self.program))
 
     def install(self) -> None:
-        if self.own_pid_at is not None:
-            struct.pack_into("=I", self.buffer, self.own_pid_at, os.getpid())
+        self.own_pid.value = os.getpid()
         _call(self.arguments)
 
 
@@ -162,9 +164,8 @@ def _arguments(option: int, *arguments: int) -> tuple[Any, ...]:
 
 
 def _call(arguments: tuple[Any, ...]) -> None:
-    if _LIBC.prctl(*arguments) != 0:
-        code = ctypes.get_errno()
-        raise OSError(code, f"prctl({arguments[0].value}): {os.strerror(code)}")
+    if _prctl_function(*arguments) != 0:
+        raise OSError(errno.EPERM, f"prctl({arguments[0].value}) was refused")
 
 
 def _instruction(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
@@ -184,7 +185,10 @@ def _machine() -> tuple[int, int]:
 
 
 def _head() -> list[bytes]:
-    """Kill whatever speaks another architecture's or the x32 ABI, then load the number."""
+    """Kill whatever speaks another architecture's or the x32 ABI, then load the number.
+
+    Only in the zygote's filter: a fork is under both, and the stricter answer counts.
+    """
     return [
         _instruction(_LOAD, _ARCH),
         _instruction(_EQUAL, _machine()[0], 1, 0),
@@ -243,7 +247,7 @@ def child_filter(allow: frozenset[str] = frozenset()) -> _Filter:
         "prctl": _if_argument("prctl", _ARGUMENT_0, [(_EQUAL, PR_SET_PDEATHSIG)], denied, _ALLOW),
         "tgkill": _if_argument("tgkill", _ARGUMENT_0, [(_EQUAL, _OWN_PID)], _ALLOW, denied),
     }
-    instructions = _head()
+    instructions = [_instruction(_LOAD, _NUMBER)]
     for name in _CHILD:
         if name not in allow:
             instructions += _deny(name)
@@ -268,5 +272,7 @@ def capabilities() -> int:
 
 _CAPABILITY_VERSION_3 = 0x20080522
 _LIBC = ctypes.CDLL(None, use_errno=True)
+# Without keeping errno, which would double what a call in a fork costs.
+_prctl_function = ctypes.CDLL(None).prctl
 _CHILD_FILTER = child_filter()
 _DIE_WITH_PARENT = _arguments(PR_SET_PDEATHSIG, 9)

@@ -1,7 +1,12 @@
-"""One run in progress, as the supervisor holds it: our ends of the child's socket and pipes."""
+"""One run in progress, as the supervisor holds it: our end of the child's socket, and what it prints.
+
+The socket is the run's own. The pipes are the zygote's, and every child's in turn: nobody is left
+to write when one is dead, and what was left in them is taken out before the next begins.
+"""
 
 from __future__ import annotations
 
+import _socket
 import fcntl
 import os
 import select
@@ -53,12 +58,15 @@ class Execution:
         watched: whether the streams are looked at before the child has ended; ``watching`` says which.
     """
 
-    def __init__(self, run: Pending, control: socket.socket, processes: int) -> None:
+    def __init__(
+        self, run: Pending, control: socket.socket, printing: tuple[int, int], processes: int
+    ) -> None:
         """Hand the run to the zygote behind ``control``, which forks a child for it.
 
         Args:
             run: what to execute.
             control: the zygote's socket.
+            printing: the ends we read of its children's standard output and standard error.
             processes: processes and threads our user may have meanwhile, or `wire.UNCOUNTED`.
         """
         self.run = run
@@ -70,15 +78,12 @@ class Execution:
         self.report = bytearray()
         self.printed = (bytearray(), bytearray())
         self.printed_bytes = 0
-        self.channel, theirs = socket.socketpair()
-        stdout, their_stdout = os.pipe()
-        stderr, their_stderr = os.pipe()
-        self.pipes = (stdout, stderr)
-        for descriptor in self.pipes:
-            os.set_blocking(descriptor, False)
+        self.printing = printing
+        # Without the wrapping into socket.socket, which asks the kernel for each one's address.
+        self.channel, theirs = _socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM, 0)
         self.unsent = memoryview(wire.frame(run.payload))
         self.send()  # first, so that the child finds it
-        handed = [theirs.fileno(), their_stdout, their_stderr]
+        handed = [theirs.fileno()]
         if run.profile == wire.PROFILE_STDIN:
             handed.append(_sealed_file(run.stdin))
         socket.send_fds(control, [wire.FORK.pack(run.cpu_seconds, run.memory_bytes, processes)], handed)
@@ -91,7 +96,7 @@ class Execution:
     @property
     def descriptors(self) -> tuple[int, int, int]:
         """Everything the child can write to."""
-        return (self.channel.fileno(), *self.pipes)
+        return (self.channel.fileno(), *self.printing)
 
     def send(self) -> None:
         """Write what fits of the payload."""
@@ -110,7 +115,7 @@ class Execution:
                 if not self.unsent:
                     return False
             return not events & ~select.EPOLLOUT or self._read_report()
-        return self._read_printed(self.pipes.index(descriptor))
+        return self._read_printed(self.printing.index(descriptor))
 
     def drain(self) -> None:
         """Take what a dead child left behind."""
@@ -120,7 +125,6 @@ class Execution:
         for index in range(2):
             while self._read_printed(index):
                 pass
-            os.close(self.pipes[index])
 
     def _read_report(self) -> bool:
         if len(self.report) > self.run.report_bytes:
@@ -134,17 +138,16 @@ class Execution:
         return bool(data)
 
     def _read_printed(self, index: int) -> bool:
-        if self.printed_bytes > wire.MAX_PRINTED:
-            self.how = self.how or wire.HOW_FLOOD
-            return False
         try:
-            data = os.read(self.pipes[index], _CHUNK)
+            data = os.read(self.printing[index], _CHUNK)
         except OSError:
             return False
         kept = self.printed[index]
         most = self.run.stderr_bytes if index else self.run.stdout_bytes
         kept += data[: most - len(kept)]
         self.printed_bytes += len(data)
+        if self.printed_bytes > wire.MAX_PRINTED:
+            self.how = self.how or wire.HOW_FLOOD
         return bool(data)
 
 

@@ -16,11 +16,14 @@ Started as ``python -m sandbox_image.worker.supervisor OPTIONS``, a JSON object 
     user       become this user and group first (null: stay who we are)
     own_user   nobody else has our user id here, so processes and threads can be counted by it (true)
     companions processes that our user has beside the supervisor and its zygotes (0)
+    socket     path of a Unix socket to serve on instead of standard input and output
     unsafe     neither filter nor Landlock, and whoever we are (false)
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import importlib.util
 import json
 import os
@@ -58,13 +61,15 @@ ENVIRONMENT = {
     "TZ": "UTC",
     "HOME": "/",
     "MALLOC_ARENA_MAX": "1",
+    # Symbols are looked up once here rather than in every fork, where each costs a page.
+    "LD_BIND_NOW": "1",
     # A zygote must have one thread when it forks.
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
 }
 
-#: What an empty program's child peaks at is what every child's memory is counted from.
+#: An empty program.
 _EMPTY = codec.encode(("f = int", "f", 1024, 1000, 4300, (codec.encode(()),)), keep_order=True)
 
 
@@ -77,15 +82,26 @@ class Options:
     user: int | None = None
     own_user: bool = True
     companions: int = 0
+    socket: str | None = None
     unsafe: bool = False
 
 
 @dataclass
 class Slot:
-    """A zygote."""
+    """A zygote.
+
+    Attributes:
+        process: its process.
+        control: the socket it takes orders from.
+        printing: our ends of the pipes that are its children's standard output and standard error.
+        printed_into: their ends, kept for `Supervisor._restore`.
+        idle_bytes: what an empty program's child peaks at; every child's memory is counted from there.
+    """
 
     process: subprocess.Popen[bytes]
     control: socket.socket
+    printing: tuple[int, int]
+    printed_into: tuple[int, int]
     idle_bytes: int = 0
 
 
@@ -94,6 +110,8 @@ class Supervisor:
 
     def __init__(self, options: Options) -> None:
         self.options = options
+        if options.socket is not None:
+            _serve_on(options.socket)
         if not options.unsafe:
             _become(options.user)
             confine.forgo_privileges()
@@ -163,7 +181,7 @@ class Supervisor:
         if run.hash_seed not in HASH_SEEDS:
             _die(f"the host asked for hash seed {run.hash_seed}")
         slot = self.slot = self._zygote(*run.interpreter)
-        execution = self.execution = Execution(run, slot.control, self._processes(run.threads))
+        execution = self.execution = Execution(run, slot.control, slot.printing, self._processes(run.threads))
         if execution.unsent:
             self._watch(execution)
 
@@ -192,24 +210,29 @@ class Supervisor:
             "seccomp": self.options.seccomp and not self.options.unsafe,
             "landlock": self.landlock > 0,
         }
+        out, err = os.pipe(), os.pipe()
         process = subprocess.Popen(
             [sys.executable, "-m", "sandbox_image.worker.zygote", json.dumps(options)],
             env=ENVIRONMENT | {"PYTHONHASHSEED": str(seed)},
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
+            stdout=out[1],
+            stderr=err[1],
             pass_fds=[theirs.fileno()],
         )
         theirs.close()
-        return Slot(process, ours)
+        slot = Slot(process, ours, (out[0], err[0]), (out[1], err[1]))
+        for descriptor in slot.printing:
+            os.set_blocking(descriptor, False)
+        return slot
 
     def _measure_idle(self, slot: Slot) -> int:
         """Wait until a zygote is ready, let it fork once, and return that child's peak memory in bytes."""
         slot.control.settimeout(READY_WITHIN)
         try:
             if not slot.control.recv(wire.READY.size):
-                _die(f"a zygote ended with status {slot.process.wait()} before it was ready")
+                self._lost(slot, "before it was ready")
             empty = Pending(0, wire.PROFILE_VALUE, 0, 10.0, 10, 2**28, 1, 2**16, 0, 0, _EMPTY, b"")
-            execution = Execution(empty, slot.control, self._processes(1))
+            execution = Execution(empty, slot.control, slot.printing, self._processes(1))
             status, _, peak_kilobytes = wire.EXIT.unpack(slot.control.recv(wire.EXIT.size))
         except TimeoutError:
             _die(f"a zygote was not ready within {READY_WITHIN} s")
@@ -225,11 +248,12 @@ class Supervisor:
         assert slot is not None
         packet = slot.control.recv(wire.EXIT.size)
         if not packet or execution is None:
-            _die(f"a zygote ended with status {slot.process.poll()}")
+            self._lost(slot, "with a run in flight")
         wall_seconds = time.monotonic() - execution.started
         status, cpu_seconds, peak_kilobytes = wire.EXIT.unpack(packet)
         self._unwatch(execution)
         execution.drain()
+        self._restore(slot)
         self.execution = None
         out, err = execution.printed
         report = execution.report if execution.how == wire.HOW_EXIT else b""
@@ -246,6 +270,22 @@ class Supervisor:
             len(report),
         )
         self.outgoing.append(wire.frame(head, bytes(out), bytes(err), bytes(report)))
+
+    def _restore(self, slot: Slot) -> None:
+        """Undo what a program may have done to the pipes that the next one will print into.
+
+        Flags of an open file (O_NONBLOCK and others) are shared by all who have it open. What else could
+        last, its size and its owner, the zygote's filter does not let a program set.
+        """
+        for descriptor in slot.printed_into:
+            fcntl.fcntl(descriptor, fcntl.F_SETFL, 0)
+
+    def _lost(self, slot: Slot, when: str) -> NoReturn:
+        """A zygote has ended; what it said last is in the pipe of its standard error."""
+        said = b""
+        with contextlib.suppress(OSError):
+            said = os.read(slot.printing[1], 2**16)
+        _die(f"a zygote ended {when}, with status {slot.process.wait()}. {said.decode(errors='replace')}")
 
     def _pump(self, execution: Execution, descriptor: int, events: int) -> None:
         had_unsent = bool(execution.unsent)
@@ -326,6 +366,17 @@ def _become(user: int | None) -> None:
     left = confine.capabilities()
     if left:
         _die(f"refusing to run programs with capabilities ({left:#x})")
+
+
+def _serve_on(path: str) -> None:
+    """Have a socket for standard input and output."""
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.connect(path)
+            os.dup2(connection.fileno(), 0)
+            os.dup2(connection.fileno(), 1)
+    except OSError as error:
+        _die(f"cannot connect to {path}: {error}")
 
 
 def _landlock(options: Options) -> int:
