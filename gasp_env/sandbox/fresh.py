@@ -13,6 +13,41 @@ from dataclasses import replace
 from gasp_env.sandbox.runs import Result, Run, Status
 
 
+class Parts:
+    """Runs taken apart into what is executed, and results put together again.
+
+    Attributes:
+        runs: what is executed, the parts of each run next to each other.
+    """
+
+    def __init__(self, runs: Iterable[Run]) -> None:
+        """Take runs apart."""
+        self.runs: list[Run] = []
+        self._places: list[range] = []  # of every run's parts in `runs`
+        self._owners: list[int] = []
+        for number, run in enumerate(runs):
+            start = len(self.runs)
+            self.runs += split(run)
+            self._places.append(range(start, len(self.runs)))
+            self._owners += [number] * (len(self.runs) - start)
+        self._taken: dict[int, dict[int, Result]] = {}
+
+    def gather(self, results: Sequence[Result]) -> list[Result]:
+        """The results of the runs, from those of all parts."""
+        return [merge(results[place.start : place.stop]) for place in self._places]
+
+    def take(self, position: int, result: Result) -> tuple[int, Result] | None:
+        """Take the result of one part; if it was the last of its run, that run's number and result."""
+        owner = self._owners[position]
+        taken = self._taken.setdefault(owner, {})
+        taken[position] = result
+        place = self._places[owner]
+        if len(taken) < len(place):
+            return None
+        del self._taken[owner]
+        return owner, merge([taken[part] for part in place])
+
+
 def split(run: Run) -> tuple[Run, ...]:
     """The runs that answer this one: itself, or if it is to be ``fresh`` one for each call."""
     if not run.fresh or len(run.inputs) <= 1:

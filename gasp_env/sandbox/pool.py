@@ -24,6 +24,7 @@ from gasp_env.sandbox.batch import Asked, Batch
 from gasp_env.sandbox.cache import Cache
 from gasp_env.sandbox.dispatcher import Dispatcher, Tally
 from gasp_env.sandbox.errors import SandboxError
+from gasp_env.sandbox.fresh import Parts
 from gasp_env.sandbox.runs import Result, Run, Status
 from gasp_env.sandbox.tiers import Settings, Worker
 
@@ -90,7 +91,7 @@ class Sandbox:
 
     @property
     def requested(self) -> int:
-        """Runs asked for."""
+        """Runs asked for; a run of `Run.fresh` calls counts once a call."""
         return self._requested
 
     @property
@@ -152,13 +153,14 @@ class Sandbox:
         """
         batch = Batch()
         try:
-            self._submit(batch, list(runs))
+            parts = Parts(runs)
+            self._submit(batch, parts.runs)
             batch.wait()
         except BaseException:
             self._abandon(batch)
             raise
         self._warn()
-        return batch.results()
+        return parts.gather(batch.results())
 
     def as_completed(self, runs: Iterable[Run]) -> Completed:
         """Execute runs and yield ``(position, result)`` as they finish, equal runs one after another.
@@ -170,11 +172,12 @@ class Sandbox:
         """
         batch = Batch(stream=True)
         try:
-            self._submit(batch, list(runs))
+            parts = Parts(runs)
+            self._submit(batch, parts.runs)
         except BaseException:
             self._abandon(batch)
             raise
-        return Completed(self, batch)
+        return Completed(self, batch, parts)
 
     async def run_many_async(self, runs: Iterable[Run]) -> list[Result]:
         """`run_many` for a coroutine: the event loop goes on meanwhile, and cancelling abandons the runs.
@@ -192,13 +195,14 @@ class Sandbox:
         batch = Batch(finished=finished)
         try:
             # Opening takes a second, and encoding thousands of inputs some hundredths of one.
-            await asyncio.to_thread(self._submit, batch, list(runs))
+            parts = Parts(runs)
+            await asyncio.to_thread(self._submit, batch, parts.runs)
             await done.wait()
         except BaseException:
             self._abandon(batch)
             raise
         self._warn()
-        return batch.results()
+        return parts.gather(batch.results())
 
     def _opened(self) -> Dispatcher:
         """The dispatcher, with at least one worker."""
@@ -292,9 +296,10 @@ class Sandbox:
 class Completed:
     """Iterator over ``(position, result)`` of a batch, in the order in which they finish."""
 
-    def __init__(self, sandbox: Sandbox, batch: Batch) -> None:
+    def __init__(self, sandbox: Sandbox, batch: Batch, parts: Parts) -> None:
         """See `Sandbox.as_completed`."""
         self._sandbox = sandbox
+        self._parts = parts
         self._batch = batch
         self._results = batch.completed()
 
@@ -303,7 +308,10 @@ class Completed:
 
     def __next__(self) -> tuple[int, Result]:
         try:
-            return next(self._results)
+            while True:
+                answered = self._parts.take(*next(self._results))
+                if answered is not None:
+                    return answered
         except StopIteration:
             self._sandbox._warn()
             raise

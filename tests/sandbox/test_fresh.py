@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gasp_env.sandbox import Call, Result, Run, Sandbox, Status
-from gasp_env.sandbox.fresh import merge, split
+from gasp_env.sandbox.fresh import Parts, merge, split
 from gasp_env.static import may_keep_state
 
 COUNTER = "seen = []\ndef f(x):\n    seen.append(x)\n    return len(seen)"
@@ -52,12 +56,36 @@ def test_the_first_that_failed_decides_and_what_was_not_executed_is_no_answer() 
     assert merge([_ok(1), exception, broken]) == broken
 
 
+@given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), max_size=6), st.randoms())
+def test_parts_come_together_in_any_order(shapes: list[tuple[int, bool]], rng: random.Random) -> None:
+    runs = [
+        Run(COUNTER, tuple((number, call) for call in range(calls)), fresh=fresh)
+        for number, (calls, fresh) in enumerate(shapes)
+    ]
+    parts = Parts(runs)
+    results = [
+        Result(Status.OK, tuple(Call(Status.OK, arguments) for arguments in part.inputs))
+        for part in parts.runs
+    ]
+    gathered = parts.gather(results)
+    assert [[call.value for call in result.calls] for result in gathered] == [
+        list(run.inputs) for run in runs
+    ]
+    order = list(enumerate(results))
+    rng.shuffle(order)
+    taken = [answered for part in order if (answered := parts.take(*part)) is not None]
+    assert sorted(number for number, _ in taken) == list(range(len(runs)))
+    assert all(result == gathered[number] for number, result in taken)
+
+
 @pytest.mark.docker
 def test_fresh_calls_find_nothing_of_each_other(sandbox: Sandbox) -> None:
     inputs = ((1,), (2,), (3,))
     together, alone = sandbox.run_many([Run(COUNTER, inputs), Run(COUNTER, inputs, fresh=True)])
     assert [call.value for call in together.calls] == [1, 2, 3]
     assert [call.value for call in alone.calls] == [1, 1, 1]
+    [(number, streamed)] = sandbox.as_completed([Run(COUNTER, inputs, fresh=True)])
+    assert (number, streamed.calls) == (0, alone.calls)
     [patched] = sandbox.run_many([Run(PATCHES, inputs, fresh=True)])
     assert len({call.value for call in patched.calls}) == 1
 
