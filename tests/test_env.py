@@ -93,7 +93,7 @@ def test_options_say_what_they_expect() -> None:
         {"attempts": 0},
         {"on_infra_error": "zero"},
         {"render_mode": "human"},
-        {"sandbox": "bwrap"},
+        {"sandbox": "chroot"},
         {"attempts": "8"},
         {"admit": {"lemma": (3,), "lift": (1, 5)}},
         {"goalposts": GOALPOSTS[:1] * 2},
