@@ -52,11 +52,17 @@ Say = Callable[[str], None]
 
 def image_name(base: str | None = None) -> str:
     """The tag of the image that the present content of `sandbox_image` makes."""
-    digest = hashlib.sha256((base or LOCAL_BASE).encode())
+    digest = hashlib.sha256(f"{base or LOCAL_BASE} {code_digest()}".encode())
+    return f"{REPOSITORY}:{digest.hexdigest()[:16]}"
+
+
+def code_digest() -> str:
+    """A hash of all that an image is made of beside its base."""
+    digest = hashlib.sha256()
     for path in _files():
         digest.update(f"\0{path.relative_to(CONTEXT)}\0".encode())
         digest.update(path.read_bytes())
-    return f"{REPOSITORY}:{digest.hexdigest()[:16]}"
+    return digest.hexdigest()
 
 
 def ensure(

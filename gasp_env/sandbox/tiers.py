@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from gasp_env.sandbox.docker import DockerWorker
 from gasp_env.sandbox.errors import SandboxError
+from gasp_env.sandbox.process import BwrapWorker, LandlockWorker, UnsafeWorker
 
 
 class Worker(Protocol):
@@ -59,9 +60,12 @@ class Settings:
 #: Tiers by name, safest first.
 TIERS: dict[str, Callable[[Settings], Worker]] = {
     "docker": DockerWorker,
+    "bwrap": BwrapWorker,
+    "landlock": LandlockWorker,
+    "unsafe-subprocess": UnsafeWorker,
 }
 #: What ``auto`` tries, in this order.
-AUTO = ("docker",)
+AUTO = ("docker", "bwrap", "landlock")
 
 
 def open_worker(tier: str, settings: Settings) -> Worker:
