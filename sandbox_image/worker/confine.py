@@ -259,6 +259,18 @@ def child_filter(allow: frozenset[str] = frozenset()) -> _Filter:
     return _Filter([*instructions, _instruction(_RETURN, _ALLOW)])
 
 
+def drop_capabilities() -> None:
+    """Empty every set but the bounding one: becoming another user leaves what is inheritable alone.
+
+    Raises:
+        OSError: the kernel refused.
+    """
+    header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
+    if _LIBC.capset(ctypes.create_string_buffer(header, 8), ctypes.create_string_buffer(24)) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, f"capset: {os.strerror(code)}")
+
+
 def capabilities() -> int:
     """The capabilities this process has in any of its sets but the bounding one, as bits."""
     header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)

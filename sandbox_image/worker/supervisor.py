@@ -363,6 +363,7 @@ def _become(user: int | None) -> None:
         os.setgroups([])
         os.setresgid(user, user, user)
         os.setresuid(user, user, user)
+        confine.drop_capabilities()
     left = confine.capabilities()
     if left:
         _die(f"refusing to run programs with capabilities ({left:#x})")
