@@ -49,7 +49,7 @@ _NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "fspick": (433, 433), "futimesat": (261, None), "init_module": (175, 105),
     "inotify_init": (253, None), "inotify_init1": (294, 26), "io_setup": (206, 0),
     "io_uring_enter": (426, 426), "io_uring_register": (427, 427), "io_uring_setup": (425, 425),
-    "ioperm": (173, None), "iopl": (172, None), "ioprio_set": (251, 30), "kcmp": (312, 272),
+    "ioctl": (16, 29), "ioperm": (173, None), "iopl": (172, None), "ioprio_set": (251, 30), "kcmp": (312, 272),
     "kexec_file_load": (320, 294), "kexec_load": (246, 104), "keyctl": (250, 219), "kill": (62, 129),
     "lchown": (94, None), "listen": (50, 201), "listmount": (458, 458), "lookup_dcookie": (212, 18),
     "lremovexattr": (198, 15), "lsetxattr": (189, 6), "memfd_create": (319, 279),
@@ -91,6 +91,9 @@ DENIED_BY_ZYGOTE: tuple[str, ...] = tuple(name for name in _NUMBERS if name not 
 # fcntl commands that reach other processes through a file both have open, or outlast this one in it: locks,
 # owners and signals of a descriptor, leases, notify, the size of a pipe, hints on how a file is written.
 _FCNTL_DENIED = (6, 7, 8, 10, 15, 37, 38, 1024, 1026, 1031, 1036, 1038)
+# All that is asked of a descriptor in this way: is it a terminal and how wide, how much is there to read, do or do
+# not block, do or do not close on execve. Others make signals go to another process (FIOSETOWN, FIOASYNC).
+_IOCTL_ALLOWED = (0x5401, 0x802C542A, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
 # Of the kinds of socket pair only this cannot be pointed at an address: asyncio needs no other.
 _SOCK_TYPE_MASK, _SOCK_STREAM = 0xF, 1
 
@@ -222,8 +225,10 @@ def zygote_filter(allow: frozenset[str] = frozenset()) -> _Filter:
     """What is installed once, less the denial of the calls in ``allow`` (to test that each is needed)."""
     denied = _ERRNO | errno.EPERM
     locks = [(_EQUAL, command) for command in _FCNTL_DENIED]
+    asked = [(_EQUAL, request) for request in _IOCTL_ALLOWED]
     special = {
         "fcntl": _if_argument("fcntl", _ARGUMENT_1, locks, denied, _ALLOW),
+        "ioctl": _if_argument("ioctl", _ARGUMENT_1, asked, _ALLOW, denied),
         "prlimit64": _if_argument("prlimit64", _ARGUMENT_0, [(_EQUAL, 0)], _ALLOW, denied),
         "socketpair": _if_argument(
             "socketpair", _ARGUMENT_1, [(_EQUAL, _SOCK_STREAM)], _ALLOW, denied, _SOCK_TYPE_MASK
