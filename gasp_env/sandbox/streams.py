@@ -10,7 +10,7 @@ import socket
 import time
 from typing import Any
 
-from gasp_env.sandbox.errors import SandboxError, WorkerLost
+from gasp_env.sandbox.errors import WorkerLost
 from sandbox_image.worker import wire
 
 _HELLO_SECONDS = 60.0
@@ -117,21 +117,3 @@ class StreamWorker:
         said = {key: value for key, value in self.hello.items() if key != "uid"}
         text = json.dumps([code, said], sort_keys=True)
         self.identity = hashlib.sha256(text.encode()).hexdigest()
-
-
-def require_profile(hello: dict[str, Any], tier: str, profile: str) -> None:
-    """Refuse a run that this worker has no interpreter for.
-
-    Raises:
-        SandboxError: the worker does not offer the profile; the message says what to do.
-    """
-    offered = hello.get("profiles", ())
-    if profile in offered:
-        return
-    fix = (
-        "build the image where numpy can be installed, or on a base that has it: "
-        "`python -m gasp_env.sandbox build --force [--base IMAGE]`"
-        if tier == "docker"
-        else "install numpy for the interpreter that the worker runs on (`python -m gasp_env.sandbox doctor` names it)"
-    )
-    raise SandboxError(f"the {tier} worker offers {', '.join(offered)} but not profile {profile}: {fix}")

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from gasp_env.sandbox import selftest
 from gasp_env.sandbox.docker import DockerWorker
 from gasp_env.sandbox.errors import SandboxError
 from gasp_env.sandbox.process import BwrapWorker, LandlockWorker, UnsafeWorker
@@ -69,27 +70,35 @@ AUTO = ("docker", "bwrap", "landlock")
 
 
 def open_worker(tier: str, settings: Settings) -> Worker:
-    """Open a worker of a tier, or of the first of `AUTO` that opens.
+    """Open a worker of a tier, or of the first of `AUTO` in which one opens, and see that it keeps its promises.
 
     Safe to call from several threads at once.
 
     Raises:
-        SandboxError: it cannot be opened here; the message says what to do.
+        SandboxError: there is none here; the message says what to do.
         ValueError: there is no such tier.
     """
     if tier != "auto":
-        return _factory(tier)(settings)
+        return _open(tier, settings)
     reasons = []
     for name in AUTO:
         try:
-            return _factory(name)(settings)
+            return _open(name, settings)
         except SandboxError as error:
-            reasons.append(f"{name}: {error}")
-    raise SandboxError("no sandbox can be opened on this machine.\n" + "\n".join(reasons))
+            reasons.append(f"  {name}: {error}")
+    raise SandboxError(
+        "no sandbox can be opened on this machine, and no program is executed without one. Any of these would do:\n"
+        + "\n".join(reasons)
+    )
 
 
-def _factory(tier: str) -> Callable[[Settings], Worker]:
+def _open(tier: str, settings: Settings) -> Worker:
+    if tier not in TIERS:
+        raise ValueError(f"tier must be auto or one of {', '.join(TIERS)}, not {tier!r}")
+    worker = TIERS[tier](settings)
     try:
-        return TIERS[tier]
-    except KeyError:
-        raise ValueError(f"tier must be auto or one of {', '.join(TIERS)}, not {tier!r}") from None
+        selftest.check(worker)
+    except BaseException:
+        worker.close()
+        raise
+    return worker
