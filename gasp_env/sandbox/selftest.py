@@ -61,6 +61,7 @@ NUMBERS = {
     ),
 }
 PTRACE_PEEKTEXT = 1  # attaching would stop whom it succeeds with
+KEY = 0x67617370  # of nothing that exists
 REFUSALS = (errno.EPERM, errno.EACCES, errno.ENOSYS)
 libc = ctypes.CDLL(None, use_errno=True)
 numbers = NUMBERS.get(os.uname().machine, {})
@@ -152,8 +153,8 @@ ATTEMPTS = {
     "writing": {folder: write(folder) for folder in (os.getcwd(), "/tmp", "/var/tmp", "/dev/shm", "/dev/mqueue")},
     "reading": {path: read(path) for path in ("/etc/passwd", "/etc/hostname", "/proc/version", "/proc/self/status")},
     "sharing": {
-        "memfd_create": lambda: os.memfd_create("x"), "shmget": raw("shmget", 0, 4096, 0), "flock": lock,
-        "msgget": raw("msgget", 0, 0), "semget": raw("semget", 0, 0, 0), "mq_open": raw("mq_open", 0, 0, 0, 0),
+        "memfd_create": lambda: os.memfd_create("x"), "shmget": raw("shmget", KEY, 0, 0), "flock": lock,
+        "msgget": raw("msgget", KEY, 0), "semget": raw("semget", KEY, 0, 0), "mq_open": raw("mq_open", 0, 0, 0, 0),
         "add_key": raw("add_key", 0, 0, 0, 0, 0), "keyctl": raw("keyctl", -1, 0, 0, 0, 0),
     },
     "kernel": {
