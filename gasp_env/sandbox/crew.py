@@ -29,7 +29,8 @@ class Crew:
     Attributes:
         size: how many workers there should be.
         opening: how many are being opened.
-        reason: why the last failure failed.
+        failures: attempts that failed since something worked.
+        reason: why the last one failed.
     """
 
     def __init__(
@@ -44,23 +45,18 @@ class Crew:
         """
         self.size = size
         self.opening = 0
+        self.failures = 0
         self.reason = ""
         self._open_worker = open_worker
         self._deliver = deliver
         self._closing: list[threading.Thread] = []
-        self._failures = 0
         self._failing_since = 0.0
         self._not_before = 0.0
-
-    @property
-    def failing(self) -> bool:
-        """The last attempt failed and nothing has worked since."""
-        return self._failures > 0
 
     def fill(self, alive: int, now: float) -> None:
         """Start to open what is missing. After a failure one is tried at a time, and not at once."""
         missing = min(self.size - alive, MAX_OPENING) - self.opening
-        if self.failing:
+        if self.failures:
             missing = min(missing, 1 - self.opening) if now >= self._not_before else 0
         for _ in range(missing):
             self.opening += 1
@@ -73,14 +69,14 @@ class Crew:
     def failed(self, reason: str, now: float) -> None:
         """A worker did not open, or was of no use."""
         self.reason = reason
-        if not self._failures:
+        if not self.failures:
             self._failing_since = now
-        self._not_before = now + min(BACKOFF_SECONDS * 2**self._failures, MAX_BACKOFF_SECONDS)
-        self._failures += 1
+        self._not_before = now + min(BACKOFF_SECONDS * 2**self.failures, MAX_BACKOFF_SECONDS)
+        self.failures += 1
 
     def worked(self) -> None:
         """A worker has shown that it is sound: whatever was broken is no more."""
-        self._failures = 0
+        self.failures = 0
 
     def due(self, now: float) -> float:
         """Seconds until `fill` would do something."""
@@ -88,7 +84,7 @@ class Crew:
 
     def hopeless(self, now: float) -> bool:
         """Enough was tried."""
-        return self._failures >= PATIENCE_ATTEMPTS and now - self._failing_since >= PATIENCE_SECONDS
+        return self.failures >= PATIENCE_ATTEMPTS and now - self._failing_since >= PATIENCE_SECONDS
 
     def dismiss(self, worker: Worker) -> None:
         """Close a worker in the background."""

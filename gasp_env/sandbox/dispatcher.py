@@ -36,6 +36,8 @@ WINDOW = 2
 #: closing may be held up for that.
 VERIFY_IDLE_SECONDS = 0.25
 VERIFY_CLOSING_SECONDS = 2.0
+#: Failures in a row to replace one of several workers that are worth a warning.
+MENTION_FAILURES = 4
 
 
 @dataclass
@@ -153,10 +155,6 @@ class Dispatcher:
 
     def _serve(self, now: float) -> None:
         """Send, wait and receive once."""
-        if self._stop_before is None and (self._links or self._backlog or not self._crew.failing):
-            self._crew.fill(len(self._links), now)
-        if not self._crew.opening:
-            self._crew_complete.set()
         self._hand_out(now)
         for link in list(self._links.values()):
             with self._surviving(link, now):
@@ -166,6 +164,10 @@ class Dispatcher:
                 if events != link.polled:
                     self._poll.register(link, events)
                     link.polled = events
+        if self._stop_before is None and (self._links or self._backlog or not self._crew.failures):
+            self._crew.fill(len(self._links), now)
+        if not self._crew.opening:
+            self._crew_complete.set()
         ready = self._poll.poll(self._timeout(now))
         now = time.monotonic()
         for descriptor, events in ready:
@@ -184,7 +186,7 @@ class Dispatcher:
         if any(link.load for link in self._links.values()):
             self._busy = now
             return 1000
-        if self._crew.failing and (self._links or self._backlog):
+        if self._crew.failures and (self._links or self._backlog):
             return 1000 * min(1.0, self._crew.due(now) + 0.001)
         if self._cache is not None and any(link.unverified for link in self._links.values()):
             return 1000 * VERIFY_IDLE_SECONDS
@@ -324,7 +326,8 @@ class Dispatcher:
             self._crew.dismiss(worker)
 
     def _not_opened(self, reason: str, now: float) -> None:
-        if self._links and not self._crew.failing:
+        # Not every hiccup is worth a word, but what does not open to begin with, or for a while, is.
+        if self._links and (not self._crew_complete.is_set() or self._crew.failures == MENTION_FAILURES):
             count = f"{len(self._links)} of {self._crew.size}"
             self._tally.notices.append(
                 f"going on with {count} sandbox workers; another did not open: {reason}"

@@ -1,0 +1,214 @@
+"""Workers without a process behind them: a thread that reads frames and answers what it is told to.
+
+A "program" is a word and an argument: ``echo`` returns its arguments, ``sleep 0.1 x`` takes its time,
+``die`` ends the worker, ``silence`` never answers, ``garbage`` and ``stranger`` answer nonsense. What a
+`World` is told to do differently (fail to open, compute wrongly) it does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from typing import Any
+
+from gasp_env.sandbox import tiers
+from gasp_env.sandbox.canary import _PROGRAM as CANARY
+from gasp_env.sandbox.errors import SandboxError, WorkerLost
+from gasp_env.sandbox.tiers import Settings
+from sandbox_image.worker import codec, wire
+
+
+class Died(Exception):
+    """The worker ends."""
+
+
+class World:
+    """All fake workers of a test, and what they do.
+
+    Attributes:
+        opened, closed: the workers, in order.
+        executed: programs and how often they were started.
+        fail: called before a worker opens; raises, or returns nothing.
+        wrong: whether a worker computes wrongly.
+        on_run: called with the worker and the program when one is started.
+    """
+
+    def __init__(self) -> None:
+        self.opened: list[FakeWorker] = []
+        self.closed: list[FakeWorker] = []
+        self.executed: Counter[str] = Counter()
+        self.canaries = 0
+        self.fail: Callable[[], None] = lambda: None
+        self.wrong: Callable[[FakeWorker], bool] = lambda worker: False
+        self.on_run: Callable[[FakeWorker, str], None] = lambda worker, program: None
+        self.hello: dict[str, Any] = {"profiles": ["value", "stdin"], "seccomp": True, "landlock": 7}
+
+    def open(self, tier: str, settings: Settings) -> FakeWorker:
+        self.fail()
+        return FakeWorker(self)
+
+    @property
+    def alive(self) -> list[FakeWorker]:
+        return [worker for worker in self.opened if worker not in self.closed]
+
+    def close(self) -> None:
+        for worker in self.alive:
+            worker.close()
+
+
+class FakeWorker:
+    """See the module's docstring."""
+
+    tier = "docker"
+    identity = "fake"
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.hello = dict(world.hello)
+        self.index = len(world.opened)
+        self.asked: list[str] = []
+        world.opened.append(self)
+        self._frames = wire.Frames()
+        self._ours, self._theirs = socket.socketpair()
+        self._ours.setblocking(False)
+        self._waiting: deque[bytes] = deque()
+        self._their_frames = wire.Frames()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def fileno(self) -> int:
+        return self._ours.fileno()
+
+    def send(self, data: memoryview) -> int:
+        try:
+            return self._ours.send(data)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            raise WorkerLost(str(error)) from error
+
+    def receive(self) -> list[bytes]:
+        try:
+            data = self._ours.recv(2**20)
+        except BlockingIOError:
+            return []
+        except OSError as error:
+            raise WorkerLost(str(error)) from error
+        if not data:
+            raise WorkerLost("the fake worker died")
+        try:
+            return self._frames.feed(data)
+        except ValueError as error:
+            raise WorkerLost(str(error)) from error
+
+    def close(self) -> None:
+        self.world.closed.append(self)
+        self.kill()
+        self._thread.join(10)
+        self._ours.close()
+
+    def kill(self) -> None:
+        """From outside, as with kill -9."""
+        with contextlib.suppress(OSError):
+            self._theirs.shutdown(socket.SHUT_RDWR)
+
+    def _serve(self) -> None:
+        with contextlib.suppress(Died, OSError), self._theirs:
+            while True:
+                self._read()
+                run = self._waiting.popleft()
+                self._theirs.sendall(self._execute(run))
+
+    def _read(self) -> None:
+        """Take in what the host sent; wait for it if there is nothing to do."""
+        while True:
+            self._theirs.setblocking(not self._waiting)
+            try:
+                data = self._theirs.recv(2**20)
+            except BlockingIOError:
+                break
+            if not data:
+                raise Died
+            for frame in self._their_frames.feed(data):
+                kind, number = struct.unpack_from(">BQ", frame)
+                if kind == wire.KIND_CANCEL:
+                    self._waiting = deque(run for run in self._waiting if _number(run) != number)
+                else:
+                    self._waiting.append(frame)
+        self._theirs.setblocking(True)
+
+    def _execute(self, run: bytes) -> bytes:
+        payload = codec.decode(run[wire.RUN.size : len(run) - _stdin_bytes(run)], keep_order=True)
+        program, inputs = payload[0], [codec.decode(one, keep_order=True) for one in payload[-1]]
+        if program == CANARY:
+            self.world.canaries += 1
+            return _answer(_number(run), [self._canary(*one) for one in inputs])
+        word, _, argument = program.partition(" ")
+        self.asked.append(program)
+        self.world.executed[program] += 1
+        self.world.on_run(self, program)
+        if word == "die":
+            raise Died
+        if word == "sleep":
+            time.sleep(float(argument.split()[0]))
+        if word == "silence":
+            threading.Event().wait(60 if self not in self.world.closed else 0)
+            raise Died
+        if word == "garbage":
+            return b"\xff" * 100
+        if word == "stranger":
+            return _answer(12345678, [])
+        if word == "short":
+            return wire.frame(wire.ENDED.pack(wire.KIND_ENDED, _number(run), 0, 0, 0, 0, 0, 0, 0, 0)[:9])
+        wrong = self.world.wrong(self)
+        return _answer(_number(run), [("ok", ("wrong",) if wrong else one) for one in inputs])
+
+    def _canary(self, what: str, argument: Any) -> tuple[str, Any]:
+        if what == "value":
+            value = [sum(n * n for n in argument), sorted(argument), {str(n): n / 7 for n in argument}]
+            return ("ok", 0 if self.world.wrong(self) else value)
+        if what == "hash":
+            return ("ok", 42)
+        return ("exception", f"ValueError: {argument}") if what == "exception" else ("ok", "PermissionError")
+
+
+def _number(run: bytes) -> int:
+    return int(struct.unpack_from(">BQ", run)[1])
+
+
+def _stdin_bytes(run: bytes) -> int:
+    return int(wire.RUN.unpack_from(run)[-1])
+
+
+def _answer(number: int, calls: list[tuple[str, Any]]) -> bytes:
+    claims = tuple(
+        ("ok", codec.encode(value, keep_order=True), "") if word == "ok" else (word, b"", value)
+        for word, value in calls
+    )
+    report = wire.frame(codec.encode(("ok", "", claims), keep_order=True))
+    head = wire.ENDED.pack(wire.KIND_ENDED, number, wire.HOW_EXIT, 0, 0.001, 0.002, 1000, 0, 0, len(report))
+    return wire.frame(head, report)
+
+
+def install(monkeypatch: Any) -> World:
+    """Let every sandbox of this test open fake workers."""
+    world = World()
+    monkeypatch.setattr(tiers, "open_worker", world.open)
+    return world
+
+
+def failing(times: int, world: World) -> None:
+    """Let opening fail so many times, then succeed."""
+    left = [times]
+
+    def fail() -> None:
+        if left[0]:
+            left[0] -= 1
+            raise SandboxError("the daemon does not answer")
+
+    world.fail = fail
