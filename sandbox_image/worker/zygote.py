@@ -23,7 +23,7 @@ import time
 from typing import Any, NoReturn
 
 from sandbox_image.worker import child, codec, landlock, wire
-from sandbox_image.worker.confine import confine_zygote, forgo_privileges
+from sandbox_image.worker.confine import confine_zygote, die_with_parent, forgo_privileges
 
 #: What most programs import. Each module makes every fork a little dearer, so no more than that.
 PRELOADED = (
@@ -54,6 +54,7 @@ _child_pid = 0
 
 def main() -> NoReturn:
     """Prepare, then fork on demand until the supervisor goes away."""
+    die_with_parent()  # a zygote that waits for its child does not see the supervisor go
     options = json.loads(sys.argv[1])
     control = socket.socket(fileno=options["control"])
     for name in (*PRELOADED, *(("numpy",) if options["numpy"] else ())):
