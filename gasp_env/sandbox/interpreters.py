@@ -80,12 +80,13 @@ def find(user: int | None = None, *, bound: bool = False) -> Interpreter:
     user = None if bound else user
     key = (os.getpid(), user is None, bound)  # whoever is not us is let in or refused alike
     with _found_lock:
-        if key not in _found:
-            _found[key] = _find(user, bound)
-        return _found[key]
+        found = _found.get(key)
+        if found is None or (found.folder and not os.path.isdir(found.folder)):  # something tidied up /tmp
+            found = _found[key] = _find(user, bound)
+        return found
 
 
-_found: dict[Any, Interpreter] = {}
+_found: dict[tuple[int, bool, bool], Interpreter] = {}
 _found_lock = threading.Lock()
 
 
@@ -105,7 +106,7 @@ def _find(user: int | None, bound: bool) -> Interpreter:
         why = ""
         # A link first, so that the compiled code beside our source is used.
         for copied in (False, True):
-            folder = _import_folder({"sandbox_image": str(CONTEXT)}, copied)
+            folder = _worker_folder(copied)
             why = _fails(executable, _IMPORT_WORKER, user, folder)
             if not why:
                 return _with_numpy(replace(found, folder=folder), said, user)
@@ -133,8 +134,11 @@ def _with_numpy(found: Interpreter, said: dict[str, Any], user: int | None) -> I
         if not origin:
             continue
         numpy = os.path.dirname(os.path.realpath(origin))
-        folder = _import_folder(_numpy_packages(numpy), False)
-        done = _run(found.executable, _IMPORT_NUMPY, user, folder)
+        with tempfile.TemporaryDirectory(prefix=f"{_FOLDER}-{os.getpid()}-") as folder:
+            os.chmod(folder, 0o755)
+            for name, path in _numpy_packages(numpy).items():
+                os.symlink(path, os.path.join(folder, name))
+            done = _run(found.executable, _IMPORT_NUMPY, user, folder)
         if isinstance(done, str) or done.returncode != 0:
             continue
         if found.folder:
@@ -203,24 +207,24 @@ def environment(folder: str) -> dict[str, str]:
     }
 
 
-_folders: dict[Any, str] = {}
+_folders: dict[tuple[int, bool], str] = {}
 _folders_lock = threading.Lock()
 
 
-def _import_folder(packages: dict[str, str], copied: bool) -> str:
-    """A folder with these packages and nothing else, for as long as this process lives."""
-    key = (os.getpid(), copied, *packages.items())
+def _worker_folder(copied: bool) -> str:
+    """A folder with the worker's package, or a link to it, and nothing else, for as long as this process lives."""
+    key = (os.getpid(), copied)
     with _folders_lock:
-        if key not in _folders:
+        if not os.path.isdir(_folders.get(key, "")):
             _sweep()
             folder = tempfile.mkdtemp(prefix=f"{_FOLDER}-{os.getpid()}-")
-            os.chmod(folder, 0o755)  # our uid's to change, everyone's to read
+            os.chmod(folder, 0o755)  # ours to change, everyone's to read
             atexit.register(_remove, folder, os.getpid())
-            for name, path in packages.items():
-                if copied:
-                    shutil.copytree(path, Path(folder, name), ignore=shutil.ignore_patterns("__pycache__"))
-                else:
-                    os.symlink(path, os.path.join(folder, name))
+            package = Path(folder, "sandbox_image")
+            if copied:
+                shutil.copytree(CONTEXT, package, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                package.symlink_to(CONTEXT)
             _folders[key] = folder
         return _folders[key]
 
