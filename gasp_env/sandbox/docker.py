@@ -200,6 +200,7 @@ class DockerWorker(StreamWorker):
 
     def _remove(self) -> None:
         with contextlib.suppress(AttributeError, OSError):
+            getattr(self._attached, "_sock", self._attached).close()  # what is around it would leave it open
             self._attached.close()
         with contextlib.suppress(AttributeError, DockerException, OSError):
             self._container.remove(force=True)
