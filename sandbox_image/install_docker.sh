@@ -1,5 +1,6 @@
 #!/bin/sh
-# Install and start Docker on Debian or Ubuntu, as root; does nothing where it already answers.
+# Install and start Docker on Debian or Ubuntu, as root, and bubblewrap for the tier that needs no daemon;
+# does nothing where all is there.
 # `make docker` calls this.
 set -eu
 
@@ -8,7 +9,10 @@ log=/var/log/dockerd.log
 answers() { docker info >/dev/null 2>&1; }
 
 # Without a registry the image's base is made of Debian packages, by mmdebstrap.
-if answers && { command -v mmdebstrap || [ "$(id -u)" -ne 0 ] || ! command -v apt-get; } >/dev/null; then
+others="mmdebstrap bwrap"
+have_others() { for command in $others; do command -v "$command" >/dev/null || return 1; done; }
+
+if answers && { have_others || [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; }; then
     echo "Docker answers already."
     exit 0
 fi
@@ -26,6 +30,7 @@ fi
 missing=""
 answers || command -v dockerd >/dev/null || missing="docker.io"
 command -v mmdebstrap >/dev/null || missing="$missing mmdebstrap"
+command -v bwrap >/dev/null || missing="$missing bubblewrap"
 if [ -n "$missing" ]; then
     echo "Installing $missing"
     export DEBIAN_FRONTEND=noninteractive

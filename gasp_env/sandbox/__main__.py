@@ -1,28 +1,48 @@
-"""Build the sandbox image, or try a program in it.
+"""Build the sandbox image, try a program, or see what protects this machine.
 
     python -m gasp_env.sandbox build [--base IMAGE] [--force]
     python -m gasp_env.sandbox run FILE --input "1, [2]" [--input ...] [--entry f]
+    python -m gasp_env.sandbox run FILE --stdin TEXT_FILE
+    python -m gasp_env.sandbox doctor [--tier docker] [--json]
 
-``run`` prints what every call returned and ends with status 0 if all of them returned a value.
+``run`` prints what every call returned, or what the program printed, and the tier it ran in; it ends with
+status 0 if all of that went well. ``doctor`` ends with status 1 if a sandbox would not be what was asked for.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import json
 import sys
 from pathlib import Path
+from typing import Any
 
-from gasp_env.sandbox import build, reports
+from gasp_env.sandbox import build, doctor, reports
 from gasp_env.sandbox.docker import connect
 from gasp_env.sandbox.errors import SandboxError
 from gasp_env.sandbox.pool import Sandbox
-from gasp_env.sandbox.runs import HASH_SEEDS, Limits, Result, Run, Status
-from gasp_env.sandbox.tiers import TIERS
+from gasp_env.sandbox.runs import HASH_SEEDS, PROFILES, Limits, Result, Run, Status
+from gasp_env.sandbox.tiers import TIERS, Settings
 from gasp_env.values import parse_arguments, render, render_arguments
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
+    options = _parser().parse_args(argv)
+    try:
+        if options.command == "build":
+            print(build.ensure(connect(), options.base, force=options.force))
+            return 0
+        if options.command == "doctor":
+            return _doctor(options)
+        return _run(options)
+    except (SandboxError, ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m gasp_env.sandbox", description=(__doc__ or "").split("\n")[0]
     )
@@ -30,51 +50,89 @@ def main(argv: list[str] | None = None) -> int:
     builder = commands.add_parser("build", help="build the sandbox image unless it is there")
     builder.add_argument("--base", help="image to build on, with Python 3.11 or later")
     builder.add_argument("--force", action="store_true", help="build even if it is there")
-    runner = commands.add_parser("run", help="execute a program on arguments")
-    runner.add_argument("file", type=Path, help="Python source that defines the entry")
+    runner = commands.add_parser("run", help="execute a program on arguments, or on a text as standard input")
+    runner.add_argument("file", type=Path, help="Python source: defines the entry, or is the whole program")
     runner.add_argument("--input", action="append", default=[], help="arguments of one call, as a literal")
     runner.add_argument("--entry", default="f")
+    runner.add_argument(
+        "--stdin", type=Path, metavar="FILE", help="what a whole program reads; implies --profile stdin"
+    )
+    runner.add_argument("--profile", choices=PROFILES, help="by default value, or stdin if that is given")
     runner.add_argument("--hash-seed", type=int, choices=HASH_SEEDS, default=0)
-    runner.add_argument("--wall-seconds", type=float, default=Limits().wall_seconds)
-    runner.add_argument("--cpu-seconds", type=int, default=Limits().cpu_seconds)
-    runner.add_argument("--tier", choices=["auto", *TIERS], default="auto")
-    options = parser.parse_args(argv)
-    try:
-        if options.command == "build":
-            print(build.ensure(connect(), options.base, force=options.force))
-            return 0
-        return _run(options)
-    except (SandboxError, ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    for limit in dataclasses.fields(Limits):
+        runner.add_argument(
+            f"--{limit.name.replace('_', '-')}",
+            type=type(limit.default),
+            default=limit.default,
+            metavar="N",
+            help=f"default {limit.default}",
+        )
+    checker = commands.add_parser("doctor", help="try every tier and say what each protects from")
+    checker.add_argument("--json", action="store_true", help="the same for machines")
+    for command in (runner, checker):
+        command.add_argument("--tier", choices=["auto", *TIERS], default="auto")
+        command.add_argument("--image", help="docker image, by default the one that build makes")
+        command.add_argument("--runtime", help="OCI runtime for the tier docker, such as runsc")
+        command.add_argument(
+            "--allow-unsafe",
+            action="store_true",
+            help="one of the two consents of the tier unsafe-subprocess (the other: GASP_ENV_ALLOW_UNSAFE=1)",
+        )
+    return parser
 
 
 def _run(options: argparse.Namespace) -> int:
-    run = Run(
-        options.file.read_text("utf-8"),
-        tuple(parse_arguments(text) for text in options.input or [""]),
-        options.entry,
-        options.hash_seed,
-        Limits(wall_seconds=options.wall_seconds, cpu_seconds=options.cpu_seconds),
-    )
-    reports.check(run)  # before a container is started for nothing
-    with Sandbox(options.tier, workers=1) as sandbox:
+    run = _asked(options)
+    reports.check(run)  # before a worker is started for nothing
+    settings: dict[str, Any] = {"image": options.image, "runtime": options.runtime}
+    with Sandbox(options.tier, workers=1, allow_unsafe=options.allow_unsafe, **settings) as sandbox:
         [result] = sandbox.run_many([run])
     _show(run, result)
     return 0 if result.status is Status.OK else 1
+
+
+def _asked(options: argparse.Namespace) -> Run:
+    """The run that the command line asks for.
+
+    Raises:
+        ValueError: it contradicts itself.
+    """
+    profile = options.profile or ("stdin" if options.stdin else "value")
+    whole = profile == "stdin"
+    if options.stdin and not whole:
+        raise ValueError(f"--stdin is for whole programs, which --profile {profile} does not run")
+    if whole and options.input:
+        raise ValueError("--input is for a function's arguments; a whole program reads --stdin FILE")
+    return Run(
+        options.file.read_text("utf-8"),
+        () if whole else tuple(parse_arguments(text) for text in options.input or [""]),
+        options.entry,
+        options.hash_seed,
+        Limits(**{limit.name: getattr(options, limit.name) for limit in dataclasses.fields(Limits)}),
+        profile,
+        options.stdin.read_bytes().decode("utf-8") if options.stdin else "",
+    )
 
 
 def _show(run: Run, result: Result) -> None:
     for arguments, call in zip(run.inputs, result.calls, strict=False):
         said = render(call.value) if call.status is Status.OK else f"{call.status}: {call.error}"
         print(f"{run.entry}({render_arguments(arguments)}) -> {said}")
-    if result.stdout:
-        print(f"printed:\n{result.stdout}", end="" if result.stdout.endswith("\n") else "\n")
+    for what, text in (("printed", result.stdout), ("standard error", result.stderr)):
+        if text:
+            print(f"{what}:\n{text}", end="" if text.endswith("\n") else "\n")
     print(
-        f"{result.status}{f': {result.error}' if result.error else ''}  [{result.tier}: "
+        f"{result.status}{f': {result.error}' if result.error else ''}  [{result.tier or 'not executed'}: "
         f"{result.wall_seconds * 1000:.1f} ms, {result.cpu_seconds * 1000:.1f} ms CPU, "
         f"{result.memory_bytes / 2**20:.1f} MiB]"
     )
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    settings = Settings(image=options.image, runtime=options.runtime, allow_unsafe=options.allow_unsafe)
+    report = doctor.examine(options.tier, settings)
+    print(json.dumps(report.as_dict(), indent=2) if options.json else doctor.render(report))
+    return 0 if report.healthy else 1
 
 
 if __name__ == "__main__":

@@ -84,7 +84,7 @@ def ensure(
     base = base or os.environ.get("GASP_SANDBOX_BASE") or None
     name = image_name(base)
     with _one_build_at_a_time():
-        if force or not _present(client, name):
+        if force or not present(client, name):
             chosen = base or choose_base(client, say)
             say(f"building the sandbox image {name} on {chosen}")
             # Only a base of somebody else's may lack numpy, and only numpy is worth asking the network for.
@@ -100,7 +100,7 @@ def choose_base(client: docker.DockerClient, say: Say) -> str:
         SandboxError: none can, and what to do about it.
     """
     for image in (PUBLIC_BASE, LOCAL_BASE):
-        if _present(client, image):
+        if present(client, image):
             return image
     say(f"pulling {PUBLIC_BASE}")
     why_not_pulled = _pull(client, PUBLIC_BASE)
@@ -198,7 +198,8 @@ def _advice(log: list[str]) -> str:
     return ""
 
 
-def _present(client: docker.DockerClient, name: str) -> bool:
+def present(client: docker.DockerClient, name: str) -> bool:
+    """Whether the daemon has an image."""
     try:
         client.images.get(name)
     except ImageNotFound:
