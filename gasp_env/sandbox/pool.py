@@ -50,7 +50,8 @@ class Sandbox:
         """Describe a sandbox; nothing is started yet.
 
         Args:
-            tier: one of `tiers.TIERS`, or ``"auto"`` for the first of `tiers.AUTO` that opens.
+            tier: one of `tiers.TIERS`, or ``"auto"`` for the first of `tiers.AUTO` that opens; who names
+                an image or a runtime has asked for docker.
             workers: programs executed at once, each in a worker of its own; by default two per
                 processor: while one is being forked or cleared away, another computes.
             image: docker image, by default the one made from `sandbox_image`.
@@ -66,7 +67,7 @@ class Sandbox:
             raise ValueError(f"tier must be auto or one of {', '.join(tiers.TIERS)}, not {tier!r}")
         if workers is not None and workers < 1:
             raise ValueError(f"workers must be at least 1, not {workers}")
-        self._asked_tier = tier
+        self._asked_tier = "docker" if tier == "auto" and (image or runtime) else tier
         self._settings = Settings(image=image, runtime=runtime, allow_unsafe=allow_unsafe)
         self._size = workers or 2 * (os.cpu_count() or 1)
         self._dedupe = dedupe

@@ -8,6 +8,7 @@ A "program" is a word and an argument: ``echo`` returns its arguments, ``sleep 0
 from __future__ import annotations
 
 import contextlib
+import itertools
 import socket
 import struct
 import threading
@@ -39,6 +40,7 @@ class World:
     """
 
     def __init__(self) -> None:
+        self.indices = itertools.count()
         self.opened: list[FakeWorker] = []
         self.closed: list[FakeWorker] = []
         self.executed: Counter[str] = Counter()
@@ -70,9 +72,8 @@ class FakeWorker:
     def __init__(self, world: World) -> None:
         self.world = world
         self.hello = dict(world.hello)
-        self.index = len(world.opened)
+        self.index = next(world.indices)
         self.asked: list[str] = []
-        world.opened.append(self)
         self._frames = wire.Frames()
         self._ours, self._theirs = socket.socketpair()
         self._ours.setblocking(False)
@@ -80,6 +81,7 @@ class FakeWorker:
         self._their_frames = wire.Frames()
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
+        world.opened.append(self)
 
     def fileno(self) -> int:
         return self._ours.fileno()
