@@ -11,6 +11,7 @@ Started as ``python -m sandbox_image.worker.zygote OPTIONS``, a JSON object made
 from __future__ import annotations
 
 import array
+import fcntl
 import gc
 import importlib
 import json
@@ -125,6 +126,9 @@ def _fork_one(control: socket.socket, own_address_space: int, confined: bool) ->
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
     _child_pid = 0
     _, status, usage = os.wait4(pid, 0)
+    fcntl.fcntl(
+        0, fcntl.F_SETFL, 0
+    )  # flags of the open file that all forks share, as the supervisor does for 1 and 2
     control.send(wire.EXIT.pack(status, usage.ru_utime + usage.ru_stime, usage.ru_maxrss))
 
 
