@@ -1,0 +1,8 @@
+"""How fast is the sandbox, against the fork it needs and against what others do?
+
+    python -m benchmarks.sandbox --json OUT [--quick] [--humaneval humaneval.jsonl] [--profile]
+
+One run on one machine, the contenders in turn, round after round: medians over the rounds, ratios
+between figures of the same round. Every returned value is compared with the expected one; a wrong
+answer ends the benchmark. `benchmarks/results/sandbox/README.md` explains the figures.
+"""

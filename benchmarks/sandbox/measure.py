@@ -1,0 +1,180 @@
+"""Contenders in turn, round after round, and what is made of their figures."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from benchmarks.sandbox.programs import TRIVIAL, Job
+
+
+class Absent(Exception):
+    """A contender cannot take part here; the message says why."""
+
+
+class WrongAnswer(Exception):
+    """A contender did not return what the programs return: its figures would mean nothing."""
+
+
+class Contender(Protocol):
+    """Something that executes programs.
+
+    Attributes:
+        name: in the report.
+    """
+
+    name: str
+
+    def open(self) -> None:
+        """Get ready; `Absent` if that cannot be."""
+
+    def verify(self, jobs: Sequence[Job]) -> int:
+        """Execute all and compare what each returned; how many were right."""
+
+    def times(self, count: int) -> list[float]:
+        """Seconds that each of ``count`` executions of `TRIVIAL` takes, one at a time."""
+
+    def close(self) -> None:
+        """End everything that was started."""
+
+
+class Timed:
+    """How long a contender takes for one program, seen by who asks it."""
+
+    name = ""
+
+    def verify(self, jobs: Sequence[Job]) -> int:
+        """As in `Contender`."""
+        raise NotImplementedError
+
+    def times(self, count: int) -> list[float]:
+        """As in `Contender`."""
+        seconds = []
+        for _ in range(count):
+            started = time.perf_counter()
+            right = self.verify([TRIVIAL])
+            seconds.append(time.perf_counter() - started)
+            demand(self.name, right, 1)
+        return seconds
+
+
+@dataclass
+class Figures:
+    """What was measured of a contender, an entry a round.
+
+    Attributes:
+        rates: verified runs per second.
+        cpu_ms: processor time a run, of everything that ran on the machine meanwhile.
+        seconds: latencies.
+    """
+
+    rates: list[float] = field(default_factory=list)
+    cpu_ms: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+
+    def summary(self) -> dict[str, Any]:
+        """As the report has it."""
+        found: dict[str, Any] = {}
+        if self.rates:
+            found |= {
+                "runs_per_s": round(statistics.median(self.rates), 1),
+                "all": [round(rate, 1) for rate in self.rates],
+                "cpu_ms_per_run": round(statistics.median(self.cpu_ms), 3),
+            }
+        if self.seconds:
+            found |= {
+                "p50_ms": round(1000 * quantile(self.seconds, 0.5), 3),
+                "p99_ms": round(1000 * quantile(self.seconds, 0.99), 3),
+                "latency_samples": len(self.seconds),
+            }
+        return found
+
+
+def demand(name: str, right: int, asked: int) -> None:
+    """Accept nothing but the right answers.
+
+    Raises:
+        WrongAnswer: there were others.
+    """
+    if right != asked:
+        raise WrongAnswer(f"{name}: {right} of {asked} programs returned the right value")
+
+
+def quantile(values: Sequence[float], share: float) -> float:
+    """The smallest value that is not exceeded by this share of them."""
+    ranked = sorted(values)
+    return ranked[min(len(ranked) - 1, max(0, -int(-share * len(ranked) // 1) - 1))]
+
+
+def busy_seconds() -> float:
+    """Processor time that the whole machine has spent since it started; 0 where that is not to be had."""
+    try:
+        fields = [int(field) for field in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]]
+    except OSError:
+        return 0.0
+    user, nice, system, _idle, _wait, irq, softirq = fields[:7]
+    return (user + nice + system + irq + softirq) / 100
+
+
+def throughput(
+    contenders: Mapping[str, Contender], jobs: Mapping[str, Sequence[Job]], rounds: int
+) -> dict[str, Figures]:
+    """Verified runs per second.
+
+    Args:
+        contenders: open, by name.
+        jobs: for each the programs of a round.
+        rounds: in each every contender has one turn; the first one of the next is another.
+
+    Raises:
+        WrongAnswer: a value was not the expected one.
+    """
+    figures = {name: Figures() for name in contenders}
+    names = list(contenders)
+    for name in names:  # once unmeasured: caches, lazily started interpreters
+        warm_up = jobs[name][: max(1, len(jobs[name]) // 4)]
+        demand(name, contenders[name].verify(warm_up), len(warm_up))
+    for turn in range(rounds):
+        first = turn % len(names)
+        for name in names[first:] + names[:first]:
+            busy, started = busy_seconds(), time.perf_counter()
+            right = contenders[name].verify(jobs[name])
+            seconds = time.perf_counter() - started
+            demand(name, right, len(jobs[name]))
+            figures[name].rates.append(right / seconds)
+            figures[name].cpu_ms.append(1000 * (busy_seconds() - busy) / right)
+    return figures
+
+
+def latency(
+    contenders: Mapping[str, Contender], samples: Mapping[str, int], rounds: int, figures: dict[str, Figures]
+) -> None:
+    """Seconds from asking to the answer for a trivial program, one at a time; added to ``figures``.
+
+    Raises:
+        WrongAnswer: a value was not the expected one.
+    """
+    for name, contender in contenders.items():
+        contender.times(1)
+        figures.setdefault(name, Figures())
+    for _ in range(rounds):
+        for name, contender in contenders.items():
+            figures[name].seconds += contender.times(max(1, samples[name] // rounds))
+
+
+def ratio(figures: Mapping[str, Figures], above: str, below: str) -> float | None:
+    """The median of the ratios of two contenders' throughputs in the same round; None if one is absent."""
+    if above not in figures or below not in figures:
+        return None
+    pairs = zip(figures[above].rates, figures[below].rates, strict=False)
+    ratios = [one / other for one, other in pairs]
+    return round(statistics.median(ratios), 3) if ratios else None
+
+
+def median(values: Sequence[float]) -> float:
+    """Rounded for the report."""
+    return round(statistics.median(values), 1)
