@@ -1,0 +1,51 @@
+"""Workers for tests: opened in a tier, or the test is skipped where the machine has none."""
+
+from __future__ import annotations
+
+import os
+import select
+from pathlib import Path
+
+import pytest
+
+from gasp_env.sandbox import Result, Run, SandboxError, reports
+from gasp_env.sandbox.tiers import Settings, Worker, open_worker
+
+TIERS = ("docker", "bwrap", "landlock")
+
+
+def opened(tier: str, settings: Settings | None = None) -> Worker:
+    """A worker; GASP_REQUIRE_DOCKER=1 turns the skip into a failure."""
+    try:
+        return open_worker(tier, settings or Settings())
+    except SandboxError as error:
+        if os.environ.get("GASP_REQUIRE_DOCKER") == "1":
+            raise
+        pytest.skip(f"needs the tier {tier}: {error}")
+
+
+def ask(worker: Worker, run: Run) -> Result:
+    """Have a worker with nothing else to do execute one run."""
+    unsent = memoryview(reports.run_frame(1, run, reports.payload(run)))
+    while True:
+        select.select([worker], [worker] if unsent else [], [], 1.0)
+        unsent = unsent[worker.send(unsent) :] if unsent else unsent
+        for frame in worker.receive():
+            return reports.result(frame, run, worker.tier)
+
+
+def family(pid: int) -> list[int]:
+    """A process and all that it and they made."""
+    found = [pid]
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in task.read_text().split():
+            found += family(int(child))
+    return found
+
+
+def alive(pid: int) -> bool:
+    """Whether a process is there and has not ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
