@@ -1,4 +1,4 @@
-"""The command line's own mistakes, which are found before any container is started."""
+"""The command line: its own mistakes, found before anything is started, and what it says of a run."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from gasp_env.sandbox.__main__ import main
+from tests.sandbox.opened import TIERS, opened
 
 
 @pytest.mark.parametrize(
@@ -30,3 +31,57 @@ def test_a_limit_out_of_range_is_one_line(
     said = capsys.readouterr().err
     assert said.startswith(f"error: {option[2:].replace('-', '_')} must be ")
     assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (
+            ["--stdin", "FILE", "--profile", "numpy"],
+            "--stdin is for whole programs, which --profile numpy does not run",
+        ),
+        (["--profile", "stdin", "--input", "1"], "--input is for a function's arguments"),
+        (["--tier", "unsafe-subprocess"], "not a sandbox"),
+        (["--threads", "0"], "threads must be"),
+        (["--input", "g()"], "expected a literal"),
+    ],
+)
+def test_a_contradiction_is_one_line(
+    options: list[str],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")
+    file = tmp_path / "program.py"
+    file.write_text("def f(): return 1\n")
+    assert main(["run", str(file), *[str(file) if option == "FILE" else option for option in options]]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert said in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("tier", TIERS)
+def test_run_says_what_came_of_it_and_where(
+    tier: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    opened(tier).close()
+    function = tmp_path / "function.py"
+    function.write_text("def f(a, b):\n    print('hello')\n    return {a: b}\n")
+    assert main(["run", str(function), "--input", "1, [2]", "--tier", tier]) == 0
+    out = capsys.readouterr().out
+    assert "f(1, [2]) -> {1: [2]}" in out
+    assert "printed:\nhello\n" in out
+    assert f"ok  [{tier}: " in out
+    assert main(["run", str(function), "--input", "[1], 2", "--tier", tier]) == 1
+    assert "TypeError" in capsys.readouterr().out
+    program, text = tmp_path / "program.py", tmp_path / "text"
+    program.write_text("import sys\nprint(sum(map(int, sys.stdin.read().split())))\n")
+    text.write_text("1 2\r\n3")
+    assert main(["run", str(program), "--stdin", str(text), "--tier", tier]) == 0
+    assert "printed:\n6\n" in capsys.readouterr().out
+    program.write_text("print('a' * 100)\n")
+    assert main(["run", str(program), "--profile", "stdin", "--output-bytes", "10", "--tier", tier]) == 1
+    assert "output_limit" in capsys.readouterr().out
