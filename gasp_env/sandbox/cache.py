@@ -32,7 +32,7 @@ MAX_BYTES = 2**30
 MAX_FRAME = 2**22
 _BUSY_SECONDS = 10.0
 _KEYS_A_QUERY = 500
-_ROWS_A_COMMIT = 512
+_ROWS_A_COMMIT = 128
 
 _SCHEMA = (
     "CREATE TABLE entries"
@@ -201,7 +201,7 @@ def _prepare(connection: sqlite3.Connection) -> None:
         raise sqlite3.DatabaseError("it is a database of another program")
     if version != SCHEMA:
         raise sqlite3.DatabaseError(f"it is of version {version}, and this is version {SCHEMA}")
-    connection.execute("SELECT bytes FROM total").fetchone()
+    _bytes(connection)
 
 
 def _in_wal_mode(connection: sqlite3.Connection) -> None:
@@ -224,13 +224,19 @@ def _store(connection: sqlite3.Connection, rows: list[tuple[bytes, bytes]], max_
         " ON CONFLICT (key) DO UPDATE SET digest = excluded.digest, frame = excluded.frame",
         [(row_key, _digest(row_key, frame), frame) for row_key, frame in rows],
     )
-    while connection.execute("SELECT bytes FROM total").fetchone()[0] > max_bytes:
-        gone = connection.execute(
-            "DELETE FROM entries WHERE id IN (SELECT id FROM entries ORDER BY id LIMIT 256)"
-        )
-        if not gone.rowcount:
-            break
+    if _bytes(connection) > max_bytes:
+        room = 0.9 * max_bytes  # so that it is not done for every row
+        oldest = "DELETE FROM entries WHERE id IN (SELECT id FROM entries ORDER BY id LIMIT 64)"
+        while _bytes(connection) > room and connection.execute(oldest).rowcount:
+            pass
     connection.execute("COMMIT")
+
+
+def _bytes(connection: sqlite3.Connection) -> int:
+    row = connection.execute("SELECT bytes FROM total").fetchone()
+    if row is None:
+        raise sqlite3.DatabaseError("it is damaged")
+    return int(row[0])
 
 
 def _digest(row_key: bytes, frame: bytes) -> bytes:

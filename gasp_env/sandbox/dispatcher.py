@@ -238,7 +238,7 @@ class Dispatcher:
         return (
             self._cache is not None
             and bool(link.unverified)
-            and not link.flying
+            and not link.load
             and (self._stop_before is not None or now >= self._busy + VERIFY_IDLE_SECONDS)
         )
 
