@@ -3,23 +3,47 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import pytest
 
 from gasp_env.sandbox import Sandbox, SandboxError, shared
+
+TIERS = ("docker", "bwrap", "landlock")
+
+
+def skip_without(what: str, error: SandboxError) -> None:
+    """Skip the test that needs ``what``, or fail it where GASP_REQUIRE_DOCKER=1 says that nothing may be missing."""
+    if os.environ.get("GASP_REQUIRE_DOCKER") == "1":
+        raise error
+    pytest.skip(f"needs {what}: {error}")
 
 
 @pytest.fixture(scope="session")
 def sandbox() -> Sandbox:
     """The Docker sandbox, opened once a session; the tests that need it are skipped where there is none.
 
-    GASP_REQUIRE_DOCKER=1 turns the skip into a failure.
+    GASP_REQUIRE_DOCKER=1 turns the skip into a failure. It is the one that ``auto`` finds, which is also what
+    the code under test opens by itself.
     """
     opened = shared(tier="auto")
     try:
         opened.open()
+        if opened.tier != "docker":
+            raise SandboxError(f"auto opened {opened.tier}")
     except SandboxError as error:
-        if os.environ.get("GASP_REQUIRE_DOCKER") == "1":
-            raise
-        pytest.skip(f"needs Docker: {error}")
+        skip_without("Docker", error)
     return opened
+
+
+@pytest.fixture(scope="session", params=TIERS)
+def tier_sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
+    """Each tier in turn, with two workers, opened once a session; skipped or failed like ``sandbox``."""
+    opened = Sandbox(request.param, workers=2)
+    try:
+        opened.open()
+    except SandboxError as error:
+        opened.close()
+        skip_without(f"the tier {request.param}", error)
+    yield opened
+    opened.close()

@@ -189,7 +189,6 @@ class Benches:
 
     def __init__(self, tiers: Sequence[str], cases: Sequence[Case]) -> None:
         self.refused: dict[str, SandboxError] = {}
-        self.first: dict[str, State] = {}
         self.hellos: dict[str, dict[str, Any]] = {}
         self._seen: dict[tuple[str, str], Seen] = {}
         self._news = threading.Condition()
@@ -203,7 +202,7 @@ class Benches:
             bench.settle()
         for bench in benches:  # all are open now, so that no descriptor of ours comes or goes any more
             bench.settle()
-            self.first[bench.tier], self.hellos[bench.tier] = bench.first, bench.worker.hello
+            self.hellos[bench.tier] = bench.worker.hello
         self._benches = benches
         self._threads = [threading.Thread(target=self._work, args=(bench, cases)) for bench in benches]
         for thread in self._threads:
@@ -222,6 +221,19 @@ class Benches:
             assert there, f"{tier} never came to {name}"
             return self._seen[tier, name]
 
+    def ends(self, tier: str) -> tuple[State, State]:
+        """What there was before the first case and after the last; waits for it.
+
+        Raises:
+            SandboxError: the tier could not be opened.
+        """
+        if tier in self.refused:
+            raise self.refused[tier]
+        bench = next(bench for bench in self._benches if bench.tier == tier)
+        self._threads[self._benches.index(bench)].join()
+        bench = next(bench for bench in self._benches if bench.tier == tier)
+        return bench.first, bench.state
+
     def close(self) -> None:
         """Wait for what is going on, and end the workers."""
         for thread in self._threads:
@@ -231,7 +243,7 @@ class Benches:
 
     def _work(self, bench: Bench, cases: Sequence[Case]) -> None:
         for case in cases:
-            if bench.tier in case.tiers:
+            if bench.tier in case.tiers and case.profile in bench.worker.hello["profiles"]:
                 seen = bench.observe(case)
                 with self._news:
                     self._seen[bench.tier, case.name] = seen
