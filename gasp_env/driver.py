@@ -40,7 +40,7 @@ class Options:
         attempts, goalpost_rate, axis, admit, sees, solving: see `gasp_env.curriculum.Schedule`.
         teacher_reward: a name, ``"module:name"``, or one for each of ``lemma`` and ``lift``.
         solver_reward: a name, or ``"module:name"``.
-        sandbox: tier (``"auto"``, ``"docker"``), or a `Sandbox` of your own.
+        sandbox: tier (``"auto"``, ``"docker"``, ``"bwrap"``, ``"landlock"``), or a `Sandbox` of your own.
         on_infra_error: when the sandbox could not execute a run after its retries: end the episode
             truncated with the turn unscored (``truncate``), go on with the turn unscored
             (``continue``), or ``raise``.

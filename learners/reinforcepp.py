@@ -75,7 +75,7 @@ class Args:
     heldout: str = "learners.miniature:heldout"
     """Problems on which pass@1 and pass@8 are measured before and after, named likewise; empty for none."""
     sandbox: str = "auto"
-    """Isolation tier: docker, or auto for the first that opens."""
+    """Isolation tier: docker, bwrap, landlock, or auto for the first of them that opens."""
     episodes: int = 64
     """Episodes of one update."""
     attempts: int = 8
