@@ -180,7 +180,7 @@ class BwrapWorker(ProcessWorker):
 
     def _fix(self, said: str) -> str:
         if "Unknown option" in said or "unknown option" in said:
-            return "What to do: install bubblewrap 0.4 or later."
+            return "What to do: install bubblewrap 0.8 or later."
         if any(sign in said for sign in ("uid map", "RTM_NEWADDR", "namespace", "Operation not permitted")):
             return (
                 "What to do: allow user namespaces. On Ubuntu 23.10 and later give /usr/bin/bwrap an AppArmor "
