@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from benchmarks.contenders import FLOOR_END, FLOOR_TICKET_BYTES
-from sandbox_image.worker import child, codec, confine, landlock, supervisor, wire, zygote
+from sandbox_image.worker import child, codec, confine, landlock, wire, zygote
 
 _CHUNK = 2**16
 _LIMITS = (
@@ -125,10 +125,16 @@ def _steps(options: dict[str, object]) -> list[Callable[[], None]]:
     return [step for name, step in named.items() if options.get(name)]
 
 
-if __name__ == "__main__":
-    # The environment of our zygotes, of which some only counts when an interpreter starts.
-    environment = supervisor.ENVIRONMENT | {"PYTHONHASHSEED": "0"}
-    if os.environ.get("PYTHONHASHSEED") != "0" or os.environ.get("LD_BIND_NOW") != "1":
+def _with_environment() -> None:
+    """Start again with the environment of our zygotes, of which some only counts when an interpreter starts."""
+    if os.environ.get("PYTHONHASHSEED") != "0":
+        # Here, so that what it imports is not in the dispatcher's memory, which every fork has to copy.
+        from sandbox_image.worker import supervisor
+
         arguments = [sys.executable, "-m", "benchmarks.contenders.floor", *sys.argv[1:]]
-        os.execve(sys.executable, arguments, environment | {"PYTHONPATH": os.environ.get("PYTHONPATH", "")})
+        os.execve(sys.executable, arguments, supervisor.ENVIRONMENT | {"PYTHONHASHSEED": "0"})
+
+
+if __name__ == "__main__":
+    _with_environment()
     main()

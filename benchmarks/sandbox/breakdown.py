@@ -1,33 +1,23 @@
 """``--profile``: what a run in the docker tier spends its time on.
 
-Two tables. The first: processor time a run, by process, while the docker tier is kept busy: the
-forks by what the kernel says when they end, the others by their own accounts. The second: the price
-of each protection in a bare zygote (the floor, one dispatcher, nothing else around), by switching
-on one at a time and all together, all of them in turn, so that a busy machine hits all alike.
+Two tables. The first: processor time a run, by process, while the docker tier is kept busy, and the
+same of the floor. The second: the price of each protection in a bare zygote (a floor with one
+dispatcher, nothing else around), by switching on one at a time and all together, all in turn.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import statistics
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from benchmarks.contenders import PROTECTIONS
-from benchmarks.sandbox.measure import Contender, throughput
+from benchmarks.sandbox.measure import Contender, demand, throughput
 from benchmarks.sandbox.ours import Floor, Tier
 from benchmarks.sandbox.programs import Job
-from gasp_env.sandbox import Run
-
-#: What processes are called in the table, by what their command line holds.
-_KINDS = (
-    ("zygote", b"sandbox_image.worker.zygote"),
-    ("supervisor", b"sandbox_image.worker.supervisor"),
-    ("docker", b"containerd"),
-    ("docker", b"dockerd"),
-)
 
 
 def profile(
@@ -35,38 +25,44 @@ def profile(
 ) -> dict[str, dict[str, Any]]:
     """Both tables, in microseconds a run."""
     return {
-        "cpu_us_by_process": by_process(jobs, tier=tier, workers=workers, rounds=rounds),
+        "cpu_us_by_process": by_process(jobs, tier=tier, workers=workers, rounds=rounds, python=python),
         "protections_us": protections(jobs, rounds=rounds, python=python),
     }
 
 
-def by_process(jobs: Sequence[Job], *, tier: str, workers: int, rounds: int) -> dict[str, Any]:
-    """Processor time a run; ``wall`` is the time a run takes from this machine, all processors together."""
-    sandbox = Tier(tier, workers)
-    sandbox.open()
-    samples: list[dict[str, float]] = []
-    try:
-        sandbox.verify(jobs)
+def by_process(
+    jobs: Sequence[Job], *, tier: str, workers: int, rounds: int, python: str
+) -> dict[str, dict[str, int]]:
+    """Processor time a run by process, of the tier and of the floor beneath it.
+
+    ``children`` are the forks, ``host`` is this process; ``wall`` is the time a run takes from the machine, all
+    processors together, and so holds what nobody used.
+    """
+    ours, floor = Tier(tier, workers), Floor(workers, jobs, python=python)
+    samples: dict[str, list[dict[str, float]]] = {tier: [], "floor": []}
+    with contextlib.ExitStack() as stack:
+        for contender in (ours, floor):
+            stack.callback(contender.close)
+            contender.open()
+            demand(contender.name, contender.verify(jobs), len(jobs))
         for _ in range(rounds):
-            before, started = _accounts(), time.perf_counter()
-            results = sandbox.sandbox.run_many(Run(job.program, (job.arguments,)) for job in jobs)
-            seconds, after = time.perf_counter() - started, _accounts()
-            spent = {
-                kind: 1e6 * (after[kind] - before.get(kind, 0.0)) / len(jobs)
-                for kind in after
-                if kind != "others"
-            }
-            spent["children"] = 1e6 * sum(result.cpu_seconds for result in results) / len(jobs)
-            spent["wall"] = 1e6 * seconds * min(workers, os.cpu_count() or 1) / len(jobs)
-            samples.append(spent)
-    finally:
-        sandbox.close()
-    names = ("children", "zygote", "supervisor", "host", "docker", "wall")
-    return {name: round(statistics.median(sample.get(name, 0.0) for sample in samples)) for name in names}
+            for contender in (ours, floor):
+                before, started = contender.by_kind(), time.perf_counter()
+                demand(contender.name, contender.verify(jobs), len(jobs))
+                seconds, after = time.perf_counter() - started, contender.by_kind()
+                used = {kind: after[kind] - before[kind] for kind in after}
+                used |= {"sum": sum(used.values()), "wall": seconds * min(workers, os.cpu_count() or 1)}
+                samples[contender.name].append(
+                    {kind: 1e6 * value / len(jobs) for kind, value in used.items()}
+                )
+    return {
+        name: {kind: round(statistics.median(one[kind] for one in found)) for kind in found[0]}
+        for name, found in samples.items()
+    }
 
 
 def protections(jobs: Sequence[Job], *, rounds: int, python: str) -> dict[str, Any]:
-    """Wall time of a run in a bare zygote, and what each protection adds to it."""
+    """Processor time of a run in a bare zygote, and what each protection adds to it."""
     variants: dict[str, dict[str, bool]] = {"nothing": {}}
     variants |= {name: {name: True} for name in PROTECTIONS}
     variants["all"] = dict.fromkeys(PROTECTIONS, True)
@@ -83,30 +79,9 @@ def protections(jobs: Sequence[Job], *, rounds: int, python: str) -> dict[str, A
     finally:
         for floor in opened:
             floor.close()
-    bare = figures["nothing"].rates
-    table: dict[str, Any] = {"nothing": round(1e6 / statistics.median(bare))}
+    bare = figures["nothing"].cpu_ms
+    table: dict[str, Any] = {"nothing": round(1000 * statistics.median(bare))}
     for name in (*PROTECTIONS, "all"):
-        added = [1e6 / one - 1e6 / other for one, other in zip(figures[name].rates, bare, strict=True)]
-        table[name] = round(statistics.median(added))
+        added = [one - other for one, other in zip(figures[name].cpu_ms, bare, strict=True)]
+        table[name] = round(1000 * statistics.median(added))
     return table
-
-
-def _accounts() -> dict[str, float]:
-    """Seconds of processor time so far by kind of process, this one being the host."""
-    totals: dict[str, float] = {}
-    for path in Path("/proc").iterdir():
-        if not path.name.isdigit():
-            continue
-        try:
-            kind = "host" if int(path.name) == os.getpid() else _kind((path / "cmdline").read_bytes())
-            spent = sum(
-                int((task / "schedstat").read_text().split()[0]) for task in (path / "task").iterdir()
-            )
-        except OSError:
-            continue
-        totals[kind] = totals.get(kind, 0.0) + spent / 1e9
-    return totals
-
-
-def _kind(command: bytes) -> str:
-    return next((kind for kind, part in _KINDS if part in command), "others")

@@ -38,6 +38,9 @@ class Contender(Protocol):
     def times(self, count: int) -> list[float]:
         """Seconds that each of ``count`` executions of `TRIVIAL` takes, one at a time."""
 
+    def spent(self) -> float | None:
+        """Seconds of processor time so far of all that it takes, or None if that is not known."""
+
     def close(self) -> None:
         """End everything that was started."""
 
@@ -61,6 +64,10 @@ class Timed:
             demand(self.name, right, 1)
         return seconds
 
+    def spent(self) -> float | None:
+        """As in `Contender`."""
+        return None
+
 
 @dataclass
 class Figures:
@@ -68,12 +75,15 @@ class Figures:
 
     Attributes:
         rates: verified runs per second.
-        cpu_ms: processor time a run, of everything that ran on the machine meanwhile.
+        cpu_ms: processor time a run.
+        cpu_of: whose: that of the contender's processes and of this one, or, where these are not known,
+            that of everything that ran on the machine meanwhile.
         seconds: latencies.
     """
 
     rates: list[float] = field(default_factory=list)
     cpu_ms: list[float] = field(default_factory=list)
+    cpu_of: str = "its processes"
     seconds: list[float] = field(default_factory=list)
 
     def summary(self) -> dict[str, Any]:
@@ -84,6 +94,7 @@ class Figures:
                 "runs_per_s": round(statistics.median(self.rates), 1),
                 "all": [round(rate, 1) for rate in self.rates],
                 "cpu_ms_per_run": round(statistics.median(self.cpu_ms), 3),
+                "cpu_of": self.cpu_of,
             }
         if self.seconds:
             found |= {
@@ -141,12 +152,17 @@ def throughput(
     for turn in range(rounds):
         first = turn % len(names)
         for name in names[first:] + names[:first]:
-            busy, started = busy_seconds(), time.perf_counter()
+            busy, own, started = busy_seconds(), contenders[name].spent(), time.perf_counter()
             right = contenders[name].verify(jobs[name])
-            seconds = time.perf_counter() - started
+            seconds, own_after = time.perf_counter() - started, contenders[name].spent()
             demand(name, right, len(jobs[name]))
+            if own is None or own_after is None:
+                figures[name].cpu_of = "the machine"
+                used = busy_seconds() - busy
+            else:
+                used = own_after - own
             figures[name].rates.append(right / seconds)
-            figures[name].cpu_ms.append(1000 * (busy_seconds() - busy) / right)
+            figures[name].cpu_ms.append(1000 * used / right)
     return figures
 
 
@@ -170,9 +186,16 @@ def ratio(figures: Mapping[str, Figures], above: str, below: str) -> float | Non
     """The median of the ratios of two contenders' throughputs in the same round; None if one is absent."""
     if above not in figures or below not in figures:
         return None
-    pairs = zip(figures[above].rates, figures[below].rates, strict=False)
-    ratios = [one / other for one, other in pairs]
-    return round(statistics.median(ratios), 3) if ratios else None
+    pairs = zip(figures[above].rates, figures[below].rates, strict=True)
+    return round(statistics.median(one / other for one, other in pairs), 3)
+
+
+def ratio_of_cpu(figures: Mapping[str, Figures], above: str, below: str) -> float | None:
+    """The same of runs per second of processor time, which a machine busy with other things hardly changes."""
+    if above not in figures or below not in figures or figures[above].cpu_of != figures[below].cpu_of:
+        return None
+    pairs = zip(figures[above].cpu_ms, figures[below].cpu_ms, strict=True)
+    return round(statistics.median(other / one for one, other in pairs), 3)
 
 
 def median(values: Sequence[float]) -> float:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.sandbox import accounts
 from benchmarks.sandbox.measure import Absent
 from benchmarks.sandbox.ours import Tier
 from benchmarks.sandbox.programs import Job
@@ -29,12 +30,11 @@ def per_worker(tier: str, jobs: Sequence[Job]) -> dict[str, Any]:
     """
     found: dict[str, Any] = {}
     for workers in (1, MORE):
-        before = set(_processes())
         sandbox = Tier(tier, workers)
         sandbox.open()
         try:
             sandbox.verify(jobs)
-            mine = [pid for pid in _processes() if pid not in before and _is_worker(pid)]
+            mine = list(sandbox.workers.pids())
             total = _pages(mine)
             found[f"pss_mib_of_{workers}"] = round(total["Pss"] / 1024, 1)
             if workers == 1:
@@ -53,36 +53,14 @@ def _of_container(sandbox: Tier) -> dict[str, Any]:
     if container is None:
         return {}
     found: dict[str, Any] = {}
-    container.reload()
-    parent = _parent(container.attrs["State"]["Pid"])
-    if parent > 1:
-        found["shim_pss_mib"] = round(_pages([parent])["Pss"] / 1024, 1)
+    shim = accounts.parent(sandbox.workers.heads()[0])
+    if shim > 1:
+        found["shim_pss_mib"] = round(_pages([shim])["Pss"] / 1024, 1)
     for name in _CGROUP_FILES:
         path = Path(name.format(container.id))
         if path.exists():
             found["cgroup_mib"] = round(int(path.read_text()) / 2**20, 1)
     return found
-
-
-def _is_worker(pid: int) -> bool:
-    """Whether a process runs our worker, or the wrapper of one."""
-    try:
-        command = Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return False
-    return b"sandbox_image.worker" in command
-
-
-def _processes() -> list[int]:
-    """All on this machine."""
-    return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
-
-
-def _parent(pid: int) -> int:
-    try:
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-    except OSError:
-        return 0
 
 
 def _pages(pids: Sequence[int]) -> dict[str, int]:

@@ -8,10 +8,12 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.contenders import FLOOR_END, FLOOR_TICKET_BYTES
+from benchmarks.sandbox import accounts
 from benchmarks.sandbox.measure import Absent, Timed, demand
 from benchmarks.sandbox.processes import JsonProcess
 from benchmarks.sandbox.programs import TRIVIAL, Job
@@ -39,7 +41,9 @@ class Tier(Timed):
         """
         self.name = tier
         self._batch = batch
+        self._children = 0.0
         self.sandbox = sandbox or Sandbox(tier, workers=workers, **{"dedupe": False, **options})
+        self.workers = accounts.Workers(self.sandbox)
 
     def open(self) -> None:
         """As in `Contender`."""
@@ -55,10 +59,19 @@ class Tier(Timed):
 
     def _verify(self, jobs: Sequence[Job]) -> int:
         results = self.sandbox.run_many(Run(job.program, (job.arguments,)) for job in jobs)
+        self._children += sum(result.cpu_seconds for result in results)
         return sum(
             result.status is Status.OK and equal(result.calls[0].value, job.expected)
             for result, job in zip(results, jobs, strict=True)
         )
+
+    def by_kind(self) -> dict[str, float]:
+        """Seconds of processor time so far, by kind of process."""
+        return self.workers.by_kind() | {"children": self._children, "host": time.process_time()}
+
+    def spent(self) -> float:
+        """As in `Contender`."""
+        return sum(self.by_kind().values())
 
     @property
     def hello(self) -> Mapping[str, Any]:
@@ -93,6 +106,7 @@ class Dispatchers:
         Raises:
             Absent: they do not start.
         """
+        self.child_seconds = 0.0
         self._tickets = os.pipe()
         self._processes: list[JsonProcess] = []
         options = json.dumps({"tickets": self._tickets[0], **protections})
@@ -117,12 +131,13 @@ class Dispatchers:
         os.write(self._tickets[1], data)
         for process in self._processes:
             process.send("run")
-        return [process.receive() for process in self._processes]
+        answers = [process.receive() for process in self._processes]
+        self.child_seconds += sum(answer["child_seconds"] for answer in answers)
+        return answers
 
-    @property
-    def pids(self) -> list[int]:
-        """Their process ids."""
-        return [process.pid for process in self._processes]
+    def spent(self) -> float:
+        """Seconds of processor time so far, forks not included."""
+        return sum(accounts.spent(process.pid) for process in self._processes)
 
     def close(self) -> None:
         """End them."""
@@ -168,6 +183,16 @@ class Floor(Timed):
         answers = self._run([self._numbers[id(TRIVIAL)]] * count)
         demand(self.name, sum(answer["right"] for answer in answers), count)
         return [seconds for answer in answers for seconds in answer["seconds"]]
+
+    def by_kind(self) -> dict[str, float]:
+        """Seconds of processor time so far, by kind of process."""
+        found = self._dispatchers
+        assert found is not None
+        return {"dispatchers": found.spent(), "children": found.child_seconds, "host": time.process_time()}
+
+    def spent(self) -> float:
+        """As in `Contender`."""
+        return sum(self.by_kind().values())
 
     def _run(self, numbers: Sequence[int]) -> list[dict[str, Any]]:
         assert self._dispatchers is not None

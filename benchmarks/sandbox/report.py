@@ -32,9 +32,14 @@ def text(found: dict[str, Any]) -> str:
         lines += ["", "HumanEval's references"]
         lines += _verdicts(found["humaneval"])
     if "profile" in found:
-        for name, table in found["profile"].items():
-            lines += ["", f"profile: {name.replace('_', ' ')}, a run"]
-            lines += [f"  {what:18}{value:7}" for what, value in table.items()]
+        for name, table in found["profile"]["cpu_us_by_process"].items():
+            parts = ", ".join(f"{kind} {value}" for kind, value in table.items())
+            lines += ["", f"profile: processor time a run of {name}, in microseconds", f"  {parts}"]
+        lines += [
+            "",
+            "profile: processor time a run in a bare zygote, and what each protection adds, in microseconds",
+        ]
+        lines += [f"  {name:18}{value:7}" for name, value in found["profile"]["protections_us"].items()]
     return "\n".join([*lines, "", *_goals(found)])
 
 

@@ -18,6 +18,7 @@ from benchmarks.sandbox.measure import (
     latency,
     median,
     ratio,
+    ratio_of_cpu,
     throughput,
 )
 from benchmarks.sandbox.ours import Floor, Tier
@@ -97,6 +98,7 @@ def contenders(plan: Plan, jobs: Sequence[Job], workers: int, python: str) -> di
     ratios = {f"{name}_over_floor": ratio(figures, name, "floor") for name in TIERS if name in figures} or {
         "docker_over_floor": None
     }
+    ratios["docker_over_floor_cpu"] = ratio_of_cpu(figures, "docker", "floor")
     for name in figures:
         if name not in (*TIERS, "floor"):
             ratios[f"docker_over_{name.replace(' ', '_')}"] = ratio(figures, "docker", name)

@@ -75,6 +75,9 @@ class Steady:
     def times(self, count: int) -> list[float]:
         return [0.001] * count
 
+    def spent(self) -> float | None:
+        return None
+
 
 def test_a_contender_that_returns_something_else_ends_the_benchmark() -> None:
     contenders: dict[str, measure.Contender] = {"good": Steady("good"), "bad": Steady("bad", 0.5)}
@@ -89,7 +92,7 @@ def test_figures() -> None:
     measure.latency(contenders, {"one": 9, "other": 3}, 3, figures)
     summary = figures["one"].summary()
     assert summary.keys() == {
-        "runs_per_s", "all", "cpu_ms_per_run", "p50_ms", "p99_ms", "latency_samples",
+        "runs_per_s", "all", "cpu_ms_per_run", "cpu_of", "p50_ms", "p99_ms", "latency_samples",
     }  # fmt: skip
     assert len(summary["all"]) == 3
     assert (summary["p99_ms"], summary["latency_samples"]) == (1.0, 9)
