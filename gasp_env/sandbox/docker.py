@@ -290,7 +290,7 @@ def _explain(error: Exception, image: str, runtime: str | None) -> str:
         fix = f"no such image. `docker pull {image}` or `docker load` may bring it; without a name ours is built"
     elif "no space left" in said:
         fix = "the disk with Docker's files is full: `docker system df` shows them, `docker system prune` makes room"
-    elif runtime and "runtime" in said.lower():
+    elif runtime and "runtime" in said.lower() and "unknown" in said.lower():
         fix = f"install the runtime {runtime} and name it in the daemon's configuration (/etc/docker/daemon.json)"
     elif "seccomp" in said:
         fix = (

@@ -175,6 +175,8 @@ def _protections(
     for name, against in PROTECTIONS.items():
         passed = got_through[name]
         fix = "" if not passed else "any other tier" if worker.tier not in AUTO else _FIXES[name]
+        if passed and name == "reading" and settings.runtime:
+            fix = f"none if the kernel that {settings.runtime} brings has no Landlock; in there is only the image"
         found[name] = Protection(not passed, name in expected, against, passed, fix)
     for name, (against, having, fix) in _WALLS.items():
         on = worker.tier in having and (capped or name != "memory cap")

@@ -23,9 +23,9 @@ PROTECTIONS: dict[str, str] = {
     "network": "reaching other machines or local services: Internet, Unix and netlink sockets",
     "processes": "making processes and starting programs",
     "signals": "signalling the zygote, the supervisor or anything else",
-    "memory": "reading or tracing other processes: ptrace, process_vm_readv, /proc/PID/mem and environ",
+    "memory": "reading or tracing other processes: ptrace, process_vm_readv, /proc/PID/mem",
     "writing": "creating files, in its folder, /tmp, /dev/shm or /dev/mqueue",
-    "reading": "reading files other than those of Python and its libraries",
+    "reading": "reading files other than those of Python and its libraries, /proc among them",
     "sharing": "leaving something to others: memory files, shared memory, queues, keys, locks",
     "kernel": "calls that opened kernels before: io_uring, bpf, userfaultfd, perf_event_open",
     "namespaces": "mounting, and making or entering namespaces",
@@ -148,10 +148,13 @@ ATTEMPTS = {
     "memory": {
         **{f"ptrace {name}": raw("ptrace", PTRACE_PEEKTEXT, pid, 0, 0) for name, pid in PROCESSES.items()},
         "process_vm_readv": raw("process_vm_readv", parent, 0, 0, 0, 0, 0),
-        **{f"/proc/{pid}/{file}": read(f"/proc/{pid}/{file}") for pid in (parent, 1) for file in ("mem", "environ")},
+        **{f"/proc/{pid}/mem": read(f"/proc/{pid}/mem") for pid in (parent, 1)},
     },
     "writing": {folder: write(folder) for folder in (os.getcwd(), "/tmp", "/var/tmp", "/dev/shm", "/dev/mqueue")},
-    "reading": {path: read(path) for path in ("/etc/passwd", "/etc/hostname", "/proc/version", "/proc/self/status")},
+    "reading": {path: read(path) for path in (
+        "/etc/passwd", "/etc/hostname", "/proc/version", "/proc/self/status", "/proc/1/environ",
+        f"/proc/{parent}/environ",
+    )},
     "sharing": {
         "memfd_create": lambda: os.memfd_create("x"), "shmget": raw("shmget", KEY, 0, 0), "flock": lock,
         "msgget": raw("msgget", KEY, 0), "semget": raw("semget", KEY, 0, 0), "mq_open": raw("mq_open", 0, 0, 0, 0),

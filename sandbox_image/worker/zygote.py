@@ -11,6 +11,7 @@ Started as ``python -m sandbox_image.worker.zygote OPTIONS``, a JSON object made
 from __future__ import annotations
 
 import array
+import contextlib
 import fcntl
 import gc
 import importlib
@@ -66,9 +67,10 @@ def main() -> NoReturn:
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_NOFILE, MAX_DESCRIPTORS),
         (resource.RLIMIT_MEMLOCK, 0),
-        (resource.RLIMIT_MSGQUEUE, 0),
     ):
         resource.setrlimit(limit, (value, value))
+    with contextlib.suppress(ValueError):  # gVisor knows no such limit; the filter denies such queues anyway
+        resource.setrlimit(resource.RLIMIT_MSGQUEUE, (0, 0))
     os.chdir("/")
     signal.signal(signal.SIGUSR1, _kill_child)
     if options["landlock"]:
