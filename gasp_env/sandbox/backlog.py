@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from gasp_env.sandbox.batch import Asked, Batch, infra_error
+from gasp_env.sandbox.batch import Asked, Batch
 from gasp_env.sandbox.runs import Result, Status
 
 #: Deaths in flight after which a run is asked alone.
@@ -31,11 +31,13 @@ class Backlog:
         """Somebody waits for an answer."""
         return bool(self._batches)
 
-    def add(self, batch: Batch) -> None:
-        """Take a batch on."""
-        if batch.unanswered and not batch.abandoned:
+    def add(self, batch: Batch, todo: list[Asked], *, last: bool) -> None:
+        """Take on runs of a batch."""
+        batch.extend(todo, last=last)
+        if todo and not batch.abandoned:
             self._batches.add(batch)
-            self._queue.append(batch)
+            if batch not in self._queue:
+                self._queue.append(batch)
 
     def drop(self, batch: Batch) -> None:
         """Forget a batch that was abandoned."""
@@ -68,7 +70,7 @@ class Backlog:
     def answer(self, one: Asked, result: Result) -> None:
         """Give a run its result."""
         one.batch.answer(one, result)
-        if not one.batch.unanswered:
+        if not one.batch.unanswered:  # for now, if its caller is still at it
             self._batches.discard(one.batch)
 
     def revoke(self, one: Asked) -> bool:
@@ -89,10 +91,9 @@ class Backlog:
 
     def give_up(self, reason: str) -> None:
         """Answer everything that is left with an ``infra_error``."""
-        for batch in list(self._batches):
-            for one in batch.asked:
-                if one.result is None:
-                    self.answer(one, infra_error(reason))
+        for batch in self._batches:
+            batch.give_up(reason)
+        self._batches.clear()
         self._queue.clear()
         self.suspects.clear()
         self.condemned.clear()

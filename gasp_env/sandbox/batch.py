@@ -43,11 +43,15 @@ class Asked:
 class Batch:
     """The runs of one call.
 
+    The caller fills it while the dispatcher already works on it, so who may touch what is fixed: ``asked`` and
+    ``size`` are the caller's, all else is the dispatcher's from the first `extend` on.
+
     Attributes:
         asked: its distinct runs.
         size: its runs, those that are equal counted each.
-        todo: those no worker has been asked for; the dispatcher's alone once submitted.
-        unanswered: how many have no result yet; the dispatcher's alone once submitted.
+        submitted: the distinct runs handed to the dispatcher.
+        todo: those of them no worker has been asked for.
+        unanswered: how many of them have no result yet.
         abandoned: the caller is gone; results are of no interest any more.
     """
 
@@ -56,29 +60,36 @@ class Batch:
 
         Args:
             stream: results are handed out one by one, see `completed`, rather than together.
-            finished: called by the dispatcher when the last result is there; must not block.
+            finished: called when the last result is there, by the dispatcher; must not block.
         """
         self.asked: list[Asked] = []
         self.size = 0
+        self.submitted: list[Asked] = []
         self.todo: deque[Asked] = deque()
         self.unanswered = 0
         self.abandoned = False
+        self._complete = False
         self._finished = finished
         self._done = threading.Event()
         self._lock = threading.Lock()
         self._stream: queue.SimpleQueue[Asked] | None = queue.SimpleQueue() if stream else None
 
-    def fill(self, asked: list[Asked], size: int) -> None:
-        """Say what is asked; what has a result already counts as answered."""
-        self.asked, self.size = asked, size
-        self.todo = deque(one for one in asked if one.result is None)
-        self.unanswered = len(self.todo)
+    def add(self, asked: list[Asked]) -> list[Asked]:
+        """Say what else is asked; returns what has no result yet. The caller's."""
+        self.asked += asked
         if self._stream is not None:
             for one in asked:
                 if one.result is not None:
                     self._stream.put(one)
-        if not self.unanswered:
-            self._finish()
+        return [one for one in asked if one.result is None]
+
+    def extend(self, todo: list[Asked], *, last: bool) -> None:
+        """Take on runs that need an answer, and know when those were the last."""
+        self.submitted += todo
+        self.todo.extend(todo)
+        self.unanswered += len(todo)
+        self._complete = last
+        self._check_finished()
 
     def answer(self, one: Asked, result: Result) -> None:
         """Give a run its result. The dispatcher's."""
@@ -86,8 +97,13 @@ class Batch:
         self.unanswered -= 1
         if self._stream is not None:
             self._stream.put(one)
-        if not self.unanswered:
-            self._finish()
+        self._check_finished()
+
+    def give_up(self, reason: str) -> None:
+        """Answer what has no result yet with an ``infra_error``."""
+        for one in self.submitted:
+            if one.result is None:
+                self.answer(one, infra_error(reason))
 
     def revoke(self, one: Asked) -> bool:
         """Take a result back, unless the caller has it: then False. The dispatcher's."""
@@ -125,10 +141,11 @@ class Batch:
             for position in one.positions:
                 yield position, result
 
-    def _finish(self) -> None:
-        self._done.set()
-        if self._finished is not None:
-            self._finished()
+    def _check_finished(self) -> None:
+        if self._complete and not self.unanswered:
+            self._done.set()
+            if self._finished is not None:
+                self._finished()
 
 
 def infra_error(reason: str) -> Result:

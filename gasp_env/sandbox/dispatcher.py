@@ -16,7 +16,7 @@ import select
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from gasp_env.sandbox import reports
@@ -26,18 +26,25 @@ from gasp_env.sandbox.cache import Cache, storable
 from gasp_env.sandbox.canary import Canary
 from gasp_env.sandbox.crew import Crew
 from gasp_env.sandbox.errors import WorkerLost
-from gasp_env.sandbox.link import Link
+from gasp_env.sandbox.link import STALL_SECONDS, Link
 from gasp_env.sandbox.mailbox import Mailbox
 from gasp_env.sandbox.tiers import Worker
 
-#: Runs a worker is given at once: one to execute, one more so that it never waits for us.
+#: Runs a worker is given at once: one to execute, one more so that it never waits for us. While runs are quick, more:
+#: then several are sent and answered at once, and a run costs us less than half.
 WINDOW = 2
+QUICK_WINDOW = 8
+QUICK_SECONDS = 0.004
+#: How long to let answers to quick runs come together, as long as no worker waits.
+GATHER_SECONDS = 0.003
 #: With a cache: idle time after which answers are verified, so that they can be stored, and how long
 #: closing may be held up for that.
 VERIFY_IDLE_SECONDS = 0.25
 VERIFY_CLOSING_SECONDS = 2.0
 #: Failures in a row to replace one of several workers that are worth a warning.
 MENTION_FAILURES = 4
+#: Why a run was not executed.
+CLOSED = "it was closed while this run was waiting"
 
 
 @dataclass
@@ -76,9 +83,11 @@ class Dispatcher:
         self._backlog = Backlog()
         self._numbers = itertools.count(1)
         self._hashes: dict[int, int] = {}
+        self._pace = 1.0  # seconds a run takes, of late
         self._silence_checked = self._busy = time.monotonic()
         self._stop_before: float | None = None
         self._crew_complete = threading.Event()
+        self._all_answered = threading.Event()
         self._mailbox = Mailbox()
         self._poll = select.poll()
         self._poll.register(self._mailbox, select.POLLIN)
@@ -88,9 +97,12 @@ class Dispatcher:
 
     # Called by other threads.
 
-    def submit(self, batch: Batch) -> bool:
-        """Have a batch answered; False if this dispatcher has ended."""
-        return self._mailbox.post(lambda now: self._accept(batch))
+    def submit(self, batch: Batch, todo: list[Asked], *, last: bool) -> bool:
+        """Have runs of a batch answered; False if this has ended, and then it will not touch the batch again."""
+        if self._mailbox.post(lambda now: self._accept(batch, todo, last)):
+            return True
+        self._all_answered.wait()
+        return False
 
     def abandon(self, batch: Batch) -> None:
         """Forget a batch; what is in flight of it will answer to nobody."""
@@ -136,7 +148,7 @@ class Dispatcher:
     # The thread.
 
     def _run(self) -> None:
-        reason = "it was closed while this run was waiting"
+        reason = CLOSED
         try:
             while not self._finished(time.monotonic()):
                 self._serve(time.monotonic())
@@ -156,18 +168,15 @@ class Dispatcher:
     def _serve(self, now: float) -> None:
         """Send, wait and receive once."""
         self._hand_out(now)
-        for link in list(self._links.values()):
-            with self._surviving(link, now):
-                if link.sending:
-                    link.send()
-                events = select.POLLIN | (select.POLLOUT if link.sending else 0)
-                if events != link.polled:
-                    self._poll.register(link, events)
-                    link.polled = events
+        for link in tuple(self._links.values()):
+            if link.sending or link.polled != select.POLLIN:
+                self._send(link, now)
         if self._stop_before is None and (self._links or self._backlog or not self._crew.failures):
             self._crew.fill(len(self._links), now)
         if not self._crew.opening:
             self._crew_complete.set()
+        if self._pace < QUICK_SECONDS:
+            self._gather()
         ready = self._poll.poll(self._timeout(now))
         now = time.monotonic()
         for descriptor, events in ready:
@@ -175,38 +184,52 @@ class Dispatcher:
                 self._mailbox.read(now)
             elif events != select.POLLOUT and descriptor in self._links:
                 self._listen(self._links[descriptor], now)
+        for link in self._links.values():
+            if link.load > 1 and link.stalled(now):
+                while one := link.withdraw():
+                    self._backlog.return_unasked(one)
         if now >= self._silence_checked + 1.0:
             self._silence_checked = now
-            for link in list(self._links.values()):
-                with self._surviving(link, now):
+            for link in tuple(self._links.values()):
+                try:
                     link.check_silence(now)
+                except WorkerLost as lost:
+                    self._lose(link, lost, now)
+
+    def _send(self, link: Link, now: float) -> None:
+        try:
+            if link.sending:
+                link.send()
+        except WorkerLost as lost:
+            return self._lose(link, lost, now)
+        events = select.POLLIN | (select.POLLOUT if link.sending else 0)
+        if events != link.polled:
+            self._poll.register(link, events)
+            link.polled = events
 
     def _timeout(self, now: float) -> float | None:
         """Milliseconds to wait at most, None for ever."""
-        if any(link.load for link in self._links.values()):
+        most = max((link.load for link in self._links.values()), default=0)
+        if most:
             self._busy = now
-            return 1000
+            return 1000 * (STALL_SECONDS if most > 1 else 1.0)
         if self._crew.failures and (self._links or self._backlog):
             return 1000 * min(1.0, self._crew.due(now) + 0.001)
         if self._cache is not None and any(link.unverified for link in self._links.values()):
             return 1000 * VERIFY_IDLE_SECONDS
         return None
 
-    @contextlib.contextmanager
-    def _surviving(self, link: Link, now: float) -> Iterator[None]:
-        """Replace a worker if it turns out to be dead, and ask again what was in flight."""
-        try:
-            yield
-        except WorkerLost as lost:
-            self._tally.deaths += 1
-            if not link.verified:
-                self._crew.failed(str(lost), now)
-            self._dismiss(link, blame=True)
+    def _gather(self) -> None:
+        least = min((link.load for link in self._links.values()), default=0)
+        if least > WINDOW:
+            time.sleep(min(GATHER_SECONDS, (least - WINDOW) * self._pace))
 
-    def _accept(self, batch: Batch) -> None:
+    def _accept(self, batch: Batch, todo: list[Asked], last: bool) -> None:
         if not self._backlog and not self._links:
             self._crew.worked()  # what failed while there was nothing to do says nothing about now
-        self._backlog.add(batch)
+        self._backlog.add(batch, todo, last=last)
+        if self._stop_before is not None:
+            self._backlog.give_up(CLOSED)
 
     def _drop(self, batch: Batch) -> None:
         self._backlog.drop(batch)
@@ -217,7 +240,7 @@ class Dispatcher:
     # Asking.
 
     def _hand_out(self, now: float) -> None:
-        """Give every worker something to do, evenly; then move what waits to those that are idle."""
+        """Give every worker something to do, evenly."""
         for link in list(self._links.values()):
             if link.retiring and not link.load:
                 self._dismiss(link)
@@ -225,12 +248,13 @@ class Dispatcher:
                 link.ask_canary(next(self._numbers), now)
         if self._backlog.suspects:
             self._place_suspects(now)
-        for depth in range(WINDOW):
-            for link in self._links.values():
-                if link.load <= depth and not link.alone and not self._is_spare(link):
+        open_links = [link for link in self._links.values() if not link.alone and not self._is_spare(link)]
+        for depth in range(QUICK_WINDOW if self._pace < QUICK_SECONDS else WINDOW):
+            for link in open_links:
+                if link.load <= depth and (depth == 0 or not link.stalled(now)):
                     one = self._backlog.next()
                     if one is None:
-                        return self._level(now)
+                        return
                     link.ask(next(self._numbers), one, now)
 
     def _verify_now(self, link: Link, now: float) -> bool:
@@ -241,16 +265,6 @@ class Dispatcher:
             and not link.load
             and (self._stop_before is not None or now >= self._busy + VERIFY_IDLE_SECONDS)
         )
-
-    def _level(self, now: float) -> None:
-        """Let idle workers have what others were given ahead."""
-        for link in self._links.values():
-            if not link.flying and not self._is_spare(link):
-                donor = max(self._links.values(), key=lambda other: len(other.flying))
-                one = donor.withdraw()
-                if one is None:
-                    return
-                link.ask(next(self._numbers), one, now)
 
     def _is_spare(self, link: Link) -> bool:
         """It is kept free, or made free, for a run that is to be asked alone."""
@@ -270,17 +284,19 @@ class Dispatcher:
     # Answers.
 
     def _listen(self, link: Link, now: float) -> None:
-        with self._surviving(link, now):
+        try:
             for asked, frame in link.answers(now):
-                if isinstance(asked, Canary):
-                    fault = self._fault(link, asked, frame)
-                    if fault:
-                        return self._retire(link, fault, now)
-                    self._crew.worked()
-                    self._backlog.convict()
-                    self._store(link, link.take_verified())
-                else:
+                if not isinstance(asked, Canary):
                     self._take(link, asked, frame)
+                    continue
+                fault = self._fault(link, asked, frame)
+                if fault:
+                    return self._retire(link, fault, now)
+                self._crew.worked()
+                self._backlog.convict()
+                self._store(link, link.take_verified())
+        except WorkerLost as lost:
+            self._lose(link, lost, now)
 
     def _take(self, link: Link, one: Asked, frame: bytes) -> None:
         if link.alone is one:
@@ -292,6 +308,7 @@ class Dispatcher:
         except Exception as error:  # the supervisor's part of it is malformed
             raise WorkerLost(f"the worker answered what cannot be read: {error}") from error
         self._tally.runs += 1
+        self._pace += 0.05 * (min(result.wall_seconds, 1.0) - self._pace)
         link.remember(one, frame)
         self._backlog.answer(one, result)
 
@@ -335,6 +352,13 @@ class Dispatcher:
         self._crew.opened()
         self._crew.failed(reason, now)
 
+    def _lose(self, link: Link, lost: WorkerLost, now: float) -> None:
+        """A worker died, talked nonsense or fell silent."""
+        self._tally.deaths += 1
+        if not link.verified:
+            self._crew.failed(str(lost), now)
+        self._dismiss(link, blame=True)
+
     def _retire(self, link: Link, fault: str, now: float) -> None:
         """A worker is wrong: replace it, and ask again what it said since it was last right."""
         self._tally.retired += 1
@@ -371,12 +395,13 @@ class Dispatcher:
     # The end.
 
     def _begin_to_stop(self, now: float) -> None:
-        self._backlog.give_up("it was closed while this run was waiting")
+        self._backlog.give_up(CLOSED)
         self._stop_before = now + (0.0 if self._cache is None else VERIFY_CLOSING_SECONDS)
 
     def _end(self, reason: str) -> None:
         self._mailbox.close(time.monotonic())
         self._backlog.give_up(reason)
+        self._all_answered.set()
         for link in list(self._links.values()):
             self._dismiss(link)
         self._crew_complete.set()

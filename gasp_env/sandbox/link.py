@@ -16,6 +16,8 @@ from gasp_env.sandbox.tiers import Worker
 
 #: Silence of a worker, beyond the longest deadline in flight, after which it counts as dead.
 GRACE_SECONDS = 20.0
+#: Time without an answer after which others can do better what waits behind a worker's run.
+STALL_SECONDS = 0.03
 #: Answers after which a worker is tried with a canary, and bytes of programs and answers.
 CANARY_ANSWERS = 256
 CANARY_BYTES = 2**24
@@ -159,6 +161,10 @@ class Link:
         self._bytes = 0
         self.verified = True
         return verified
+
+    def stalled(self, now: float) -> bool:
+        """It has been at one run for so long that others should not wait behind it."""
+        return self.load > 0 and now - self._heard > STALL_SECONDS
 
     def check_silence(self, now: float) -> None:
         """See whether it still talks.

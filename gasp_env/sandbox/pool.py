@@ -22,11 +22,14 @@ from gasp_env.sandbox import cache as caching
 from gasp_env.sandbox import reports, tiers
 from gasp_env.sandbox.batch import Asked, Batch
 from gasp_env.sandbox.cache import Cache
-from gasp_env.sandbox.dispatcher import Dispatcher, Tally
+from gasp_env.sandbox.dispatcher import CLOSED, Dispatcher, Tally
 from gasp_env.sandbox.errors import SandboxError
 from gasp_env.sandbox.fresh import Parts
 from gasp_env.sandbox.runs import Result, Run, Status
 from gasp_env.sandbox.tiers import Settings, Worker
+
+#: Runs encoded before they are handed over.
+CHUNK = 64
 
 
 class Sandbox:
@@ -229,47 +232,53 @@ class Sandbox:
             return dispatcher
 
     def _submit(self, batch: Batch, runs: list[Run]) -> None:
-        """Check and encode runs and have them executed, but for those that need no execution."""
-        asked = self._distinct(batch, runs)
-        missing = [one for one in asked if one.result is None]
-        dispatcher = self._opened() if missing else None
+        """Encode runs and hand them over, a few at a time so that the workers need not wait for the last."""
+        for run in runs:
+            reports.check(run)
+        batch.size = len(runs)
+        dispatcher: Dispatcher | None = None
+        names: dict[Any, Asked] = {}
         hits = 0
-        if dispatcher is not None:
-            _check_profiles({one.run.profile for one in missing}, dispatcher)
-            if self._cache is not None:
-                hits = _look_up(missing, self._cache, dispatcher)
+        for start in range(0, len(runs), CHUNK):
+            asked = self._distinct(batch, names, runs, range(start, min(start + CHUNK, len(runs))))
+            missing = [one for one in asked if one.result is None]
+            if missing and dispatcher is None:
+                dispatcher = self._opened()
+                _check_profiles({run.profile for run in runs}, dispatcher)
+            if dispatcher is not None and self._cache is not None:
+                hits += _look_up(missing, self._cache, dispatcher)
+            _hand_over(batch, batch.add(asked), dispatcher, last=False)
         with self._lock:
             self._requested += len(runs)
             self._hits += hits
-        batch.fill(asked, len(runs))
-        while batch.unanswered and not self._opened().submit(batch):
-            pass  # it ended just now; the next one may fail to open
+        _hand_over(batch, [], dispatcher, last=True)
 
-    def _distinct(self, batch: Batch, runs: list[Run]) -> list[Asked]:
-        distinct: dict[Any, Asked] = {}
-        for position, run in enumerate(runs):
-            reports.check(run)
+    def _distinct(self, batch: Batch, names: dict[Any, Asked], runs: list[Run], part: range) -> list[Asked]:
+        """Those runs of a part that were not asked before in this batch."""
+        new = []
+        for position in part:
+            run = runs[position]
             if len(run.program) > reports.MAX_PROGRAM:
                 error = f"the program has {len(run.program)} characters, at most {reports.MAX_PROGRAM} are allowed"
                 result = Result(Status.COMPILE_ERROR, error=error)
-                distinct[position] = Asked(run, batch, positions=[position], result=result)
+                new.append(Asked(run, batch, positions=[position], result=result))
                 continue
             payload = reports.payload(run)
             # Runs may be equal and yet differ: True == 1. Payloads that are equal do not.
             name = (payload, run.hash_seed, run.limits, run.profile, run.stdin) if self._dedupe else position
-            one = distinct.get(name)
+            one = names.get(name)
             if one is None:
-                one = distinct[name] = Asked(run, batch, payload)
+                one = names[name] = Asked(run, batch, payload)
+                new.append(one)
             one.positions.append(position)
-        return list(distinct.values())
+        return new
 
     def _abandon(self, batch: Batch) -> None:
         dispatcher = self._dispatcher
-        if batch.abandoned:
-            return
-        batch.abandoned = True
-        if dispatcher is not None and batch.unanswered:
-            dispatcher.abandon(batch)
+        if not batch.abandoned:
+            batch.abandoned = True
+            if dispatcher is not None:
+                dispatcher.abandon(batch)
 
     def _warn(self) -> None:
         """Say in the caller's thread what was noticed in others."""
@@ -345,6 +354,13 @@ def shared(tier: str = "auto", **options: Any) -> Sandbox:
 
 def _open_worker(tier: str, settings: Settings) -> Worker:
     return tiers.open_worker(tier, settings)
+
+
+def _hand_over(batch: Batch, todo: list[Asked], dispatcher: Dispatcher | None, *, last: bool) -> None:
+    """Have runs answered; if nobody does so any more, by an ``infra_error``."""
+    if (todo or last) and (dispatcher is None or not dispatcher.submit(batch, todo, last=last)):
+        batch.extend(todo, last=last)
+        batch.give_up(CLOSED)
 
 
 def _check_profiles(profiles: set[str], dispatcher: Dispatcher) -> None:
