@@ -110,10 +110,11 @@ class ProcessWorker(StreamWorker):
 
     def close(self) -> None:
         """End the worker with everything in it; errors are of no interest any more."""
-        with contextlib.suppress(AttributeError):
-            for pid in (self._process.pid, *_descendants(self._process.pid)):
-                if self._process.poll() is None or pid != self._process.pid:
-                    with contextlib.suppress(OSError):
+        # Unless it has ended already: its number may be somebody else's by now.
+        with contextlib.suppress(AttributeError, OSError):
+            if self._process.poll() is None:
+                for pid in (self._process.pid, *_descendants(self._process.pid)):
+                    with contextlib.suppress(ProcessLookupError):
                         os.kill(pid, signal.SIGKILL)
         super().close()
         with contextlib.suppress(AttributeError, subprocess.TimeoutExpired):
