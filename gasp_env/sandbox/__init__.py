@@ -12,6 +12,17 @@ from __future__ import annotations
 
 from gasp_env.sandbox.errors import SandboxError
 from gasp_env.sandbox.pool import Sandbox, shared
-from gasp_env.sandbox.runs import HASH_SEEDS, Call, Limits, Result, Run, Status
+from gasp_env.sandbox.runs import HASH_SEEDS, PROFILES, Call, Limits, Result, Run, Status
 
-__all__ = ["HASH_SEEDS", "Call", "Limits", "Result", "Run", "Sandbox", "SandboxError", "Status", "shared"]
+__all__ = [
+    "HASH_SEEDS",
+    "PROFILES",
+    "Call",
+    "Limits",
+    "Result",
+    "Run",
+    "Sandbox",
+    "SandboxError",
+    "Status",
+    "shared",
+]
