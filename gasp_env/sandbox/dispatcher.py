@@ -30,13 +30,13 @@ from gasp_env.sandbox.link import STALL_SECONDS, Link
 from gasp_env.sandbox.mailbox import Mailbox
 from gasp_env.sandbox.tiers import Worker
 
-#: Runs a worker is given at once: one to execute, one more so that it never waits for us. While runs are quick, more:
-#: then several are sent and answered at once, and a run costs us less than half.
+#: Runs a worker is given at once: one to execute, one more so that it never waits for us. While runs are quick, as
+#: many as it does in this time: then several are sent and answered at once, and a run costs us less than half.
 WINDOW = 2
-QUICK_WINDOW = 8
-QUICK_SECONDS = 0.004
+MAX_WINDOW = 16
+AHEAD_SECONDS = 0.04
 #: How long to let answers to quick runs come together, as long as no worker waits.
-GATHER_SECONDS = 0.003
+GATHER_SECONDS = 0.005
 #: With a cache: idle time after which answers are verified, so that they can be stored, and how long
 #: closing may be held up for that.
 VERIFY_IDLE_SECONDS = 0.25
@@ -83,7 +83,7 @@ class Dispatcher:
         self._backlog = Backlog()
         self._numbers = itertools.count(1)
         self._hashes: dict[int, int] = {}
-        self._pace = 1.0  # seconds a run takes, of late
+        self._pace = 1.0  # seconds a run takes of late
         self._silence_checked = self._busy = time.monotonic()
         self._stop_before: float | None = None
         self._crew_complete = threading.Event()
@@ -175,8 +175,7 @@ class Dispatcher:
             self._crew.fill(len(self._links), now)
         if not self._crew.opening:
             self._crew_complete.set()
-        if self._pace < QUICK_SECONDS:
-            self._gather()
+        self._gather()
         ready = self._poll.poll(self._timeout(now))
         now = time.monotonic()
         for descriptor, events in ready:
@@ -220,6 +219,7 @@ class Dispatcher:
         return None
 
     def _gather(self) -> None:
+        """Wait a little if no worker will want for anything meanwhile."""
         least = min((link.load for link in self._links.values()), default=0)
         if least > WINDOW:
             time.sleep(min(GATHER_SECONDS, (least - WINDOW) * self._pace))
@@ -249,7 +249,7 @@ class Dispatcher:
         if self._backlog.suspects:
             self._place_suspects(now)
         open_links = [link for link in self._links.values() if not link.alone and not self._is_spare(link)]
-        for depth in range(QUICK_WINDOW if self._pace < QUICK_SECONDS else WINDOW):
+        for depth in range(max(WINDOW, min(int(AHEAD_SECONDS / self._pace), MAX_WINDOW))):
             for link in open_links:
                 if link.load <= depth and (depth == 0 or not link.stalled(now)):
                     one = self._backlog.next()
@@ -308,7 +308,7 @@ class Dispatcher:
         except Exception as error:  # the supervisor's part of it is malformed
             raise WorkerLost(f"the worker answered what cannot be read: {error}") from error
         self._tally.runs += 1
-        self._pace += 0.05 * (min(result.wall_seconds, 1.0) - self._pace)
+        self._pace = max(1e-4, 0.95 * self._pace + 0.05 * min(result.wall_seconds, 1.0))
         link.remember(one, frame)
         self._backlog.answer(one, result)
 
@@ -379,6 +379,8 @@ class Dispatcher:
         if link.polled:
             self._poll.unregister(link)
         self._crew.dismiss(link.worker)
+        # It executes in order: it was at work on the oldest, or on the next if an answer was lost on its way.
+        at_work = set(itertools.islice(link.flying, 2)) if blame else set()
         for number, one in reversed(link.flying.items()):
             if isinstance(one, Canary):
                 continue
@@ -386,7 +388,7 @@ class Dispatcher:
                 one.askings -= 1
             if one.result is not None or one.batch.abandoned:
                 continue
-            one.deaths += blame
+            one.deaths += number in at_work
             if blame and one is link.alone:
                 self._backlog.condemned.append(one)
             elif not one.askings:
