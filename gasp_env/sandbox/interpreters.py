@@ -163,7 +163,7 @@ def _describe(executable: str, user: int | None) -> dict[str, Any] | str:
     try:
         return dict(json.loads(done.stdout))
     except ValueError:
-        return f"ended with status {done.returncode}: {done.stderr.strip()[-200:]}"
+        return f"ended with status {done.returncode}: {_last_line(done.stderr)}"
 
 
 def _fails(executable: str, code: str, user: int | None, folder: str) -> str:
@@ -171,7 +171,11 @@ def _fails(executable: str, code: str, user: int | None, folder: str) -> str:
     done = _run(executable, code, user, folder)
     if isinstance(done, str):
         return done
-    return "" if done.returncode == 0 else (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+    return "" if done.returncode == 0 else _last_line(done.stderr)
+
+
+def _last_line(text: str) -> str:
+    return (text.strip().splitlines() or ["no reason given"])[-1][:200]
 
 
 def _run(
@@ -181,7 +185,7 @@ def _run(
     whom: dict[str, Any] = {} if user is None else {"user": user, "group": user, "extra_groups": ()}
     try:
         return subprocess.run(
-            [executable, "-s", "-P", "-c", code],
+            [executable, "-s", "-c", code],
             env=environment(folder),
             cwd="/",
             stdin=subprocess.DEVNULL,
@@ -203,6 +207,7 @@ def environment(folder: str) -> dict[str, str]:
         "PYTHONPATH": folder,
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONNOUSERSITE": "1",
+        "PYTHONSAFEPATH": "1",
         "OPENBLAS_NUM_THREADS": "1",
     }
 

@@ -353,6 +353,14 @@ def test_no_interpreter_for_others_says_so(monkeypatch: pytest.MonkeyPatch) -> N
         open_worker("landlock", Settings())
 
 
+def test_an_old_interpreter_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interpreters, "_found", {})
+    monkeypatch.setattr(interpreters, "_candidates", lambda: ["/opt/python3.10"])
+    monkeypatch.setattr(interpreters, "_describe", lambda executable, user: {"version": [3, 10, 13]})
+    with pytest.raises(SandboxError, match=r"\(/opt/python3.10: Python 3.10.13\)"):
+        interpreters.find()
+
+
 @pytest.mark.parametrize(
     ("error", "runtime", "told"),
     [
