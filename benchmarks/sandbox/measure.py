@@ -147,6 +147,8 @@ def throughput(
     figures = {name: Figures() for name in contenders}
     names = list(contenders)
     for name in names:  # once unmeasured: caches, lazily started interpreters
+        for job in jobs[name]:
+            assert job.encoded
         warm_up = jobs[name][: max(1, len(jobs[name]) // 4)]
         demand(name, contenders[name].verify(warm_up), len(warm_up))
     for turn in range(rounds):

@@ -18,7 +18,7 @@ from benchmarks.sandbox.measure import Absent, Timed, demand
 from benchmarks.sandbox.processes import JsonProcess
 from benchmarks.sandbox.programs import TRIVIAL, Job
 from gasp_env.sandbox import Run, Sandbox, SandboxError, Status, reports
-from gasp_env.values import equal
+from gasp_env.values import encode
 from sandbox_image.worker import codec, wire
 
 _PIPE_BYTES = 2**16
@@ -61,7 +61,7 @@ class Tier(Timed):
         results = self.sandbox.run_many(Run(job.program, (job.arguments,)) for job in jobs)
         self._children += sum(result.cpu_seconds for result in results)
         return sum(
-            result.status is Status.OK and equal(result.calls[0].value, job.expected)
+            result.status is Status.OK and encode(result.calls[0].value) == job.encoded
             for result, job in zip(results, jobs, strict=True)
         )
 

@@ -21,7 +21,7 @@ from benchmarks.sandbox.processes import JsonProcess
 from benchmarks.sandbox.programs import Job
 from gasp_env.sandbox import SandboxError, build
 from gasp_env.sandbox.docker import connect
-from gasp_env.values import ValueSyntaxError, equal, parse_literal, render_arguments
+from gasp_env.values import ValueSyntaxError, encode, parse_literal, render_arguments
 
 #: Containers of ours end by themselves after this long, if nobody removes them.
 _CONTAINER_SECONDS = 1800
@@ -182,6 +182,6 @@ def script(job: Job) -> str:
 def is_right(text: str, job: Job) -> bool:
     """Whether a literal is the expected value."""
     try:
-        return equal(parse_literal(text.strip()), job.expected)
+        return encode(parse_literal(text.strip())) == job.encoded
     except ValueSyntaxError:
         return False

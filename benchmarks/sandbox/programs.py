@@ -7,10 +7,13 @@ are written separately, so that a contender that returns anything else is found 
 from __future__ import annotations
 
 import collections
+import functools
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+from gasp_env.values import encode
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,11 @@ class Job:
     program: str
     arguments: tuple[Any, ...]
     expected: Any
+
+    @functools.cached_property
+    def encoded(self) -> bytes:
+        """The expected value as values are compared: two are equal if these bytes are."""
+        return encode(self.expected)
 
 
 TRIVIAL = Job("def f(x):\n    return x + 1\n", (1,), 2)
