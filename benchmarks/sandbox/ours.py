@@ -14,7 +14,7 @@ from typing import Any
 
 from benchmarks.contenders import FLOOR_END, FLOOR_TICKET_BYTES
 from benchmarks.sandbox import accounts
-from benchmarks.sandbox.measure import Absent, Timed, demand
+from benchmarks.sandbox.measure import Absent, Timed, demand, first_sentence
 from benchmarks.sandbox.processes import JsonProcess
 from benchmarks.sandbox.programs import TRIVIAL, Job
 from gasp_env.sandbox import Run, Sandbox, SandboxError, Status, reports
@@ -50,7 +50,7 @@ class Tier(Timed):
         try:
             self.sandbox.open()
         except SandboxError as error:
-            raise Absent(str(error).splitlines()[0]) from error
+            raise Absent(first_sentence(error)) from error
 
     def verify(self, jobs: Sequence[Job]) -> int:
         """As in `Contender`."""

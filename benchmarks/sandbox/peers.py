@@ -16,7 +16,7 @@ from typing import Any
 import docker
 from docker.errors import DockerException
 
-from benchmarks.sandbox.measure import Absent, Timed
+from benchmarks.sandbox.measure import Absent, Timed, first_sentence
 from benchmarks.sandbox.processes import JsonProcess
 from benchmarks.sandbox.programs import Job
 from gasp_env.sandbox import SandboxError, build
@@ -82,7 +82,7 @@ class _InContainers(_EachAlone):
             self._client.api.get_adapter("http+docker://").pools.maxsize = 64
             self._image = build.ensure(self._client)
         except (SandboxError, DockerException, OSError) as error:
-            raise Absent(str(error).splitlines()[0]) from error
+            raise Absent(first_sentence(error)) from error
 
     @property
     def _containers(self) -> Any:
@@ -116,7 +116,7 @@ class DockerExec(_InContainers):
                 labels=_LABELS,
             )
         except (DockerException, OSError) as error:
-            raise Absent(str(error).splitlines()[0]) from error
+            raise Absent(first_sentence(error)) from error
 
     def _execute(self, text: str) -> str:
         output: bytes = self._container.exec_run(["python3", "-I", "-S", "-c", text]).output

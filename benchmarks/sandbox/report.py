@@ -31,7 +31,9 @@ def text(found: dict[str, Any]) -> str:
     if "humaneval" in found:
         lines += ["", "HumanEval's references"]
         lines += _verdicts(found["humaneval"])
-    if "profile" in found:
+    if "absent" in found.get("profile", {}):
+        lines += ["", f"profile absent: {found['profile']['absent']}"]
+    elif "profile" in found:
         for name, table in found["profile"]["cpu_us_by_process"].items():
             parts = ", ".join(f"{kind} {value}" for kind, value in table.items())
             lines += ["", f"profile: processor time a run of {name}, in microseconds", f"  {parts}"]

@@ -15,6 +15,7 @@ from benchmarks.sandbox.measure import (
     Contender,
     Figures,
     WrongAnswer,
+    first_sentence,
     latency,
     median,
     ratio,
@@ -126,7 +127,7 @@ def references(plan: Plan, path: Path | None, workers: int, python: str) -> dict
                 python=python,
             )
     except SandboxError as error:
-        raise Absent(str(error).splitlines()[0]) from error
+        raise Absent(first_sentence(error)) from error
 
 
 def scaling(plan: Plan, jobs: Sequence[Job], python: str) -> dict[str, Any]:
@@ -182,7 +183,7 @@ def occupied(jobs: Sequence[Job]) -> dict[str, Any]:
 def _side(contenders: Sequence[Contender], jobs: Sequence[Job], rounds: int) -> dict[str, Any]:
     with _Opened(contenders) as present:
         if present.absent:
-            raise Absent("; ".join(present.absent.values()))
+            raise Absent("; ".join(dict.fromkeys(present.absent.values())))
         figures = throughput(present.contenders, dict.fromkeys(present.contenders, jobs), rounds)
     return {name: median(one.rates) for name, one in figures.items()}
 
