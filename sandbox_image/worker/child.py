@@ -144,7 +144,8 @@ def _run_calls(code: CodeType, entry: str, inputs: tuple[bytes, ...], output_byt
 def _run_main(code: CodeType) -> Report:
     """A whole program, from its first line to what the interpreter does at its end."""
     main = sys.modules["__main__"] = ModuleType("__main__")
-    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
+    # As CPython opens it: outside Windows line ends are left alone.
+    sys.stdin = open(0, encoding="utf-8", newline="\n", closefd=False)  # noqa: SIM115
     stdout = sys.stdout
     report: Report = ("ok", "", ())
     try:
@@ -155,7 +156,8 @@ def _run_main(code: CodeType) -> Report:
     except BaseException as error:
         report = _failure(error), describe(error), ()
         with contextlib.suppress(BaseException):
-            sys.__excepthook__(type(error), error, error.__traceback__)
+            trace = error.__traceback__
+            sys.__excepthook__(type(error), error, trace.tb_next if trace else None)  # without our own frame
     # As CPython ends: threads are waited for, then functions registered for the exit run (many a program
     # prints from there), then what was printed leaves the buffers, that of a replaced sys.stdout too.
     for finish in (_join_threads, atexit._run_exitfuncs, sys.stdout.flush, stdout.flush):
@@ -205,10 +207,10 @@ def describe(error: BaseException) -> str:
             message = f"{arguments[0]} (line {arguments[1][1]})"
         elif _isinstance(error, OSError) and len(arguments) == 2:
             message = f"[Errno {arguments[0]}] {arguments[1]}"
-        elif kind is KeyError:
-            message = ", ".join([repr(argument) for argument in arguments])
+        elif len(arguments) > 1:
+            message = str(arguments)
         else:
-            message = ", ".join([str(argument) for argument in arguments])
+            message = "".join([(repr if kind is KeyError else str)(argument) for argument in arguments])
     except BaseException:
         message = "<unprintable>"
     text = f"{name}: {message}" if message else name

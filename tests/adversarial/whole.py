@@ -24,7 +24,7 @@ READING = [
         "import sys\nfor line in sys.stdin: print(repr(line))",
         OK,
         stdin="a\r\nb",
-        prints="'a\\n'\n'b'\n",
+        prints="'a\\r\\n'\n'b'\n",
     ),
     whole(
         88,
