@@ -52,14 +52,16 @@ class Backlog:
             batch = self._queue[0]
             while batch.todo:
                 one = batch.todo.popleft()
-                if one.result is None and not one.askings:
+                if one.result is None:
                     self._queue.rotate(-1)
                     return one
             self._queue.popleft()
         return None
 
     def return_unasked(self, one: Asked) -> None:
-        """A run nobody is at work on any more has to be asked again."""
+        """A run nobody is at work on any more has to be asked again, unless nobody waits for it."""
+        if one.result is not None or one.batch.abandoned:
+            return
         if one.deaths >= SUSPICIOUS_DEATHS:
             self.suspects.append(one)
             return

@@ -24,7 +24,6 @@ class Asked:
         payload: what the child reads, see `reports.payload`.
         positions: where in the batch's results the answer belongs.
         key: its name in the cache, None without one.
-        askings: workers that have been asked for it and not been asked back.
         deaths: workers that died with it.
         handed_out: the caller has its result; there is no taking it back.
     """
@@ -35,7 +34,6 @@ class Asked:
     positions: list[int] = field(default_factory=list)
     key: bytes | None = None
     result: Result | None = None
-    askings: int = 0
     deaths: int = 0
     handed_out: bool = False
 

@@ -184,9 +184,8 @@ class Dispatcher:
             elif events != select.POLLOUT and descriptor in self._links:
                 self._listen(self._links[descriptor], now)
         for link in self._links.values():
-            if link.load > 1 and link.stalled(now):
-                while one := link.withdraw():
-                    self._backlog.return_unasked(one)
+            if len(link.flying) > 1 and link.stalled(now):
+                link.withdraw()
         if now >= self._silence_checked + 1.0:
             self._silence_checked = now
             for link in tuple(self._links.values()):
@@ -208,7 +207,7 @@ class Dispatcher:
 
     def _timeout(self, now: float) -> float | None:
         """Milliseconds to wait at most, None for ever."""
-        most = max((link.load for link in self._links.values()), default=0)
+        most = max((len(link.flying) for link in self._links.values()), default=0)
         if most:
             self._busy = now
             return 1000 * (STALL_SECONDS if most > 1 else 1.0)
@@ -220,7 +219,7 @@ class Dispatcher:
 
     def _gather(self) -> None:
         """Wait a little if no worker will want for anything meanwhile."""
-        least = min((link.load for link in self._links.values()), default=0)
+        least = min((len(link.flying) for link in self._links.values()), default=0)
         if least > WINDOW:
             time.sleep(min(GATHER_SECONDS, (least - WINDOW) * self._pace))
 
@@ -234,15 +233,14 @@ class Dispatcher:
     def _drop(self, batch: Batch) -> None:
         self._backlog.drop(batch)
         for link in self._links.values():
-            while link.withdraw(abandoned=True):
-                pass
+            link.withdraw(abandoned=True)
 
     # Asking.
 
     def _hand_out(self, now: float) -> None:
         """Give every worker something to do, evenly."""
         for link in list(self._links.values()):
-            if link.retiring and not link.load:
+            if link.retiring and not link.flying:
                 self._dismiss(link)
             elif not link.alone and (link.canary_due or self._verify_now(link, now)):
                 link.ask_canary(next(self._numbers), now)
@@ -251,7 +249,7 @@ class Dispatcher:
         open_links = [link for link in self._links.values() if not link.alone and not self._is_spare(link)]
         for depth in range(max(WINDOW, min(int(AHEAD_SECONDS / self._pace), MAX_WINDOW))):
             for link in open_links:
-                if link.load <= depth and (depth == 0 or not link.stalled(now)):
+                if len(link.flying) <= depth and (depth == 0 or not link.stalled(now)):
                     one = self._backlog.next()
                     if one is None:
                         return
@@ -262,7 +260,7 @@ class Dispatcher:
         return (
             self._cache is not None
             and bool(link.unverified)
-            and not link.load
+            and not link.flying
             and (self._stop_before is not None or now >= self._busy + VERIFY_IDLE_SECONDS)
         )
 
@@ -279,29 +277,30 @@ class Dispatcher:
                 link.ask(next(self._numbers), link.alone, now)
         on_the_way = self._crew.opening or any(link.fresh or link.retiring for link in links)
         if self._backlog.suspects and links and not on_the_way:
-            min(links, key=lambda link: link.load).retiring = True
+            min(links, key=lambda link: len(link.flying)).retiring = True
 
     # Answers.
 
     def _listen(self, link: Link, now: float) -> None:
         try:
             for asked, frame in link.answers(now):
-                if not isinstance(asked, Canary):
+                if isinstance(asked, Asked):
                     self._take(link, asked, frame)
-                    continue
-                fault = self._fault(link, asked, frame)
-                if fault:
+                elif fault := self._fault(link, asked, frame):
                     return self._retire(link, fault, now)
-                self._crew.worked()
-                self._backlog.convict()
-                self._store(link, link.take_verified())
+                else:
+                    self._crew.worked()
+                    self._backlog.convict()
+                    self._store(link, link.take_verified())
         except WorkerLost as lost:
             self._lose(link, lost, now)
 
-    def _take(self, link: Link, one: Asked, frame: bytes) -> None:
+    def _take(self, link: Link, one: Asked, frame: bytes | None) -> None:
+        if frame is None:
+            return self._backlog.return_unasked(one)
         if link.alone is one:
             link.alone = None
-        if one.result is not None or one.batch.abandoned:  # another was quicker; nobody is interested
+        if one.result is not None or one.batch.abandoned:  # nobody is interested any more
             return
         try:
             result = reports.result(frame, one.run, link.worker.tier)
@@ -312,11 +311,11 @@ class Dispatcher:
         link.remember(one, frame)
         self._backlog.answer(one, result)
 
-    def _fault(self, link: Link, canary: Canary, frame: bytes) -> str:
+    def _fault(self, link: Link, canary: Canary, frame: bytes | None) -> str:
         # What a hash is depends on the interpreter; a worker with another one starts with a clean slate.
         hashes = self._hashes if link.worker.identity == self.identity else {}
         try:
-            result = reports.result(frame, canary.run, link.worker.tier)
+            result = reports.result(frame or b"", canary.run, link.worker.tier)
             return canary.fault(result, link.worker.hello, hashes)
         except Exception as error:
             return f"answered what cannot be read: {error}"
@@ -384,14 +383,10 @@ class Dispatcher:
         for number, one in reversed(link.flying.items()):
             if isinstance(one, Canary):
                 continue
-            if number not in link.withdrawn:
-                one.askings -= 1
-            if one.result is not None or one.batch.abandoned:
-                continue
             one.deaths += number in at_work
-            if blame and one is link.alone:
+            if blame and one is link.alone and not one.batch.abandoned:
                 self._backlog.condemned.append(one)
-            elif not one.askings:
+            else:
                 self._backlog.return_unasked(one)
 
     # The end.

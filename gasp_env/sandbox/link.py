@@ -6,6 +6,7 @@ so that it never waits for us; that one can be taken back as long as it was not 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 from gasp_env.sandbox import reports
@@ -28,7 +29,6 @@ class Link:
 
     Attributes:
         flying: what it was asked and has not answered, by number, oldest first.
-        withdrawn: those of them it was asked back. It may have started them already, and then answers.
         unverified: runs it answered since its last good canary, each with its frame if there is a cache.
         verified: it has answered a canary well.
         fresh: it was asked for nothing but canaries.
@@ -41,7 +41,6 @@ class Link:
         """Take over a worker that has just opened; ``now`` is on the monotonic clock."""
         self.worker = worker
         self.flying: dict[int, Asked | Canary] = {}
-        self.withdrawn: set[int] = set()
         self.unverified: list[tuple[Asked, bytes]] = []
         self.verified = False
         self.fresh = True
@@ -55,11 +54,7 @@ class Link:
         self._bytes = 0
         self._canary_flies = False
         self._last_asked = (0, "value")
-
-    @property
-    def load(self) -> int:
-        """Runs in flight, those withdrawn not counted."""
-        return len(self.flying) - len(self.withdrawn)
+        self._withdrawn: set[int] = set()
 
     @property
     def sending(self) -> bool:
@@ -80,7 +75,6 @@ class Link:
     def ask(self, number: int, one: Asked, now: float) -> None:
         """Queue a run for sending."""
         self._queue(number, one, reports.run_frame(number, one.run, one.payload), now)
-        one.askings += 1
         self.fresh = False
         self._last_asked = (one.run.hash_seed, one.run.profile)
 
@@ -91,27 +85,23 @@ class Link:
         self._queue(number, canary, reports.run_frame(number, canary.run, reports.payload(canary.run)), now)
         self._canary_flies = True
 
-    def withdraw(self, *, abandoned: bool = False) -> Asked | None:
-        """Ask a run back, the latest that it has most likely not started.
+    def withdraw(self, *, abandoned: bool = False) -> None:
+        """Ask everything back but the oldest, which it is most likely at work on.
+
+        What it has not started will be among the `answers` without a frame.
 
         Args:
-            abandoned: only one that its caller has abandoned.
-
-        Returns:
-            None if there is none. Else nobody counts as asked for it here, though an answer may come.
+            abandoned: only that of which the caller is gone.
         """
-        oldest = next(iter(self.flying), 0)
-        for number in reversed(self.flying):
-            one = self.flying[number]
-            if number == oldest or number in self.withdrawn or isinstance(one, Canary):
+        for number, one in itertools.islice(self.flying.items(), 1, None):
+            if (
+                number in self._withdrawn
+                or isinstance(one, Canary)
+                or (abandoned and not one.batch.abandoned)
+            ):
                 continue
-            if abandoned and not one.batch.abandoned:
-                continue
-            self.withdrawn.add(number)
+            self._withdrawn.add(number)
             self._outgoing.append(reports.cancel_frame(number))
-            one.askings -= 1
-            return one
-        return None
 
     def send(self) -> None:
         """Send what can be sent without waiting.
@@ -124,29 +114,27 @@ class Link:
             self._outgoing.clear()
         self._unsent = self._unsent[self.worker.send(self._unsent) :]
 
-    def answers(self, now: float) -> Iterator[tuple[Asked | Canary, bytes]]:
-        """What was answered since the last look: the question and the frame.
+    def answers(self, now: float) -> Iterator[tuple[Asked | Canary, bytes | None]]:
+        """What was answered since the last look, with the frame; without one if it was taken back.
 
         Raises:
             WorkerLost: there will be no more, or it answered what it was not asked.
         """
         for frame in self.worker.receive():
             try:
+                number = reports.taken_back(frame)
+                if number is not None:
+                    self._withdrawn.remove(number)
+                    yield self.flying.pop(number), None
+                    continue
                 number = reports.number_of(frame)
                 one = self.flying.pop(number)
             except (ValueError, KeyError):
                 raise WorkerLost("the worker answered what nobody asked") from None
             self._heard = now
+            self._withdrawn.discard(number)
             if isinstance(one, Canary):
                 self._canary_flies = False
-            elif number in self.withdrawn:
-                self.withdrawn.discard(number)
-            else:
-                one.askings -= 1
-            if self.withdrawn:  # it answers in order: those asked for earlier it will not answer any more
-                for earlier in [other for other in self.withdrawn if other < number]:
-                    self.withdrawn.discard(earlier)
-                    del self.flying[earlier]
             yield one, frame
 
     def remember(self, one: Asked, frame: bytes) -> None:
@@ -164,7 +152,7 @@ class Link:
 
     def stalled(self, now: float) -> bool:
         """It has been at one run for so long that others should not wait behind it."""
-        return self.load > 0 and now - self._heard > STALL_SECONDS
+        return bool(self.flying) and now - self._heard > STALL_SECONDS
 
     def check_silence(self, now: float) -> None:
         """See whether it still talks.
@@ -172,13 +160,13 @@ class Link:
         Raises:
             WorkerLost: it should have answered something long ago.
         """
-        if self.load:
+        if self.flying:
             longest = max(one.run.limits.wall_seconds for one in self.flying.values())
             if now - self._heard > GRACE_SECONDS + longest:
                 raise WorkerLost(f"the worker was silent for {GRACE_SECONDS + longest:g} s")
 
     def _queue(self, number: int, one: Asked | Canary, frame: bytes, now: float) -> None:
-        if not self.load:
+        if not self.flying:
             self._heard = now
         self.flying[number] = one
         self._outgoing.append(frame)

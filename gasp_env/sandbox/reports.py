@@ -136,6 +136,14 @@ def cancel_frame(number: int) -> bytes:
     return wire.frame(wire.CANCEL.pack(wire.KIND_CANCEL, number))
 
 
+def taken_back(frame: bytes) -> int | None:
+    """The run that a frame says was not started and will not be; None if it says something else."""
+    if len(frame) == wire.CANCEL.size and frame[0] == wire.KIND_CANCEL:
+        number: int = wire.CANCEL.unpack(frame)[1]
+        return number
+    return None
+
+
 def number_of(frame: bytes) -> int:
     """Which run an answering frame is about.
 

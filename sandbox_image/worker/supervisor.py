@@ -164,12 +164,20 @@ class Supervisor:
             os._exit(0)
         for frame in self.frames.feed(data):
             if frame[0] == wire.KIND_CANCEL:
-                _, number = wire.CANCEL.unpack(frame)
-                self.waiting = deque(run for run in self.waiting if run.number != number)
+                self._take_back(frame)
                 continue
             if frame[0] != wire.KIND_RUN:
                 _die(f"the host sent a frame of kind {frame[0]}")
             self.waiting.append(Pending.of(frame))
+
+    def _take_back(self, frame: bytes) -> None:
+        """Forget a run that was not started, and say so; else its answer is on its way, or will be."""
+        _, number = wire.CANCEL.unpack(frame)
+        for run in self.waiting:
+            if run.number == number:
+                self.waiting.remove(run)
+                self.outgoing.append(wire.frame(frame))
+                return
 
     def _flush(self) -> None:
         data = memoryview(b"".join(self.outgoing))

@@ -7,6 +7,7 @@ programs at once, never parses a byte that a program wrote.
                                u32 length, CANCEL                      (take back a run not yet started)
     supervisor -> host         u32 length, HELLO,   json               (once)
                                u32 length, ENDED,   stdout, stderr, report (one per run, as it ends)
+                               u32 length, CANCEL                      (a run was taken back: it has not ended)
     supervisor -> zygote       FORK, with three or four descriptors    (one packet)
     zygote     -> supervisor   READY (once), then EXIT                 (one packet per child)
     supervisor -> child        u32 length, payload                     (on the child's own socket)

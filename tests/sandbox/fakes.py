@@ -78,9 +78,11 @@ class FakeWorker:
         self._ours, self._theirs = socket.socketpair()
         self._ours.setblocking(False)
         self._waiting: deque[bytes] = deque()
-        self._their_frames = wire.Frames()
-        self._thread = threading.Thread(target=self._serve, daemon=True)
-        self._thread.start()
+        self._changed = threading.Condition()
+        self._dead = False
+        self._threads = [threading.Thread(target=one, daemon=True) for one in (self._read, self._serve)]
+        for thread in self._threads:
+            thread.start()
         world.opened.append(self)
 
     def fileno(self) -> int:
@@ -111,8 +113,10 @@ class FakeWorker:
     def close(self) -> None:
         self.world.closed.append(self)
         self.kill()
-        self._thread.join(10)
+        for thread in self._threads:
+            thread.join(10)
         self._ours.close()
+        self._theirs.close()
 
     def kill(self) -> None:
         """From outside, as with kill -9."""
@@ -120,29 +124,45 @@ class FakeWorker:
             self._theirs.shutdown(socket.SHUT_RDWR)
 
     def _serve(self) -> None:
-        with contextlib.suppress(Died, OSError), self._theirs:
+        """Execute one program after another."""
+        try:
             while True:
-                self._read()
-                run = self._waiting.popleft()
-                self._theirs.sendall(self._execute(run))
+                with self._changed:
+                    self._changed.wait_for(lambda: self._dead or self._waiting)
+                    if self._dead:
+                        return
+                    run = self._waiting.popleft()
+                self._say(self._execute(run))
+        except (Died, OSError):
+            self.kill()
 
     def _read(self) -> None:
-        """Take in what the host sent; wait for it if there is nothing to do."""
-        while True:
-            self._theirs.setblocking(not self._waiting)
-            try:
-                data = self._theirs.recv(2**20)
-            except BlockingIOError:
-                break
-            if not data:
-                raise Died
-            for frame in self._their_frames.feed(data):
-                kind, number = struct.unpack_from(">BQ", frame)
-                if kind == wire.KIND_CANCEL:
-                    self._waiting = deque(run for run in self._waiting if _number(run) != number)
-                else:
-                    self._waiting.append(frame)
-        self._theirs.setblocking(True)
+        """Take in what the host sends, also while a program runs."""
+        frames = wire.Frames()
+        with contextlib.suppress(OSError):
+            while data := self._theirs.recv(2**20):
+                for frame in frames.feed(data):
+                    self._take(frame)
+        with self._changed:
+            self._dead = True
+            self._changed.notify_all()
+
+    def _take(self, frame: bytes) -> None:
+        kind, number = struct.unpack_from(">BQ", frame)
+        with self._changed:
+            if kind == wire.KIND_RUN:
+                self._waiting.append(frame)
+                self._changed.notify_all()
+                return
+            for run in self._waiting:
+                if _number(run) == number:
+                    self._waiting.remove(run)
+                    self._say(wire.frame(frame))
+                    return
+
+    def _say(self, data: bytes) -> None:
+        with self._changed:
+            self._theirs.sendall(data)
 
     def _execute(self, run: bytes) -> bytes:
         payload = codec.decode(run[wire.RUN.size : len(run) - _stdin_bytes(run)], keep_order=True)
