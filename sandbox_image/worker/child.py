@@ -156,8 +156,9 @@ def _run_main(code: CodeType) -> Report:
     except BaseException as error:
         report = _failure(error), describe(error), ()
         with contextlib.suppress(BaseException):
-            trace = error.__traceback__
-            sys.__excepthook__(type(error), error, trace.tb_next if trace else None)  # without our own frame
+            if error.__traceback__ is not None:  # without our own frame
+                error.__traceback__ = error.__traceback__.tb_next
+            sys.__excepthook__(type(error), error, error.__traceback__)
     # As CPython ends: threads are waited for, then functions registered for the exit run (many a program
     # prints from there), then what was printed leaves the buffers, that of a replaced sys.stdout too.
     for finish in (_join_threads, atexit._run_exitfuncs, sys.stdout.flush, stdout.flush):
