@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from gasp_env.sandbox import Sandbox, SandboxError, shared
+from gasp_env.sandbox import Run, Sandbox, SandboxError, shared
 
 TIERS = ("docker", "bwrap", "landlock")
 
@@ -17,6 +17,14 @@ def skip_without(what: str, error: SandboxError) -> None:
     if os.environ.get("GASP_REQUIRE_DOCKER") == "1":
         raise error
     pytest.skip(f"needs {what}: {error}")
+
+
+def need_numpy(sandbox: Sandbox) -> None:
+    """Skip the test, or fail it, if the sandbox offers no profile ``numpy``."""
+    try:
+        sandbox.run_many([Run("def f(): return 1", ((),), profile="numpy")])
+    except SandboxError as error:
+        skip_without("numpy", error)
 
 
 @pytest.fixture(scope="session")

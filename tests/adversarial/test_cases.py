@@ -41,8 +41,9 @@ def _seen(benches: Benches, tier: str, case: Case) -> Seen:
     if "syscall(" in case.program and platform.machine() != "x86_64":
         pytest.skip("the numbers are those of x86_64")
     try:
-        if case.profile not in benches.hellos.get(tier, {"profiles": [case.profile]})["profiles"]:
-            pytest.skip(f"no {case.profile} here")
+        offered = benches.hellos.get(tier, {"profiles": [case.profile]})["profiles"]
+        if case.profile not in offered:
+            raise SandboxError(f"the tier {tier} offers {offered}, not {case.profile}")
         return benches.seen(tier, case.name)
     except SandboxError as error:
         skip_without(f"the tier {tier}", error)
