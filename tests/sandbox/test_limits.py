@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gasp_env.sandbox import Limits, Result, Run, Sandbox, Status
-from gasp_env.sandbox.reports import check
+from gasp_env.sandbox.reports import MAX_PROGRAM, check
 
 pytestmark = pytest.mark.docker
 
@@ -137,6 +137,12 @@ def test_limits_of_one_run_are_not_those_of_the_next(tier_sandbox: Sandbox) -> N
     low, high = replace(ROOMY, cpu_seconds=1, recursion=60), replace(ROOMY, cpu_seconds=9)
     results = [result for each in (low, high, low) for result in _ask(tier_sandbox, program, each)]
     assert [result.calls[0].value for result in results] == [((1, 1), 60), ((9, 9), 1000), ((1, 1), 60)]
+
+
+def test_a_program_that_is_too_long_is_not_even_sent(tier_sandbox: Sandbox) -> None:
+    done = tier_sandbox.runs
+    [result] = _ask(tier_sandbox, "#" * (MAX_PROGRAM + 1), Limits())
+    assert (result.status, tier_sandbox.runs) == (Status.COMPILE_ERROR, done)
 
 
 @pytest.mark.parametrize(
