@@ -24,7 +24,8 @@ class Asked:
         payload: what the child reads, see `reports.payload`.
         positions: where in the batch's results the answer belongs.
         key: its name in the cache, None without one.
-        deaths: workers that died with it.
+        deaths: workers that died when they were, as far as can be told, at work on it.
+        kills: how often it was itself killed, and not at a limit on time.
         handed_out: the caller has its result; there is no taking it back.
     """
 
@@ -35,6 +36,7 @@ class Asked:
     key: bytes | None = None
     result: Result | None = None
     deaths: int = 0
+    kills: int = 0
     handed_out: bool = False
 
 

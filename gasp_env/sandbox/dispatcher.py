@@ -41,6 +41,8 @@ GATHER_SECONDS = 0.005
 #: closing may be held up for that.
 VERIFY_IDLE_SECONDS = 0.25
 VERIFY_CLOSING_SECONDS = 2.0
+#: A run that is killed may have been one that the machine had no memory for; this often it is simply asked again.
+EXCUSED_KILLS = 2
 #: Failures in a row to replace one of several workers that are worth a warning.
 MENTION_FAILURES = 4
 #: Why a run was not executed.
@@ -303,6 +305,9 @@ class Dispatcher:
         if one.result is not None or one.batch.abandoned:  # nobody is interested any more
             return
         try:
+            if one.kills < EXCUSED_KILLS and reports.killed(frame, one.run):
+                one.kills += 1
+                return self._backlog.return_unasked(one)
             result = reports.result(frame, one.run, link.worker.tier)
         except Exception as error:  # the supervisor's part of it is malformed
             raise WorkerLost(f"the worker answered what cannot be read: {error}") from error

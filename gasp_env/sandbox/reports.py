@@ -182,6 +182,16 @@ def result(frame: bytes, run: Run, tier: str) -> Result:
     )
 
 
+def killed(frame: bytes, run: Run) -> bool:
+    """Whether the kernel or somebody else killed the program, and not at one of the limits on time.
+
+    Most likely there was no memory left, but whether the program took it or the machine had none cannot be told.
+    """
+    _, _, how, wait_status, cpu, *_ = wire.ENDED.unpack_from(frame)
+    at_limit = cpu >= run.limits.cpu_seconds / 2
+    return bool(how == wire.HOW_EXIT and wait_status & 0x7F == signal.SIGKILL and not at_limit)
+
+
 _Ending = tuple[Status, str, tuple[Call, ...], int]
 
 

@@ -1,7 +1,8 @@
 """Workers without a process behind them: a thread that reads frames and answers what it is told to.
 
 A "program" is a word and an argument: ``echo`` returns its arguments, ``sleep 0.1 x`` takes its time,
-``die`` ends the worker, ``silence`` never answers, ``garbage`` and ``stranger`` answer nonsense. What a
+``die`` ends the worker, ``silence`` never answers, ``garbage`` and ``stranger`` answer nonsense, ``killed 2`` is killed
+twice. What a
 `World` is told to do differently (fail to open, compute wrongly) it does.
 """
 
@@ -185,6 +186,9 @@ class FakeWorker:
             return b"\xff" * 100
         if word == "stranger":
             return _answer(12345678, [])
+        if word == "killed":  # as often as it says
+            left = int(argument) - self.world.executed[program]
+            return _answer(_number(run), [("ok", one) for one in inputs], wait_status=9 if left >= 0 else 0)
         if word == "short":
             return wire.frame(wire.ENDED.pack(wire.KIND_ENDED, _number(run), 0, 0, 0, 0, 0, 0, 0, 0)[:9])
         wrong = self.world.wrong(self)
@@ -207,13 +211,15 @@ def _stdin_bytes(run: bytes) -> int:
     return int(wire.RUN.unpack_from(run)[-1])
 
 
-def _answer(number: int, calls: list[tuple[str, Any]]) -> bytes:
+def _answer(number: int, calls: list[tuple[str, Any]], wait_status: int = 0) -> bytes:
     claims = tuple(
         ("ok", codec.encode(value, keep_order=True), "") if word == "ok" else (word, b"", value)
         for word, value in calls
     )
     report = wire.frame(codec.encode(("ok", "", claims), keep_order=True))
-    head = wire.ENDED.pack(wire.KIND_ENDED, number, wire.HOW_EXIT, 0, 0.001, 0.002, 1000, 0, 0, len(report))
+    head = wire.ENDED.pack(
+        wire.KIND_ENDED, number, wire.HOW_EXIT, wait_status, 0.001, 0.002, 1000, 0, 0, len(report)
+    )
     return wire.frame(head, report)
 
 

@@ -332,10 +332,12 @@ def test_a_silent_worker_is_replaced(world: World, monkeypatch: pytest.MonkeyPat
 
 def test_a_worker_that_dies_while_idle_is_replaced(world: World) -> None:
     with Sandbox(workers=2) as sandbox:
+        wait_until(lambda: world.canaries == 2)
+        world.opened[0].kill()
+        wait_until(lambda: len(world.opened) == 3)
         for _ in range(3):
             for worker in world.alive:
                 worker.kill()
-            wait_until(lambda: len(world.alive) == 2 and len(sandbox._workers()) == 2)
             assert returned(sandbox.run_many(echo(1, 2, 3))) == [1, 2, 3]
 
 
@@ -353,6 +355,31 @@ def test_closing_a_dead_worker_may_take_long(world: World, monkeypatch: pytest.M
         assert returned(sandbox.run_many(echo(1))) == [1]
         assert world.closed == []
         release.set()
+
+
+def test_a_run_that_was_killed_may_have_been_the_machine_s_choice(world: World) -> None:
+    runs = [Run("killed 1", ((1,),)), Run("killed 2", ((2,),)), Run("killed 3", ((3,),)), *echo(4)]
+    with Sandbox(workers=2) as sandbox:
+        results = sandbox.run_many(runs)
+        assert sandbox.deaths == 0
+    assert [result.status for result in results] == [Status.OK, Status.OK, Status.MEMORY_LIMIT, Status.OK]
+    assert [world.executed[f"killed {i}"] for i in (1, 2, 3)] == [2, 3, 3]
+
+
+def test_without_threads_workers_are_opened_and_closed_all_the_same(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(thread: threading.Thread) -> None:
+        if thread.name == "gasp-sandbox-crew":
+            raise RuntimeError("can't start new thread")
+        starting(thread)
+
+    starting = threading.Thread.start
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with Sandbox(workers=3) as sandbox:
+        results = sandbox.run_many([Run("die", ((),)), *echo(1, 2, 3)])
+        assert returned(results[1:]) == [1, 2, 3]
+    assert len(world.closed) == len(world.opened)
 
 
 # No workers.

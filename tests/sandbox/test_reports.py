@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gasp_env.sandbox import Limits, Result, Run, Status
-from gasp_env.sandbox.reports import check, number_of, result
+from gasp_env.sandbox.reports import check, killed, number_of, result
 from sandbox_image.worker import codec, wire
 
 RUN = Run("def f(x): return x", ((1,), (2,)))
@@ -62,6 +62,23 @@ def test_a_good_report() -> None:
 def test_how_it_ended_outweighs_what_it_claims(seen: dict[str, Any], status: Status) -> None:
     assert _judge(GOOD, **seen).status is status
     assert _judge(GOOD, **seen).calls == ()
+
+
+@pytest.mark.parametrize(
+    ("seen", "expected"),
+    [
+        ({"status": signal.SIGKILL}, True),
+        ({"status": signal.SIGKILL, "cpu": 3.5}, False),
+        ({"status": signal.SIGKILL, "how": wire.HOW_WALL}, False),
+        ({"status": signal.SIGKILL, "how": wire.HOW_FLOOD}, False),
+        ({"status": signal.SIGXCPU}, False),
+        ({"status": signal.SIGSEGV | 0x80}, False),
+        ({"status": 9 << 8}, False),
+        ({}, False),
+    ],
+)
+def test_who_was_killed_by_somebody_else(seen: dict[str, Any], expected: bool) -> None:
+    assert killed(_frame(GOOD, **seen), RUN) is expected
 
 
 @pytest.mark.parametrize(
