@@ -203,6 +203,22 @@ REPORTS = [
         """,
         EXITED,
     ),
+    body(
+        38,
+        "sockets_in_flight_in_a_circle",
+        """
+        import socket
+        for _ in range(20):
+            a, b = socket.socketpair()
+            socket.send_fds(a, [b'x'], [a.fileno(), b.fileno()])
+            socket.send_fds(b, [b'x'], [a.fileno(), b.fileno()])
+            a.detach(), b.detach()
+        return 1
+        """,
+        OK,
+        EXCEPTION,
+        value=1,
+    ),
 ]
 
 _HUNT = f"""
