@@ -83,7 +83,9 @@ def test_good_programs_notice_nothing() -> None:
     _report(seconds, counted, len(differ), statuses)
     assert differ == {}
     assert not statuses.keys() & {Status.INFRA_ERROR, Status.WORKER_KILLED}
-    assert counted == {"runs": SIZE, "deaths": 0, "retired": 0}
+    assert (counted["deaths"], counted["retired"]) == (0, 0)
+    # A program that is killed, and not for its time, is asked for twice more.
+    assert SIZE <= counted["runs"] <= SIZE + 2 * statuses[Status.MEMORY_LIMIT]
 
 
 def _report(seconds: float, counted: dict[str, int], differ: int, statuses: Counter[Status]) -> None:
