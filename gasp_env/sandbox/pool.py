@@ -365,11 +365,19 @@ def _hand_over(batch: Batch, todo: list[Asked], dispatcher: Dispatcher | None, *
 
 def _check_profiles(profiles: set[str], dispatcher: Dispatcher) -> None:
     lacking = sorted(profiles - set(dispatcher.hello.get("profiles", ("value",))))
-    if lacking:
-        fix = "; build an image with numpy (`python -m gasp_env.sandbox build`)" if "numpy" in lacking else ""
-        raise SandboxError(
-            f"the {dispatcher.tier} sandbox has no profile {', '.join(lacking)}, which a run asks for{fix}"
+    if not lacking:
+        return
+    fix = ""
+    if "numpy" in lacking and dispatcher.tier == "docker":
+        fix = (
+            ": build the image where pip reaches a registry, or on a base that has numpy "
+            "(`python -m gasp_env.sandbox build --force [--base IMAGE]`)"
         )
+    elif "numpy" in lacking:
+        fix = ": install numpy for the Python its workers run on (`python -m gasp_env.sandbox doctor` names it)"
+    raise SandboxError(
+        f"the {dispatcher.tier} sandbox has no profile {', '.join(lacking)}, which a run asks for{fix}"
+    )
 
 
 def _look_up(missing: list[Asked], cache: Cache, dispatcher: Dispatcher) -> int:
