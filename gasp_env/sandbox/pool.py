@@ -374,7 +374,9 @@ def _check_profiles(profiles: set[str], dispatcher: Dispatcher) -> None:
             "(`python -m gasp_env.sandbox build --force [--base IMAGE]`)"
         )
     elif "numpy" in lacking:
-        fix = ": install numpy for the Python its workers run on (`python -m gasp_env.sandbox doctor` names it)"
+        fix = (
+            ": install numpy for the Python its workers run on (`python -m gasp_env.sandbox doctor` names it)"
+        )
     raise SandboxError(
         f"the {dispatcher.tier} sandbox has no profile {', '.join(lacking)}, which a run asks for{fix}"
     )
