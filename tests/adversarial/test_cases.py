@@ -81,7 +81,8 @@ def _assert_nothing_left(seen: Seen) -> None:
     before, after = seen.before, seen.after
     assert after.found is not None, after.honest
     assert _differences(after.found, before.found or {}) == {}
-    assert after.descriptors == before.descriptors
+    # Fewer may be: what a test before this one left to the garbage collector.
+    assert after.descriptors <= before.descriptors
     assert [(one.pid, one.started, one.threads, one.descriptors) for one in after.processes] == [
         (one.pid, one.started, one.threads, one.descriptors) for one in before.processes
     ]
