@@ -39,6 +39,11 @@ class Asked:
     kills: int = 0
     handed_out: bool = False
 
+    @property
+    def bytes(self) -> int:
+        """How much there is to send."""
+        return len(self.payload) + len(self.run.stdin)
+
 
 class Batch:
     """The runs of one call.

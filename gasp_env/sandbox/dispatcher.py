@@ -35,10 +35,11 @@ from gasp_env.sandbox.tiers import Worker
 WINDOW = 2
 MAX_WINDOW = 16
 AHEAD_SECONDS = 0.04
+AHEAD_BYTES = 2**20
 #: How long to let answers to quick runs come together, as long as no worker waits.
 GATHER_SECONDS = 0.005
-#: With a cache: idle time after which answers are verified, so that they can be stored, and how long
-#: closing may be held up for that.
+#: Idle time after which answers are verified, and with a cache, to which only such go, how long closing may be
+#: held up for that.
 VERIFY_IDLE_SECONDS = 0.25
 VERIFY_CLOSING_SECONDS = 2.0
 #: A run that is killed may have been one that the machine had no memory for; this often it is simply asked again.
@@ -63,7 +64,7 @@ class Tally:
     runs: int = 0
     retired: int = 0
     deaths: int = 0
-    notices: deque[str] = field(default_factory=deque)
+    notices: deque[str] = field(default_factory=lambda: deque(maxlen=100))
 
 
 class Dispatcher:
@@ -215,7 +216,7 @@ class Dispatcher:
             return 1000 * (STALL_SECONDS if most > 1 else 1.0)
         if self._crew.failures and (self._links or self._backlog):
             return 1000 * min(1.0, self._crew.due(now) + 0.001)
-        if self._cache is not None and any(link.unverified for link in self._links.values()):
+        if any(link.unverified for link in self._links.values()):
             return 1000 * VERIFY_IDLE_SECONDS
         return None
 
@@ -251,17 +252,18 @@ class Dispatcher:
         open_links = [link for link in self._links.values() if not link.alone and not self._is_spare(link)]
         for depth in range(max(WINDOW, min(int(AHEAD_SECONDS / self._pace), MAX_WINDOW))):
             for link in open_links:
-                if len(link.flying) <= depth and (depth == 0 or not link.stalled(now)):
+                if len(link.flying) > depth or (depth and link.stalled(now)):
+                    continue
+                if depth < WINDOW or link.ahead < AHEAD_BYTES:
                     one = self._backlog.next()
                     if one is None:
                         return
                     link.ask(next(self._numbers), one, now)
 
     def _verify_now(self, link: Link, now: float) -> bool:
-        """With a cache, answers should not wait to be stored until there are enough of them."""
+        """When there is time for it: what is verified can be stored, and need not be remembered."""
         return (
-            self._cache is not None
-            and bool(link.unverified)
+            bool(link.unverified)
             and not link.flying
             and (self._stop_before is not None or now >= self._busy + VERIFY_IDLE_SECONDS)
         )

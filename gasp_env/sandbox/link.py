@@ -29,6 +29,7 @@ class Link:
 
     Attributes:
         flying: what it was asked and has not answered, by number, oldest first.
+        ahead: bytes of the runs in flight.
         unverified: runs it answered since its last good canary, each with its frame if there is a cache.
         verified: it has answered a canary well.
         fresh: it was asked for nothing but canaries.
@@ -41,6 +42,7 @@ class Link:
         """Take over a worker that has just opened; ``now`` is on the monotonic clock."""
         self.worker = worker
         self.flying: dict[int, Asked | Canary] = {}
+        self.ahead = 0
         self.unverified: list[tuple[Asked, bytes]] = []
         self.verified = False
         self.fresh = True
@@ -75,6 +77,7 @@ class Link:
     def ask(self, number: int, one: Asked, now: float) -> None:
         """Queue a run for sending."""
         self._queue(number, one, reports.run_frame(number, one.run, one.payload), now)
+        self.ahead += one.bytes
         self.fresh = False
         self._last_asked = (one.run.hash_seed, one.run.profile)
 
@@ -125,7 +128,10 @@ class Link:
                 number = reports.taken_back(frame)
                 if number is not None:
                     self._withdrawn.remove(number)
-                    yield self.flying.pop(number), None
+                    one = self.flying.pop(number)
+                    assert isinstance(one, Asked)  # canaries are not withdrawn
+                    self.ahead -= one.bytes
+                    yield one, None
                     continue
                 number = reports.number_of(frame)
                 one = self.flying.pop(number)
@@ -135,13 +141,15 @@ class Link:
             self._withdrawn.discard(number)
             if isinstance(one, Canary):
                 self._canary_flies = False
+            else:
+                self.ahead -= one.bytes
             yield one, frame
 
     def remember(self, one: Asked, frame: bytes) -> None:
         """An answer was accepted; whether it was right is known after the next canary."""
         kept = frame if one.key is not None else b""
         self.unverified.append((one, kept))
-        self._bytes += len(one.payload) + len(one.run.stdin) + len(frame)
+        self._bytes += one.bytes + len(frame)
 
     def take_verified(self) -> list[tuple[Asked, bytes]]:
         """A canary was right: the answers that this vouches for."""

@@ -412,4 +412,5 @@ def _after_fork() -> None:
         sandbox._after_fork()
 
 
-os.register_at_fork(after_in_child=_after_fork)
+if hasattr(os, "register_at_fork"):  # wherever there is a fork
+    os.register_at_fork(after_in_child=_after_fork)

@@ -23,6 +23,7 @@ KEYS = [bytes([i]) * 32 for i in range(256)]
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    monkeypatch.setattr(dispatcher, "VERIFY_IDLE_SECONDS", 1e6)
     made = fakes.install(monkeypatch)
     yield made
     made.close()

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 
 import pytest
@@ -26,6 +27,7 @@ HANG = 60
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.setattr(crew, "BACKOFF_SECONDS", 0.01)
+    monkeypatch.setattr(dispatcher, "VERIFY_IDLE_SECONDS", 1e6)  # on a busy machine much may be idle time
     made = fakes.install(monkeypatch)
     yield made
     made.close()
@@ -536,6 +538,21 @@ def test_if_all_workers_are_wrong_that_is_the_machine_s_fault(
     assert [result.status for result in results] == [Status.INFRA_ERROR] * 2
 
 
+def test_what_was_answered_is_verified_and_forgotten_when_there_is_time(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatcher, "VERIFY_IDLE_SECONDS", 0.01)
+    with Sandbox(workers=1) as sandbox:
+        sandbox.run_many(echo(1))
+        [only] = sandbox._dispatcher._links.values()  # type: ignore[union-attr]
+        wait_until(lambda: not only.unverified)
+        world.wrong = lambda worker: worker.index == 0
+        sandbox.run_many(echo(2))
+        wait_until(lambda: sandbox.retired)
+        with pytest.warns(RuntimeWarning, match="answered 1 runs"):
+            sandbox.run_many(echo(3))
+
+
 def test_canaries_are_rare(world: World) -> None:
     with Sandbox(workers=2) as sandbox:
         for i in range(10):
@@ -632,7 +649,9 @@ def test_a_forked_child_opens_its_own(world: World) -> None:
     with Sandbox(workers=2) as sandbox:
         sandbox.run_many(echo(1))
         descriptors = [worker.fileno() for worker in world.alive]
-        child = os.fork()
+        with warnings.catch_warnings():  # later versions of Python warn of forks beside threads, with reason
+            warnings.simplefilter("ignore", DeprecationWarning)
+            child = os.fork()
         if not child:
             status = 1
             with contextlib.suppress(BaseException):
