@@ -60,10 +60,10 @@ class Plan:
 
 FULL = Plan()
 QUICK = Plan(
-    programs=160,
-    few={"subprocess": 24, "docker exec": 6, "docker run": 2},
-    rounds=4,
-    samples=(200, 4),
+    programs=128,
+    few={"subprocess": 16, "docker exec": 4, "docker run": 2},
+    rounds=3,
+    samples=(150, 3),
     verdict_rounds=1,
     wrong=20,
     side_rounds=2,
