@@ -203,7 +203,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--attempts", type=int, default=8, help="tries of the solver at a proposal (default 8)"
     )
-    parser.add_argument("--sandbox", default="auto", metavar="TIER", help="auto (default), docker, bwrap or landlock")
+    parser.add_argument(
+        "--sandbox", default="auto", metavar="TIER", help="auto (default), docker, bwrap or landlock"
+    )
     parser.add_argument("--save", type=Path, metavar="FILE", help="append the episode to this file")
     parser.add_argument(
         "--replay", type=Path, metavar="FILE", help="play the episodes stored in this file again"

@@ -35,6 +35,7 @@ _DOORWAY_SECONDS = 30.0
 _WITHOUT_DOORWAY: set[str] = set()
 _STREAM_HEADER = struct.Struct(">BxxxI")  # Docker's: stream number, length
 _STDOUT = 1
+_QUEUES = "/dev/mqueue"
 
 #: The Engine's API since 20.10, the oldest that can be asked for what we ask for.
 OLDEST_API = (1, 41)
@@ -144,7 +145,7 @@ class DockerWorker(StreamWorker):
             image, [worker_options(through_doorway=door is not None)], mounts=mounts, **options
         )
         places = [mount["Destination"] for mount in container.attrs.get("Mounts", ())]
-        foreign = [place for place in places if place != doorway.INSIDE]
+        foreign = [place for place in places if place not in (doorway.INSIDE, _QUEUES)]
         if foreign:
             raise SandboxError(
                 f"the image {image} declares volumes ({', '.join(foreign)}), which are writable"
@@ -246,6 +247,8 @@ def container_options(*, user_ids: range = USER_IDS, runtime: str | None = None)
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges", f"seccomp={seccomp.profile()}"],
         "ipc_mode": "none",
+        # Docker mounts it writable, whatever is said of the rest.
+        "tmpfs": {_QUEUES: "ro,size=4k,mode=555"},
         "pids_limit": PROCESSES,
         "mem_limit": MEMORY_BYTES,
         "memswap_limit": MEMORY_BYTES,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
-from gasp_env.sandbox import SandboxError, process, selftest
+from gasp_env.sandbox import SandboxError, docker, process, selftest
 from gasp_env.sandbox.process import BwrapWorker, LandlockWorker, UnsafeWorker
 from gasp_env.sandbox.selftest import PROMISED, PROTECTIONS
 from gasp_env.sandbox.tiers import AUTO, TIERS, Settings, Worker
@@ -65,6 +66,22 @@ def test_a_worker_without_landlock_is_found_out_where_that_is_promised() -> None
         selftest.check(walled)
     finally:
         walled.close()
+
+
+def test_docker_keeps_its_other_promises_on_a_kernel_without_landlock(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    workers.opened("docker").close()
+    ordinary = docker.worker_options
+    monkeypatch.setattr(
+        docker, "worker_options", lambda **way: json.dumps(json.loads(ordinary(**way)) | {"landlock": "off"})
+    )
+    worker = docker.DockerWorker(Settings())
+    try:
+        assert [name for name, what in selftest.broken(worker).items() if what] == ["reading"]
+        selftest.check(worker)
+    finally:
+        worker.close()
 
 
 def test_it_sees_that_the_unsafe_tier_protects_from_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
