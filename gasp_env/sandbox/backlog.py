@@ -16,14 +16,14 @@ class Backlog:
 
     Attributes:
         suspects: runs that were in flight at `SUSPICIOUS_DEATHS`: to be asked alone.
-        condemned: runs that were alone in a sound worker when it died. Guilty as soon as another worker
-            is seen to be sound; else the machine may be to blame.
+        condemned: runs that were alone in a sound worker when it died, and its last words. They are guilty as soon
+            as another worker is seen to be sound; else the machine may be to blame.
     """
 
     def __init__(self) -> None:
         """Nothing is asked."""
         self.suspects: deque[Asked] = deque()
-        self.condemned: list[Asked] = []
+        self.condemned: list[tuple[Asked, str]] = []
         self._batches: set[Batch] = set()
         self._queue: deque[Batch] = deque()  # those with something to do, in turns
 
@@ -44,7 +44,7 @@ class Backlog:
         batch.todo.clear()
         self._batches.discard(batch)
         self.suspects = deque(one for one in self.suspects if one.batch is not batch)
-        self.condemned = [one for one in self.condemned if one.batch is not batch]
+        self.condemned = [one for one in self.condemned if one[0].batch is not batch]
 
     def next(self) -> Asked | None:
         """What to ask next: one of every batch in turn."""
@@ -85,10 +85,9 @@ class Backlog:
 
     def convict(self) -> None:
         """A worker was seen to be sound: the condemned are guilty."""
-        for one in self.condemned:
-            self.answer(
-                one, Result(Status.WORKER_KILLED, error="ended every worker it ran in, the last one alone")
-            )
+        for one, words in self.condemned:
+            error = f"ended every worker it ran in, the last one alone: {words}"
+            self.answer(one, Result(Status.WORKER_KILLED, error=error))
         self.condemned.clear()
 
     def give_up(self, reason: str) -> None:

@@ -28,16 +28,9 @@ from gasp_env.sandbox.crew import Crew
 from gasp_env.sandbox.errors import WorkerLost
 from gasp_env.sandbox.link import STALL_SECONDS, Link
 from gasp_env.sandbox.mailbox import Mailbox
+from gasp_env.sandbox.rota import Rota
 from gasp_env.sandbox.tiers import Worker
 
-#: Runs a worker is given at once: one to execute, one more so that it never waits for us. While runs are quick, as
-#: many as it does in this time: then several are sent and answered at once, and a run costs us less than half.
-WINDOW = 2
-MAX_WINDOW = 16
-AHEAD_SECONDS = 0.04
-AHEAD_BYTES = 2**20
-#: How long to let answers to quick runs come together, as long as no worker waits.
-GATHER_SECONDS = 0.005
 #: Idle time after which answers are verified, and with a cache, to which only such go, how long closing may be
 #: held up for that.
 VERIFY_IDLE_SECONDS = 0.25
@@ -46,8 +39,6 @@ VERIFY_CLOSING_SECONDS = 2.0
 EXCUSED_KILLS = 2
 #: Failures in a row to replace one of several workers that are worth a warning.
 MENTION_FAILURES = 4
-#: Why a run was not executed.
-CLOSED = "it was closed while this run was waiting"
 
 
 @dataclass
@@ -72,6 +63,7 @@ class Dispatcher:
 
     Attributes:
         tier, hello, identity: those of its first worker, which decides for all.
+        reason: why it answers no more, once it has ended.
     """
 
     def __init__(
@@ -79,14 +71,14 @@ class Dispatcher:
     ) -> None:
         """Take over a worker, and open more until there are ``size``."""
         self.tier, self.hello, self.identity = first.tier, first.hello, first.identity
+        self.reason = "it was closed while this run was waiting"
         self._tally = tally
         self._cache = cache
         self._crew = Crew(open_worker, size, self._deliver)
-        self._links: dict[int, Link] = {}
         self._backlog = Backlog()
-        self._numbers = itertools.count(1)
+        self._rota = Rota(self._backlog)
+        self._links = self._rota.links
         self._hashes: dict[int, int] = {}
-        self._pace = 1.0  # seconds a run takes of late
         self._silence_checked = self._busy = time.monotonic()
         self._stop_before: float | None = None
         self._crew_complete = threading.Event()
@@ -151,17 +143,16 @@ class Dispatcher:
     # The thread.
 
     def _run(self) -> None:
-        reason = CLOSED
         try:
             while not self._finished(time.monotonic()):
                 self._serve(time.monotonic())
             if self._stop_before is None:
-                reason = self._crew.reason
+                self.reason = self._crew.reason
         except BaseException as error:  # a mistake of ours: let nobody wait for ever
-            reason = f"{type(error).__name__} in its dispatcher: {error}"
+            self.reason = f"{type(error).__name__} in its dispatcher: {error}"
             raise
         finally:
-            self._end(reason)
+            self._end()
 
     def _finished(self, now: float) -> bool:
         if self._stop_before is not None:
@@ -170,15 +161,23 @@ class Dispatcher:
 
     def _serve(self, now: float) -> None:
         """Send, wait and receive once."""
-        self._hand_out(now)
+        if not self._crew.opening:
+            self._rota.make_room()
+        self._rota.hand_out(now)
         for link in tuple(self._links.values()):
+            if link.retiring and not link.flying:
+                self._dismiss(link)
+                continue
+            if self._verify_now(link, now):
+                self._rota.ask_canary(link, now)
             if link.sending or link.polled != select.POLLIN:
                 self._send(link, now)
         if self._stop_before is None and (self._links or self._backlog or not self._crew.failures):
             self._crew.fill(len(self._links), now)
         if not self._crew.opening:
             self._crew_complete.set()
-        self._gather()
+        if leisure := self._rota.leisure():
+            time.sleep(leisure)
         ready = self._poll.poll(self._timeout(now))
         now = time.monotonic()
         for descriptor, events in ready:
@@ -186,9 +185,7 @@ class Dispatcher:
                 self._mailbox.read(now)
             elif events != select.POLLOUT and descriptor in self._links:
                 self._listen(self._links[descriptor], now)
-        for link in self._links.values():
-            if len(link.flying) > 1 and link.stalled(now):
-                link.withdraw()
+        self._rota.take_back(now)
         if now >= self._silence_checked + 1.0:
             self._silence_checked = now
             for link in tuple(self._links.values()):
@@ -220,46 +217,6 @@ class Dispatcher:
             return 1000 * VERIFY_IDLE_SECONDS
         return None
 
-    def _gather(self) -> None:
-        """Wait a little if no worker will want for anything meanwhile."""
-        least = min((len(link.flying) for link in self._links.values()), default=0)
-        if least > WINDOW:
-            time.sleep(min(GATHER_SECONDS, (least - WINDOW) * self._pace))
-
-    def _accept(self, batch: Batch, todo: list[Asked], last: bool) -> None:
-        if not self._backlog and not self._links:
-            self._crew.worked()  # what failed while there was nothing to do says nothing about now
-        self._backlog.add(batch, todo, last=last)
-        if self._stop_before is not None:
-            self._backlog.give_up(CLOSED)
-
-    def _drop(self, batch: Batch) -> None:
-        self._backlog.drop(batch)
-        for link in self._links.values():
-            link.withdraw(abandoned=True)
-
-    # Asking.
-
-    def _hand_out(self, now: float) -> None:
-        """Give every worker something to do, evenly."""
-        for link in list(self._links.values()):
-            if link.retiring and not link.flying:
-                self._dismiss(link)
-            elif not link.alone and (link.canary_due or self._verify_now(link, now)):
-                link.ask_canary(next(self._numbers), now)
-        if self._backlog.suspects:
-            self._place_suspects(now)
-        open_links = [link for link in self._links.values() if not link.alone and not self._is_spare(link)]
-        for depth in range(max(WINDOW, min(int(AHEAD_SECONDS / self._pace), MAX_WINDOW))):
-            for link in open_links:
-                if len(link.flying) > depth or (depth and link.stalled(now)):
-                    continue
-                if depth < WINDOW or link.ahead < AHEAD_BYTES:
-                    one = self._backlog.next()
-                    if one is None:
-                        return
-                    link.ask(next(self._numbers), one, now)
-
     def _verify_now(self, link: Link, now: float) -> bool:
         """When there is time for it: what is verified can be stored, and need not be remembered."""
         return (
@@ -268,20 +225,17 @@ class Dispatcher:
             and (self._stop_before is not None or now >= self._busy + VERIFY_IDLE_SECONDS)
         )
 
-    def _is_spare(self, link: Link) -> bool:
-        """It is kept free, or made free, for a run that is to be asked alone."""
-        return link.retiring or (link.fresh and bool(self._backlog.suspects))
+    def _accept(self, batch: Batch, todo: list[Asked], last: bool) -> None:
+        if not self._backlog and not self._links:
+            self._crew.worked()  # what failed while there was nothing to do says nothing about now
+        self._backlog.add(batch, todo, last=last)
+        if self._stop_before is not None:
+            self._backlog.give_up(self.reason)
 
-    def _place_suspects(self, now: float) -> None:
-        """Ask suspicious runs alone, each in a fresh and sound worker, for which others make room."""
-        links = list(self._links.values())
-        for link in links:
-            if link.fresh and link.verified and not link.flying and self._backlog.suspects:
-                link.alone = self._backlog.suspects.popleft()
-                link.ask(next(self._numbers), link.alone, now)
-        on_the_way = self._crew.opening or any(link.fresh or link.retiring for link in links)
-        if self._backlog.suspects and links and not on_the_way:
-            min(links, key=lambda link: len(link.flying)).retiring = True
+    def _drop(self, batch: Batch) -> None:
+        self._backlog.drop(batch)
+        for link in self._links.values():
+            link.withdraw(abandoned=True)
 
     # Answers.
 
@@ -314,7 +268,7 @@ class Dispatcher:
         except Exception as error:  # the supervisor's part of it is malformed
             raise WorkerLost(f"the worker answered what cannot be read: {error}") from error
         self._tally.runs += 1
-        self._pace = max(1e-4, 0.95 * self._pace + 0.05 * min(result.wall_seconds, 1.0))
+        self._rota.saw(result.wall_seconds)
         link.remember(one, frame)
         self._backlog.answer(one, result)
 
@@ -363,7 +317,7 @@ class Dispatcher:
         self._tally.deaths += 1
         if not link.verified:
             self._crew.failed(str(lost), now)
-        self._dismiss(link, blame=True)
+        self._dismiss(link, lost)
 
     def _retire(self, link: Link, fault: str, now: float) -> None:
         """A worker is wrong: replace it, and ask again what it said since it was last right."""
@@ -379,32 +333,32 @@ class Dispatcher:
             f"{len(doubtful) - revoked} had already been handed out and may be wrong"
         )
 
-    def _dismiss(self, link: Link, *, blame: bool = False) -> None:
-        """Let go of a worker; what it was asked, and nobody else is, is asked again."""
+    def _dismiss(self, link: Link, lost: WorkerLost | None = None) -> None:
+        """Let go of a worker, and ask again what it was asked. If it was lost, what it was at work on is suspicious."""
         del self._links[link.fileno()]
         if link.polled:
             self._poll.unregister(link)
         self._crew.dismiss(link.worker)
         # It executes in order: it was at work on the oldest, or on the next if an answer was lost on its way.
-        at_work = set(itertools.islice(link.flying, 2)) if blame else set()
+        at_work = set(itertools.islice(link.flying, 2)) if lost else set()
         for number, one in reversed(link.flying.items()):
             if isinstance(one, Canary):
                 continue
             one.deaths += number in at_work
-            if blame and one is link.alone and not one.batch.abandoned:
-                self._backlog.condemned.append(one)
+            if lost and one is link.alone and not one.batch.abandoned:
+                self._backlog.condemned.append((one, str(lost)))
             else:
                 self._backlog.return_unasked(one)
 
     # The end.
 
     def _begin_to_stop(self, now: float) -> None:
-        self._backlog.give_up(CLOSED)
+        self._backlog.give_up(self.reason)
         self._stop_before = now + (0.0 if self._cache is None else VERIFY_CLOSING_SECONDS)
 
-    def _end(self, reason: str) -> None:
+    def _end(self) -> None:
         self._mailbox.close(time.monotonic())
-        self._backlog.give_up(reason)
+        self._backlog.give_up(self.reason)
         self._all_answered.set()
         for link in list(self._links.values()):
             self._dismiss(link)

@@ -18,14 +18,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from gasp_env.sandbox import asking, reports, tiers
 from gasp_env.sandbox import cache as caching
-from gasp_env.sandbox import reports, tiers
 from gasp_env.sandbox.batch import Asked, Batch
 from gasp_env.sandbox.cache import Cache
-from gasp_env.sandbox.dispatcher import CLOSED, Dispatcher, Tally
-from gasp_env.sandbox.errors import SandboxError
+from gasp_env.sandbox.dispatcher import Dispatcher, Tally
 from gasp_env.sandbox.fresh import Parts
-from gasp_env.sandbox.runs import Result, Run, Status
+from gasp_env.sandbox.runs import Result, Run
 from gasp_env.sandbox.tiers import Settings, Worker
 
 #: Runs encoded before they are handed over.
@@ -237,41 +236,21 @@ class Sandbox:
             reports.check(run)
         batch.size = len(runs)
         dispatcher: Dispatcher | None = None
-        names: dict[Any, Asked] = {}
+        distinct = asking.Distinct(batch, dedupe=self._dedupe)
         hits = 0
         for start in range(0, len(runs), CHUNK):
-            asked = self._distinct(batch, names, runs, range(start, min(start + CHUNK, len(runs))))
+            asked = distinct.of(runs[start : start + CHUNK])
             missing = [one for one in asked if one.result is None]
             if missing and dispatcher is None:
                 dispatcher = self._opened()
-                _check_profiles({run.profile for run in runs}, dispatcher)
+                asking.check_profiles({run.profile for run in runs}, dispatcher)
             if dispatcher is not None and self._cache is not None:
-                hits += _look_up(missing, self._cache, dispatcher)
+                hits += asking.look_up(missing, self._cache, dispatcher)
             _hand_over(batch, batch.add(asked), dispatcher, last=False)
         with self._lock:
             self._requested += len(runs)
             self._hits += hits
         _hand_over(batch, [], dispatcher, last=True)
-
-    def _distinct(self, batch: Batch, names: dict[Any, Asked], runs: list[Run], part: range) -> list[Asked]:
-        """Those runs of a part that were not asked before in this batch."""
-        new = []
-        for position in part:
-            run = runs[position]
-            if len(run.program) > reports.MAX_PROGRAM:
-                error = f"the program has {len(run.program)} characters, at most {reports.MAX_PROGRAM} are allowed"
-                result = Result(Status.COMPILE_ERROR, error=error)
-                new.append(Asked(run, batch, positions=[position], result=result))
-                continue
-            payload = reports.payload(run)
-            # Runs may be equal and yet differ: True == 1. Payloads that are equal do not.
-            name = (payload, run.hash_seed, run.limits, run.profile, run.stdin) if self._dedupe else position
-            one = names.get(name)
-            if one is None:
-                one = names[name] = Asked(run, batch, payload)
-                new.append(one)
-            one.positions.append(position)
-        return new
 
     def _abandon(self, batch: Batch) -> None:
         dispatcher = self._dispatcher
@@ -360,41 +339,7 @@ def _hand_over(batch: Batch, todo: list[Asked], dispatcher: Dispatcher | None, *
     """Have runs answered; if nobody does so any more, by an ``infra_error``."""
     if (todo or last) and (dispatcher is None or not dispatcher.submit(batch, todo, last=last)):
         batch.extend(todo, last=last)
-        batch.give_up(CLOSED)
-
-
-def _check_profiles(profiles: set[str], dispatcher: Dispatcher) -> None:
-    lacking = sorted(profiles - set(dispatcher.hello.get("profiles", ("value",))))
-    if not lacking:
-        return
-    fix = ""
-    if "numpy" in lacking and dispatcher.tier == "docker":
-        fix = (
-            ": build the image where pip reaches a registry, or on a base that has numpy "
-            "(`python -m gasp_env.sandbox build --force [--base IMAGE]`)"
-        )
-    elif "numpy" in lacking:
-        fix = (
-            ": install numpy for the Python its workers run on (`python -m gasp_env.sandbox doctor` names it)"
-        )
-    raise SandboxError(
-        f"the {dispatcher.tier} sandbox has no profile {', '.join(lacking)}, which a run asks for{fix}"
-    )
-
-
-def _look_up(missing: list[Asked], cache: Cache, dispatcher: Dispatcher) -> int:
-    """Answer from the cache what it knows; returns how many."""
-    for one in missing:
-        one.key = caching.key(one.run, one.payload, dispatcher.tier, dispatcher.identity)
-    frames = cache.get(one.key for one in missing if one.key is not None)
-    hits = 0
-    for one in missing:
-        frame = frames.get(one.key or b"")
-        if frame is not None:
-            with contextlib.suppress(Exception):  # a row that cannot be decoded is a miss
-                one.result = reports.result(frame, one.run, dispatcher.tier)
-                hits += 1
-    return hits
+        batch.give_up(dispatcher.reason if dispatcher is not None else "")
 
 
 def _end(owner: int, dispatcher: Dispatcher, cache: Cache | None) -> None:
