@@ -84,8 +84,9 @@ class Dispatcher:
         self._crew_complete = threading.Event()
         self._all_answered = threading.Event()
         self._mailbox = Mailbox()
-        self._poll = select.poll()
+        self._poll, self._messages = select.poll(), select.poll()  # for everything, and for messages alone
         self._poll.register(self._mailbox, select.POLLIN)
+        self._messages.register(self._mailbox, select.POLLIN)
         self._admit(first, time.monotonic())
         self._thread = threading.Thread(target=self._run, name="gasp-sandbox", daemon=True)
         self._thread.start()
@@ -177,7 +178,7 @@ class Dispatcher:
         if not self._crew.opening:
             self._crew_complete.set()
         if leisure := self._rota.leisure():
-            time.sleep(leisure)
+            self._messages.poll(1000 * leisure)
         ready = self._poll.poll(self._timeout(now))
         now = time.monotonic()
         for descriptor, events in ready:

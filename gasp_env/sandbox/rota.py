@@ -11,10 +11,10 @@ from gasp_env.sandbox.link import Link
 #: many as it does in this time: then several are sent and answered at once, and a run costs us less than half.
 WINDOW = 2
 MAX_WINDOW = 16
-AHEAD_SECONDS = 0.04
+AHEAD_SECONDS = 0.1
 AHEAD_BYTES = 2**20
 #: How long to let answers to quick runs come together, as long as no worker waits.
-GATHER_SECONDS = 0.005
+GATHER_SECONDS = 0.01
 
 
 class Rota:
