@@ -319,3 +319,25 @@ def test_a_full_disk_costs_a_warning(world: World, tmp_path: Path, monkeypatch: 
             Sandbox(workers=1, cache=disk / "another.sqlite").open()
     finally:
         subprocess.run(["umount", str(disk)], check=True)
+
+
+@pytest.mark.docker
+def test_real_answers_come_back_as_they_were(sandbox: Sandbox, file: Path) -> None:
+    runs = [
+        Run("def f(x): return [x, {1.5: (x,)}]", ((1,), ("\ud800",))),
+        Run("def f(x): return hash(str(x))", ((1,),), hash_seed=1),
+        Run("print(input() * 3)", (), profile="stdin", stdin="abc\n"),
+        Run("def f(x): return 1 / x", ((1,), (0,))),
+        Run("def f(:", ((1,),)),
+        Run("def f(x): return object()", ((1,),)),
+        Run("import sys\ndef f(x): sys.exit(x)", ((1,),)),
+    ]
+    fickle = Run("import os\ndef f(x): os.abort()", ((1,),))
+    with Sandbox(workers=1, cache=file) as first:
+        answers = first.run_many([*runs, fickle])
+        assert (first.hits, first.runs) == (0, 8)
+    with Sandbox(workers=1, cache=file) as second:
+        again = second.run_many([*runs, fickle])
+        assert (second.hits, second.runs) == (7, 1), "how a signal comes about may be luck"
+    assert again[:7] == answers[:7]
+    assert {result.status for result in again} >= {Status.OK, Status.EXCEPTION, Status.COMPILE_ERROR}
