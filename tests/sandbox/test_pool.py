@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import itertools
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -558,6 +560,61 @@ def test_canaries_are_rare(world: World) -> None:
         for i in range(10):
             sandbox.run_many([Run(f"echo {i} {j}", ((j,),)) for j in range(100)])
     assert 2 <= world.canaries <= 2 + 1000 // link.CANARY_ANSWERS + 1
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_goes_wrong_every_run_is_answered_once_and_right(
+    world: World, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """Several threads, workers that die, fail to open, are slow, are killed; callers that go away."""
+    monkeypatch.setattr(link, "STALL_SECONDS", 0.005)
+    monkeypatch.setattr(crew, "MAX_BACKOFF_SECONDS", 0.05)
+    draw = random.Random(seed)
+
+    def on_run(worker: FakeWorker, program: str) -> None:
+        if draw.random() < 0.01:
+            raise fakes.Died
+        if draw.random() < 0.02:
+            time.sleep(0.02)
+
+    def fail() -> None:
+        if world.opened and draw.random() < 0.3:
+            raise SandboxError("by chance")
+
+    world.on_run, world.fail = on_run, fail
+    wrong: list[object] = []
+
+    def ask(number: int) -> None:
+        mine = random.Random(seed * 100 + number)
+        for turn in range(6):
+            runs = [Run(f"echo {number} {turn} {i % 40}", ((i % 40,),)) for i in range(mine.randrange(1, 80))]
+            how = mine.randrange(4)
+            if how == 0:
+                results = dict(enumerate(sandbox.run_many(runs)))
+            elif how == 1:
+                results = dict(sandbox.as_completed(runs))
+            elif how == 2:
+                results = dict(enumerate(asyncio.run(sandbox.run_many_async(runs))))
+            else:
+                iterator = sandbox.as_completed(runs)
+                results = dict(itertools.islice(iterator, mine.randrange(len(runs))))
+                iterator.close()
+            wrong.extend(
+                (number, turn, i, result)
+                for i, result in results.items()
+                if result.status is not Status.WORKER_KILLED and result.calls[0].value != (i % 40,)
+            )
+            wrong.extend([] if how == 3 or len(results) == len(runs) else [(number, turn)])
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # about workers that did not open
+        with Sandbox(workers=3) as sandbox:
+            threads = [in_thread(ask, number) for number in range(5)]
+            for thread in threads:
+                thread.join(HANG)
+                assert not thread.is_alive(), "nobody may hang"
+            assert wrong == []
+            assert sandbox.deaths > 0
 
 
 # Opening, closing, forking.
