@@ -53,7 +53,7 @@ SUBMODULES = frozenset({"collections.abc"})
 _PURE_BUILTINS = frozenset(
     "abs all any bin bool chr dict divmod enumerate filter float frozenset hex int isinstance len list map max min oct "
     "ord pow range reversed round set slice sorted str sum tuple zip ValueError TypeError IndexError KeyError "
-    "Exception StopIteration ZeroDivisionError".split()
+    "StopIteration ZeroDivisionError".split()
 )
 _PURE_METHODS = frozenset(
     "add append capitalize clear copy count difference discard endswith extend find get index insert intersection "
@@ -118,6 +118,11 @@ def keeps_nothing(tree: ast.Module, program: str) -> bool:
     # The function may call itself, and do nothing else with itself: it is where state could be put.
     called = {id(node.func) for node in ast.walk(function) if isinstance(node, ast.Call)}
     for node in ast.walk(function):
+        # Memory is what calls share even so: who survives its end can tell that another call was before.
+        if isinstance(node, ast.Try | ast.TryStar) and (
+            node.finalbody or any(handler.type is None for handler in node.handlers)
+        ):
+            return False
         if isinstance(
             node, ast.Global | ast.Nonlocal | ast.Import | ast.ImportFrom | ast.ClassDef | ast.Match
         ):

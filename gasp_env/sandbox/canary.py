@@ -77,6 +77,8 @@ class Canary:
         """
         if result.status is not Status.EXCEPTION or len(result.calls) != len(self.run.inputs):
             return f"ended with {result.status} ({result.error})"
+        if result.stdout or result.stderr:
+            return f"printed {result.stdout + result.stderr!r:.200}"
         value, exception, hashed, signalled, opened = result.calls
         expected = [
             sum(n * n for n in self._numbers),

@@ -16,6 +16,8 @@ from sandbox_image.worker import codec, wire
 MAX_PROGRAM = 2**20
 #: Largest limit on output; beside it a report holds the errors of the calls.
 MAX_OUTPUT = codec.MAX_BYTES // 2
+#: Most calls of one run: their reports together are a value, and bounded as one.
+MAX_CALLS = 20_000
 #: Largest limit on either time: a day.
 MAX_SECONDS = 86_400
 #: Largest limit on memory, beyond any machine's.
@@ -72,7 +74,17 @@ def check(run: Run) -> None:
         ValueError: the hash seed or the profile is none of ours, a limit is out of range, or what the
             profile does not take is given.
     """
-    if run.hash_seed not in HASH_SEEDS:
+    for name in ("program", "entry", "profile", "stdin"):
+        value = getattr(run, name)
+        if not isinstance(value, str):
+            raise ValueError(f"{name} must be a str, not {type(value).__name__}")
+    if not isinstance(run.inputs, tuple | list) or not all(isinstance(a, tuple | list) for a in run.inputs):
+        raise ValueError("inputs must be a tuple of argument tuples, such as ((1, 2), (3, 4)) for two calls")
+    if len(run.inputs) > MAX_CALLS:
+        raise ValueError(
+            f"a run of {len(run.inputs)} calls; at most {MAX_CALLS} are allowed, make several runs of it"
+        )
+    if type(run.hash_seed) is not int or run.hash_seed not in HASH_SEEDS:
         raise ValueError(f"hash_seed must be one of {HASH_SEEDS}, not {run.hash_seed!r}")
     if run.profile not in PROFILES:
         raise ValueError(f"profile must be one of {', '.join(PROFILES)}, not {run.profile!r}")
@@ -98,14 +110,13 @@ def _utf8(text: str) -> bytes:
 
 def _check_limits(limits: Limits) -> None:
     # Written so that nan, of which every comparison is false, is refused too.
-    if not (0 < limits.wall_seconds <= MAX_SECONDS):
-        raise ValueError(
-            f"wall_seconds must be more than 0 and at most {MAX_SECONDS}, not {limits.wall_seconds}"
-        )
+    wall = limits.wall_seconds
+    if not isinstance(wall, int | float) or not (0 < wall <= MAX_SECONDS):
+        raise ValueError(f"wall_seconds must be more than 0 and at most {MAX_SECONDS}, not {str(wall)[:40]}")
     for name, (least, most) in _BOUNDS.items():
         value = getattr(limits, name)
         if not (isinstance(value, int) and least <= value <= most):
-            raise ValueError(f"{name} must be an int from {least} to {most}, not {value!r}")
+            raise ValueError(f"{name} must be an int from {least} to {most}, not {value!r:.40}")
 
 
 def run_frame(number: int, run: Run, payload: bytes) -> bytes:
@@ -186,9 +197,10 @@ def killed(frame: bytes, run: Run) -> bool:
     """Whether the kernel or somebody else killed the program, and not at one of the limits on time.
 
     Most likely there was no memory left, but whether the program took it or the machine had none cannot be told.
+    It cannot send itself this signal. It can lower its own limit on processor time, to no less than a second.
     """
     _, _, how, wait_status, cpu, *_ = wire.ENDED.unpack_from(frame)
-    at_limit = cpu >= run.limits.cpu_seconds / 2
+    at_limit = cpu >= min(run.limits.cpu_seconds, 1) / 2
     return bool(how == wire.HOW_EXIT and wait_status & 0x7F == signal.SIGKILL and not at_limit)
 
 
@@ -239,6 +251,12 @@ def _claims(run: Run, report: bytes) -> _Ending:
     claimed = codec.decode(body, keep_order=True)
     match claimed:
         case (str(word), str(error), tuple(claims)) if word in _CLAIMABLE and len(claims) <= len(run.inputs):
+            # Before a single value is looked at, which is what a forged report could make dear.
+            if word == "ok" and len(claims) != len(run.inputs):
+                raise codec.MalformedValue("calls are missing")
+            size = sum(_size(claim) for claim in claims)
+            if size > run.limits.output_bytes:
+                raise codec.MalformedValue("more output than allowed")
             calls = tuple(_call(claim) for claim in claims)
         case _:
             raise codec.MalformedValue("not a report")
@@ -246,12 +264,15 @@ def _claims(run: Run, report: bytes) -> _Ending:
     failed = next((call for call in calls if call.status is not Status.OK), None)
     if failed is not None:
         status, error = failed.status, failed.error
-    elif status is Status.OK and len(calls) != len(run.inputs):
-        raise codec.MalformedValue("calls are missing")
-    size = sum(len(claim[1]) for claim in claims)
-    if size > run.limits.output_bytes:
-        raise codec.MalformedValue("more output than allowed")
     return status, error[: wire.MAX_ERROR], calls, size
+
+
+def _size(claim: Any) -> int:
+    match claim:
+        case (_, bytes(value), _):
+            return len(value)
+        case _:
+            raise codec.MalformedValue("not a call")
 
 
 def _call(claim: Any) -> Call:

@@ -30,7 +30,7 @@ _KILL_PROCESS = 0x80000000
 _ERRNO = 0x00050000
 
 _LOAD, _AND, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x54, 0x15, 0x35, 0x45, 0x06
-_NUMBER, _ARCH, _ARGUMENT_0, _ARGUMENT_1 = 0, 4, 16, 24
+_NUMBER, _ARCH, _ARGUMENT_0, _ARGUMENT_1, _ARGUMENT_2 = 0, 4, 16, 24, 32
 _X32_BIT = 0x40000000
 _CLONE_THREAD = 0x00010000
 
@@ -44,39 +44,44 @@ _NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "delete_module": (176, 106), "execve": (59, 221), "execveat": (322, 281),
     "fanotify_init": (300, 262), "fanotify_mark": (301, 263), "fchmod": (91, 52), "fchmodat": (268, 53),
     "fchmodat2": (452, 452), "fchown": (93, 55), "fchownat": (260, 54), "fcntl": (72, 25),
-    "finit_module": (313, 273), "flock": (73, 32), "fork": (57, None), "fremovexattr": (199, 16),
-    "fsconfig": (431, 431), "fsetxattr": (190, 7), "fsmount": (432, 432), "fsopen": (430, 430),
-    "fspick": (433, 433), "futimesat": (261, None), "init_module": (175, 105),
+    "fgetxattr": (193, 10), "finit_module": (313, 273), "flistxattr": (196, 13), "flock": (73, 32),
+    "fork": (57, None), "fremovexattr": (199, 16), "fsconfig": (431, 431), "fsetxattr": (190, 7),
+    "fsmount": (432, 432), "fsopen": (430, 430), "fspick": (433, 433), "futimesat": (261, None),
+    "getxattr": (191, 8), "getxattrat": (464, 464), "init_module": (175, 105),
     "inotify_init": (253, None), "inotify_init1": (294, 26), "io_setup": (206, 0),
     "io_uring_enter": (426, 426), "io_uring_register": (427, 427), "io_uring_setup": (425, 425),
-    "ioctl": (16, 29), "ioperm": (173, None), "iopl": (172, None), "ioprio_set": (251, 30), "kcmp": (312, 272),
-    "kexec_file_load": (320, 294), "kexec_load": (246, 104), "keyctl": (250, 219), "kill": (62, 129),
-    "lchown": (94, None), "listen": (50, 201), "listmount": (458, 458), "lookup_dcookie": (212, 18),
-    "lremovexattr": (198, 15), "lsetxattr": (189, 6), "memfd_create": (319, 279),
-    "memfd_secret": (447, 447), "migrate_pages": (256, 238), "mknod": (133, None), "mknodat": (259, 33),
-    "modify_ldt": (154, None), "mount": (165, 40), "mount_setattr": (442, 442),
-    "move_mount": (429, 429), "move_pages": (279, 239), "mq_getsetattr": (245, 185),
-    "mq_notify": (244, 184), "mq_open": (240, 180), "mq_timedreceive": (243, 183),
-    "mq_timedsend": (242, 182), "mq_unlink": (241, 181), "msgctl": (71, 187), "msgget": (68, 186),
-    "msgrcv": (70, 188), "msgsnd": (69, 189), "name_to_handle_at": (303, 264),
-    "open_by_handle_at": (304, 265), "open_tree": (428, 428), "open_tree_attr": (467, 467),
-    "perf_event_open": (298, 241), "personality": (135, 92), "pidfd_getfd": (438, 438),
-    "pidfd_open": (434, 434), "pidfd_send_signal": (424, 424), "pivot_root": (155, 41),
-    "prctl": (157, 167), "prlimit64": (302, 261), "process_madvise": (440, 440),
-    "process_mrelease": (448, 448), "process_vm_readv": (310, 270), "process_vm_writev": (311, 271),
-    "ptrace": (101, 117), "quotactl": (179, 60), "quotactl_fd": (443, 443), "reboot": (169, 142),
-    "removexattr": (197, 14), "removexattrat": (466, 466), "request_key": (249, 218),
-    "rt_sigqueueinfo": (129, 138), "rt_tgsigqueueinfo": (297, 240), "sched_setaffinity": (203, 122),
-    "sched_setattr": (314, 274), "sched_setparam": (142, 118), "sched_setscheduler": (144, 119),
-    "semctl": (66, 191), "semget": (64, 190), "semop": (65, 193), "semtimedop": (220, 192),
-    "setdomainname": (171, 162), "sethostname": (170, 161), "setns": (308, 268), "setpgid": (109, 154),
-    "setpriority": (141, 140), "setsid": (112, 157), "settimeofday": (164, 170), "setxattr": (188, 5),
+    "ioctl": (16, 29), "ioperm": (173, None), "iopl": (172, None), "ioprio_set": (251, 30),
+    "kcmp": (312, 272), "kexec_file_load": (320, 294), "kexec_load": (246, 104), "keyctl": (250, 219),
+    "kill": (62, 129), "landlock_add_rule": (445, 445), "landlock_create_ruleset": (444, 444),
+    "landlock_restrict_self": (446, 446), "lchown": (94, None), "lgetxattr": (192, 9),
+    "listen": (50, 201), "listmount": (458, 458), "listxattr": (194, 11), "listxattrat": (465, 465),
+    "llistxattr": (195, 12), "lookup_dcookie": (212, 18), "lremovexattr": (198, 15),
+    "lsetxattr": (189, 6), "memfd_create": (319, 279), "memfd_secret": (447, 447),
+    "migrate_pages": (256, 238), "mknod": (133, None), "mknodat": (259, 33), "modify_ldt": (154, None),
+    "mount": (165, 40), "mount_setattr": (442, 442), "move_mount": (429, 429), "move_pages": (279, 239),
+    "mq_getsetattr": (245, 185), "mq_notify": (244, 184), "mq_open": (240, 180),
+    "mq_timedreceive": (243, 183), "mq_timedsend": (242, 182), "mq_unlink": (241, 181),
+    "msgctl": (71, 187), "msgget": (68, 186), "msgrcv": (70, 188), "msgsnd": (69, 189),
+    "name_to_handle_at": (303, 264), "open_by_handle_at": (304, 265), "open_tree": (428, 428),
+    "open_tree_attr": (467, 467), "perf_event_open": (298, 241), "personality": (135, 92),
+    "pidfd_getfd": (438, 438), "pidfd_open": (434, 434), "pidfd_send_signal": (424, 424),
+    "pivot_root": (155, 41), "prctl": (157, 167), "prlimit64": (302, 261),
+    "process_madvise": (440, 440), "process_mrelease": (448, 448), "process_vm_readv": (310, 270),
+    "process_vm_writev": (311, 271), "ptrace": (101, 117), "quotactl": (179, 60),
+    "quotactl_fd": (443, 443), "reboot": (169, 142), "removexattr": (197, 14),
+    "removexattrat": (466, 466), "request_key": (249, 218), "rt_sigqueueinfo": (129, 138),
+    "rt_tgsigqueueinfo": (297, 240), "sched_setaffinity": (203, 122), "sched_setattr": (314, 274),
+    "sched_setparam": (142, 118), "sched_setscheduler": (144, 119), "semctl": (66, 191),
+    "semget": (64, 190), "semop": (65, 193), "semtimedop": (220, 192), "setdomainname": (171, 162),
+    "sethostname": (170, 161), "setns": (308, 268), "setpgid": (109, 154), "setpriority": (141, 140),
+    "setsid": (112, 157), "setsockopt": (54, 208), "settimeofday": (164, 170), "setxattr": (188, 5),
     "setxattrat": (463, 463), "shmat": (30, 196), "shmctl": (31, 195), "shmdt": (67, 197),
     "shmget": (29, 194), "socket": (41, 198), "socketpair": (53, 199), "statmount": (457, 457),
-    "swapoff": (168, 225), "swapon": (167, 224), "syslog": (103, 116), "tgkill": (234, 131),
-    "tkill": (200, 130), "truncate": (76, 45), "umount2": (166, 39), "unshare": (272, 97),
-    "userfaultfd": (323, 282), "utime": (132, None), "utimensat": (280, 88), "utimes": (235, None),
-    "vfork": (58, None), "vhangup": (153, 58),
+    "swapoff": (168, 225), "swapon": (167, 224), "sync": (162, 81), "syncfs": (306, 267),
+    "syslog": (103, 116), "tgkill": (234, 131), "timer_create": (222, 107), "tkill": (200, 130),
+    "truncate": (76, 45), "umount2": (166, 39), "unshare": (272, 97), "userfaultfd": (323, 282),
+    "utime": (132, None), "utimensat": (280, 88), "utimes": (235, None), "vfork": (58, None),
+    "vhangup": (153, 58),
 }  # fmt: skip
 
 #: Denied by the per-run filter, whatever the arguments.
@@ -88,9 +93,17 @@ _CHILD_SPECIAL = ("clone", "clone3", "prctl", "tgkill")
 DENIED_BY_CHILD: tuple[str, ...] = tuple(sorted((*_CHILD, *_CHILD_SPECIAL)))
 DENIED_BY_ZYGOTE: tuple[str, ...] = tuple(name for name in _NUMBERS if name not in DENIED_BY_CHILD)
 
-# fcntl commands that reach other processes through a file both have open, or outlast this one in it: locks,
-# owners and signals of a descriptor, leases, notify, the size of a pipe, hints on how a file is written.
-_FCNTL_DENIED = (6, 7, 8, 10, 15, 37, 38, 1024, 1026, 1031, 1036, 1038)
+#: The first system call of those that came after this table (Linux 6.17); numbers from 424 on are the same
+#: everywhere. Whatever they will do, a program does without.
+_NEWER = 468
+
+# Of fcntl: duplicates, flags of descriptors and of open files, sizes and seals. Others reach other processes through
+# a file both have open, or outlast this one in it: locks, owners and signals, leases, the size of a pipe, hints.
+_FCNTL_ALLOWED = (0, 1, 2, 3, 1030, 1032, 1033, 1034)
+_F_SETFL = 4
+# ... and among the flags of a file these: packets in a pipe, signals, and hints on how a file is read.
+_FLAGS_DENIED = os.O_DIRECT | os.O_ASYNC | os.O_NOATIME
+_SIGKILL = 9
 # All that is asked of a descriptor in this way: is it a terminal and how wide, how much is there to read, do or do
 # not block, do or do not close on execve. Others make signals go to another process (FIOSETOWN, FIOASYNC).
 _IOCTL_ALLOWED = (0x5401, 0x802C542A, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
@@ -188,7 +201,7 @@ def _machine() -> tuple[int, int]:
 
 
 def _head() -> list[bytes]:
-    """Kill whatever speaks another architecture's or the x32 ABI, then load the number.
+    """Kill whatever speaks another architecture's or the x32 ABI, know of no call newer than ours.
 
     Only in the zygote's filter: a fork is under both, and the stricter answer counts.
     """
@@ -199,6 +212,8 @@ def _head() -> list[bytes]:
         _instruction(_LOAD, _NUMBER),
         _instruction(_AT_LEAST, _X32_BIT, 0, 1),
         _instruction(_RETURN, _KILL_PROCESS),
+        _instruction(_AT_LEAST, _NEWER, 0, 1),
+        _instruction(_RETURN, _ERRNO | errno.ENOSYS),
     ]
 
 
@@ -212,22 +227,54 @@ def _if_argument(
     name: str, argument: int, tests: list[tuple[int, int]], matched: int, other: int, mask: int = 0
 ) -> list[bytes]:
     """For one call: return ``matched`` if any test (code, value) holds of the argument, else ``other``."""
-    if number(name) is None:
-        return []
     body = [_instruction(_LOAD, argument), *([_instruction(_AND, mask)] if mask else [])]
     for code, value in tests:
         body += [_instruction(code, value, 0, 1), _instruction(_RETURN, matched)]
-    body += [_instruction(_RETURN, other)]
+    return _if_call(name, [*body, _instruction(_RETURN, other)])
+
+
+def _if_call(name: str, body: list[bytes]) -> list[bytes]:
+    """Instructions for one call, every way through which returns."""
+    if number(name) is None:
+        return []
     return [_instruction(_EQUAL, number(name) or 0, 0, len(body)), *body]
+
+
+def _fcntl_rule(denied: int) -> list[bytes]:
+    flags = [
+        _instruction(_LOAD, _ARGUMENT_2),
+        _instruction(_ANY_BIT, _FLAGS_DENIED, 0, 1),
+        _instruction(_RETURN, denied),
+        _instruction(_RETURN, _ALLOW),
+    ]
+    body = [_instruction(_LOAD, _ARGUMENT_1), _instruction(_EQUAL, _F_SETFL, 0, len(flags)), *flags]
+    for command in _FCNTL_ALLOWED:
+        body += [_instruction(_EQUAL, command, 0, 1), _instruction(_RETURN, _ALLOW)]
+    return _if_call("fcntl", [*body, _instruction(_RETURN, denied)])
+
+
+def _tgkill_rule(denied: int) -> list[bytes]:
+    """Signals to itself, as abort sends; but for the one that looks as if the machine had killed it."""
+    return _if_call(
+        "tgkill",
+        [
+            _instruction(_LOAD, _ARGUMENT_0),
+            _instruction(_EQUAL, _OWN_PID, 1, 0),
+            _instruction(_RETURN, denied),
+            _instruction(_LOAD, _ARGUMENT_2),
+            _instruction(_EQUAL, _SIGKILL, 0, 1),
+            _instruction(_RETURN, denied),
+            _instruction(_RETURN, _ALLOW),
+        ],
+    )
 
 
 def zygote_filter(allow: frozenset[str] = frozenset()) -> _Filter:
     """What is installed once, less the denial of the calls in ``allow`` (to test that each is needed)."""
     denied = _ERRNO | errno.EPERM
-    locks = [(_EQUAL, command) for command in _FCNTL_DENIED]
     asked = [(_EQUAL, request) for request in _IOCTL_ALLOWED]
     special = {
-        "fcntl": _if_argument("fcntl", _ARGUMENT_1, locks, denied, _ALLOW),
+        "fcntl": _fcntl_rule(denied),
         "ioctl": _if_argument("ioctl", _ARGUMENT_1, asked, _ALLOW, denied),
         "prlimit64": _if_argument("prlimit64", _ARGUMENT_0, [(_EQUAL, 0)], _ALLOW, denied),
         "socketpair": _if_argument(
@@ -250,7 +297,7 @@ def child_filter(allow: frozenset[str] = frozenset()) -> _Filter:
     special = {
         "clone": _if_argument("clone", _ARGUMENT_0, [(_ANY_BIT, _CLONE_THREAD)], _ALLOW, denied),
         "prctl": _if_argument("prctl", _ARGUMENT_0, [(_EQUAL, PR_SET_PDEATHSIG)], denied, _ALLOW),
-        "tgkill": _if_argument("tgkill", _ARGUMENT_0, [(_EQUAL, _OWN_PID)], _ALLOW, denied),
+        "tgkill": _tgkill_rule(denied),
     }
     instructions = [_instruction(_LOAD, _NUMBER)]
     for name in _CHILD:

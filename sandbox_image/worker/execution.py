@@ -140,7 +140,7 @@ class Execution:
     def _read_printed(self, index: int) -> bool:
         try:
             data = os.read(self.printing[index], _CHUNK)
-        except OSError:
+        except OSError:  # empty; since we hold the other end too, nothing read is not the end of it
             return False
         kept = self.printed[index]
         most = self.run.stderr_bytes if index else self.run.stdout_bytes
@@ -148,7 +148,7 @@ class Execution:
         self.printed_bytes += len(data)
         if self.printed_bytes > wire.MAX_PRINTED:
             self.how = self.how or wire.HOW_FLOOD
-        return bool(data)
+        return True
 
 
 def _sealed_file(content: bytes) -> int:

@@ -95,4 +95,11 @@ def test_what_may_keep_state() -> None:
     assert may_keep_state(PATCHES)
     assert may_keep_state("def f(x, seen=[]):\n    seen.append(x)\n    return len(seen)")
     assert may_keep_state("def f(x:\n")
+    # What calls share even so is memory, and who survives its end can tell.
+    assert may_keep_state("def f(x):\n    try:\n        s = 'x' * x\n    except Exception:\n        return 1")
+    assert may_keep_state("def f(x):\n    try:\n        s = 'x' * x\n    except:\n        return 1")
+    assert may_keep_state("def f(x):\n    try:\n        s = 'x' * x\n    finally:\n        return 1")
+    assert not may_keep_state(
+        "def f(x):\n    try:\n        return int(x)\n    except ValueError:\n        return 0"
+    )
     assert not may_keep_state("def f(x):\n    return sorted(x)[0] + 1")

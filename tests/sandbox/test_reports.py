@@ -140,3 +140,22 @@ def test_any_other_frame_is_refused(frame: bytes) -> None:
     if len(frame) < wire.ENDED.size or frame[0] != wire.KIND_ENDED:
         with pytest.raises(ValueError, match="not an answer"):
             number_of(frame)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"program": b"def f(): pass"}, "program must be a str, not bytes"),
+        ({"entry": None}, "entry must be a str"),
+        ({"profile": "stdin", "inputs": (), "stdin": b"12"}, "stdin must be a str, not bytes"),
+        ({"inputs": (x for x in [(1,)])}, "inputs must be a tuple of argument tuples"),
+        ({"inputs": "ab"}, "inputs must be a tuple of argument tuples"),
+        ({"inputs": ((1,),) * 20_001}, "at most 20000"),
+        ({"hash_seed": 1.0}, "hash_seed must be one of"),
+        ({"limits": Limits(wall_seconds="3")}, "wall_seconds must be"),
+    ],
+)  # fmt: skip
+def test_what_is_no_run_is_refused_before_anything_is_asked(wrong: dict[str, Any], said: str) -> None:
+    run = Run(**({"program": "def f(): return 1", "inputs": ((),)} | wrong))  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=said):
+        check(run)
