@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +11,11 @@ import pytest
 from gasp_env.sandbox import Run, Sandbox, SandboxError, shared
 
 TIERS = ("docker", "bwrap", "landlock")
+
+
+# What is started in the background ignores SIGINT and so do its children; tests send it to themselves and to theirs.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def skip_without(what: str, error: SandboxError) -> None:

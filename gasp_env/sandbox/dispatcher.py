@@ -236,7 +236,7 @@ class Dispatcher:
     def _drop(self, batch: Batch) -> None:
         self._backlog.drop(batch)
         for link in self._links.values():
-            link.withdraw(abandoned=True)
+            link.abandon()
 
     # Answers.
 

@@ -106,6 +106,13 @@ class Link:
             self._withdrawn.add(number)
             self._outgoing.append(reports.cancel_frame(number))
 
+    def abandon(self) -> None:
+        """Ask back whatever its caller has gone from, and have it ended if that is what is being executed."""
+        self.withdraw(abandoned=True)
+        for number, one in self.flying.items():
+            if isinstance(one, Asked) and one.batch.abandoned:
+                self._outgoing.append(reports.kill_frame(number))
+
     def send(self) -> None:
         """Send what can be sent without waiting.
 

@@ -147,6 +147,11 @@ def cancel_frame(number: int) -> bytes:
     return wire.frame(wire.CANCEL.pack(wire.KIND_CANCEL, number))
 
 
+def kill_frame(number: int) -> bytes:
+    """The frame that ends a run whose answer nobody waits for any more."""
+    return wire.frame(wire.CANCEL.pack(wire.KIND_KILL, number))
+
+
 def taken_back(frame: bytes) -> int | None:
     """The run that a frame says was not started and will not be; None if it says something else."""
     if len(frame) == wire.CANCEL.size and frame[0] == wire.KIND_CANCEL:

@@ -110,6 +110,7 @@ class Supervisor:
 
     def __init__(self, options: Options) -> None:
         self.options = options
+        _restore_signals()
         if options.socket is not None:
             _serve_on(options.socket)
         if not options.unsafe:
@@ -166,6 +167,9 @@ class Supervisor:
             if frame[0] == wire.KIND_CANCEL:
                 self._take_back(frame)
                 continue
+            if frame[0] == wire.KIND_KILL:
+                self._end_unwanted(frame)
+                continue
             if frame[0] != wire.KIND_RUN:
                 _die(f"the host sent a frame of kind {frame[0]}")
             self.waiting.append(Pending.of(frame))
@@ -178,6 +182,13 @@ class Supervisor:
                 self.waiting.remove(run)
                 self.outgoing.append(wire.frame(frame))
                 return
+
+    def _end_unwanted(self, frame: bytes) -> None:
+        """End a run if it is on; the answer that it still gets is for nobody."""
+        _, number = wire.CANCEL.unpack(frame)
+        execution = self.execution
+        if execution is not None and execution.run.number == number and not execution.killed_at:
+            self._kill(execution, wire.HOW_WALL)
 
     def _flush(self) -> None:
         data = memoryview(b"".join(self.outgoing))
@@ -359,6 +370,17 @@ class Supervisor:
         if descriptor in execution.watching:
             execution.watching.discard(descriptor)
             self.epoll.unregister(descriptor)
+
+
+def _restore_signals() -> None:
+    """Have no signal ignored or blocked that an interpreter does not ignore anyway.
+
+    Whether the host was started in the background or with nohup is no business of a program.
+    """
+    for number in signal.valid_signals() - {signal.SIGPIPE, signal.SIGXFSZ}:
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def _become(user: int | None) -> None:

@@ -5,6 +5,7 @@ programs at once, never parses a byte that a program wrote.
 
     host       -> supervisor   u32 length, RUN,     payload, stdin     (one per run)
                                u32 length, CANCEL                      (take back a run not yet started)
+                               u32 length, KILL                        (end a run: nobody waits for it any more)
     supervisor -> host         u32 length, HELLO,   json               (once)
                                u32 length, ENDED,   stdout, stderr, report (one per run, as it ends)
                                u32 length, CANCEL                      (a run was taken back: it has not ended)
@@ -33,13 +34,14 @@ KIND_RUN = 1
 KIND_HELLO = 2
 KIND_ENDED = 3
 KIND_CANCEL = 4
+KIND_KILL = 5
 
 #: kind, run id, profile, hash seed, wall seconds, CPU seconds, memory bytes, threads, then the bytes
 #: taken of the report, of stdout and of stderr, and the length of the text on standard input
 RUN = struct.Struct(">BQBIdIQIIIII")
 PROFILE_VALUE, PROFILE_STDIN, PROFILE_NUMPY = 0, 1, 2
 
-#: kind, run id
+#: kind, run id; of KILL too
 CANCEL = struct.Struct(">BQ")
 
 #: kind, run id, how it ended, wait status, CPU seconds, wall seconds, memory bytes, then the

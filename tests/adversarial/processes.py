@@ -7,7 +7,6 @@ from dataclasses import replace
 from tests.adversarial.case import (
     DENIED,
     EXCEPTION,
-    MEMORY,
     OK,
     OUTPUT,
     SIGNAL,
@@ -134,7 +133,7 @@ LEAVING = [
 ]
 
 SIGNALS = [
-    body(31, "kill_itself", "import signal; signal.raise_signal(signal.SIGKILL)", MEMORY),
+    body(31, "kill_itself", "import signal; signal.raise_signal(signal.SIGKILL)", EXCEPTION),
     body(31, "kill_all", "import os; os.kill(-1, 9)", EXCEPTION, contains="PermissionError"),
     body(31, "kill_parent", "import os; os.kill(os.getppid(), 9)", EXCEPTION, contains="PermissionError"),
     body(31, "kill_pid_1", "import os; os.kill(1, 9)", EXCEPTION, contains="PermissionError"),

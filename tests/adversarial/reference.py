@@ -147,9 +147,6 @@ DEVIATIONS: dict[int, str] = {
     10: (
         "Decided: ok. The value was reported; what runs at exit or in a finalizer is killed with the process."
     ),
-    13: (
-        "memory_limit also stands for a program that sends itself SIGKILL: the two look alike from outside."
-    ),
     17: "The bound is the run's own number of threads; stacks beyond the memory limit end the run as well.",
     18: "mmap raises OSError (ENOMEM) in Python, not MemoryError: exception, or memory_limit.",
     23: (

@@ -208,6 +208,17 @@ def test_threads_may_share_one(sandbox: Sandbox) -> None:
     assert answers == {mark: [(i, mark) for i in range(20)] for mark in range(4)}
 
 
+def test_nobody_waits_for_a_run_that_was_abandoned(own: Sandbox) -> None:
+    endless = Run("import time\ndef f(): time.sleep(300)", ((),), limits=Limits(wall_seconds=600))
+    own.run_many([ADD])
+    answers = own.as_completed([endless, ADD])
+    time.sleep(0.3)  # until it is at work on it
+    answers.close()
+    [result] = own.run_many([ADD])  # hangs if it is not ended
+    assert [call.value for call in result.calls] == [3, 4]
+    assert own.deaths == 0
+
+
 def test_shared_is_one_per_options() -> None:
     assert shared("docker", workers=1) is shared("docker", workers=1)
     assert shared("docker", workers=1) is not shared("docker", workers=2)
