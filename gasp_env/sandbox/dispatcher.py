@@ -127,7 +127,7 @@ class Dispatcher:
     def disown(self) -> None:
         """In a forked child: let go of the workers, which are the parent's, without a word to them.
 
-        Our copies of the descriptors would keep them alive when the parent is gone.
+        Those that are being opened or closed beside the thread are let go by `streams.disown_all`.
         """
         null = os.open(os.devnull, os.O_RDWR)
         for descriptor in (*self._links, *self._mailbox.descriptors):

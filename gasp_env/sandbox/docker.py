@@ -199,6 +199,10 @@ class DockerWorker(StreamWorker):
         self._remove()
         self._client.close()
 
+    def _open(self) -> list[Any]:
+        streams = getattr(self, "_streams", None)
+        return [*super()._open(), *([streams] if streams is not None else [])]
+
     def _remove(self) -> None:
         with contextlib.suppress(AttributeError, OSError):
             getattr(self._attached, "_sock", self._attached).close()  # what is around it would leave it open

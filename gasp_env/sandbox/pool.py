@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from gasp_env.sandbox import asking, reports, tiers
+from gasp_env.sandbox import asking, reports, streams, tiers
 from gasp_env.sandbox import cache as caching
 from gasp_env.sandbox.batch import Asked, Batch
 from gasp_env.sandbox.cache import Cache
@@ -353,6 +353,7 @@ def _end(owner: int, dispatcher: Dispatcher, cache: Cache | None) -> None:
 def _after_fork() -> None:
     global _shared_lock
     _shared_lock = threading.Lock()
+    streams.disown_all()
     for sandbox in list(_living):
         sandbox._after_fork()
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import select
 import socket
 import time
+import weakref
 from typing import Any
 
 from gasp_env.sandbox.errors import WorkerLost
@@ -16,6 +18,12 @@ from sandbox_image.worker import wire
 _HELLO_SECONDS = 60.0
 _MAX_DIAGNOSTICS = 8192
 _CHUNK = 2**20
+
+
+def disown_all() -> None:
+    """In a forked child: let go of all workers, those that are just being opened or closed too."""
+    for worker in list(_living):
+        worker.disown()
 
 
 class StreamWorker:
@@ -35,6 +43,7 @@ class StreamWorker:
         self._frames = wire.Frames()
         self._diagnostics = bytearray()
         self._socket: socket.socket
+        _living.add(self)
 
     def fileno(self) -> int:
         """For polling."""
@@ -81,6 +90,22 @@ class StreamWorker:
         with contextlib.suppress(AttributeError, OSError):
             self._socket.close()
 
+    def disown(self) -> None:
+        """In a forked child: let go of a worker that is the parent's, without a word to it.
+
+        Our copies of the descriptors would keep it alive when the parent is gone.
+        """
+        null = os.open(os.devnull, os.O_RDWR)
+        for stream in self._open():
+            with contextlib.suppress(OSError, ValueError):
+                if stream.fileno() >= 0:
+                    os.dup2(null, stream.fileno(), inheritable=False)
+        os.close(null)
+
+    def _open(self) -> list[Any]:
+        """What may be open of it, also while it is being opened."""
+        return [self._socket] if hasattr(self, "_socket") else []
+
     def _cut(self, data: bytes) -> list[bytes]:
         """The frames that these bytes complete; ValueError if there can be no such bytes."""
         return self._frames.feed(data)
@@ -117,3 +142,6 @@ class StreamWorker:
         said = {key: value for key, value in self.hello.items() if key != "uid"}
         text = json.dumps([code, said], sort_keys=True)
         self.identity = hashlib.sha256(text.encode()).hexdigest()
+
+
+_living: weakref.WeakSet[StreamWorker] = weakref.WeakSet()

@@ -433,3 +433,36 @@ def test_a_call_can_be_let_through_again() -> None:
             if name in rule["names"]
         ]
         assert rules == [{"names": [name], "action": "SCMP_ACT_ALLOW"}]
+
+
+_FORKS_WHILE_OPENING = """
+import os, sys, time
+from gasp_env.sandbox import Run, Sandbox
+sandbox = Sandbox("landlock", workers=4)
+sandbox.run_many([Run("def f(): return 1", ((),))])  # returns with the first worker; others are being opened
+child = os.fork()
+if child == 0:
+    time.sleep(120)
+    os._exit(0)
+print(child, flush=True)
+time.sleep(120)
+"""
+
+
+def test_a_forked_child_keeps_no_worker_alive_that_was_being_opened() -> None:
+    opened("landlock").close()
+    owner = subprocess.Popen([sys.executable, "-c", _FORKS_WHILE_OPENING], stdout=subprocess.PIPE, text=True)
+    assert owner.stdout is not None
+    child = int(owner.stdout.readline())
+    try:
+        workers = set(family(owner.pid)) - {owner.pid, child}
+        assert workers
+        owner.kill()
+        owner.wait()
+        deadline = time.monotonic() + 30
+        while left := [pid for pid in workers if alive(pid)]:
+            assert time.monotonic() < deadline, left
+            time.sleep(0.1)
+    finally:
+        os.kill(child, signal.SIGKILL)
+        owner.stdout.close()
