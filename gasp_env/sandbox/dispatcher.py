@@ -261,6 +261,7 @@ class Dispatcher:
             link.alone = None
         if one.result is not None or one.batch.abandoned:  # nobody is interested any more
             return
+        self._tally.runs += 1
         try:
             if one.kills < EXCUSED_KILLS and reports.killed(frame, one.run):
                 one.kills += 1
@@ -268,7 +269,6 @@ class Dispatcher:
             result = reports.result(frame, one.run, link.worker.tier)
         except Exception as error:  # the supervisor's part of it is malformed
             raise WorkerLost(f"the worker answered what cannot be read: {error}") from error
-        self._tally.runs += 1
         self._rota.saw(result.wall_seconds)
         link.remember(one, frame)
         self._backlog.answer(one, result)

@@ -1,7 +1,7 @@
 """The frames between the host, the supervisor, a zygote and its child.
 
-Everything is a fixed struct before opaque bytes, so that the supervisor, which holds many
-programs at once, never parses a byte that a program wrote.
+Everything is a fixed struct before opaque bytes, so that the supervisor, which many
+programs pass through, never parses a byte that one of them wrote.
 
     host       -> supervisor   u32 length, RUN,     payload, stdin     (one per run)
                                u32 length, CANCEL                      (take back a run not yet started)
@@ -9,7 +9,7 @@ programs at once, never parses a byte that a program wrote.
     supervisor -> host         u32 length, HELLO,   json               (once)
                                u32 length, ENDED,   stdout, stderr, report (one per run, as it ends)
                                u32 length, CANCEL                      (a run was taken back: it has not ended)
-    supervisor -> zygote       FORK, with three or four descriptors    (one packet)
+    supervisor -> zygote       FORK, with one or two descriptors       (one packet)
     zygote     -> supervisor   READY (once), then EXIT                 (one packet per child)
     supervisor -> child        u32 length, payload                     (on the child's own socket)
     child      -> supervisor   u32 length, report                      (the same)
