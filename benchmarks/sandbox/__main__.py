@@ -67,8 +67,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--workers",
         type=int,
-        default=2 * (os.cpu_count() or 1),
-        help="of each contender (default: the sandbox's, two per processor)",
+        default=os.cpu_count() or 1,
+        help="of each contender (default: the sandbox's, one per processor)",
     )
     parser.add_argument("--profile", action="store_true", help="also what a run spends its time on")
     parser.add_argument("--only", choices=SECTIONS, action="append", help="leave out the other sections")

@@ -6,14 +6,17 @@
     python -m gasp_env.sandbox doctor [--tier docker] [--json]
 
 ``run`` prints what every call returned, or what the program printed, and the tier it ran in; it ends with
-status 0 if all of that went well. ``doctor`` ends with status 1 if a sandbox would not be what was asked for.
+status 0 if all of that went well. What a program wrote is shown with its control characters escaped.
+``doctor`` ends with status 1 if a sandbox would not be what was asked for.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import io
 import json
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -29,6 +32,8 @@ from gasp_env.values import parse_arguments, render, render_arguments
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     options = _parser().parse_args(argv)
     try:
         if options.command == "build":
@@ -38,8 +43,10 @@ def main(argv: list[str] | None = None) -> int:
             return _doctor(options)
         return _run(options)
     except (SandboxError, ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {_shown(str(error))}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -104,27 +111,49 @@ def _asked(options: argparse.Namespace) -> Run:
     if whole and options.input:
         raise ValueError("--input is for a function's arguments; a whole program reads --stdin FILE")
     return Run(
-        options.file.read_text("utf-8"),
+        _read(options.file),
         () if whole else tuple(parse_arguments(text) for text in options.input or [""]),
         options.entry,
         options.hash_seed,
         Limits(**{limit.name: getattr(options, limit.name) for limit in dataclasses.fields(Limits)}),
         profile,
-        options.stdin.read_bytes().decode("utf-8") if options.stdin else "",
+        _read(options.stdin, newline="") if options.stdin else "",
     )
+
+
+def _read(path: Path, newline: str | None = None) -> str:
+    """A text file; newlines are left as they are if ``newline`` is empty.
+
+    Raises:
+        ValueError: it is not UTF-8.
+    """
+    try:
+        with path.open(encoding="utf-8", newline=newline) as file:
+            return file.read()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not UTF-8: {error}") from error
 
 
 def _show(run: Run, result: Result) -> None:
     for arguments, call in zip(run.inputs, result.calls, strict=False):
         said = render(call.value) if call.status is Status.OK else f"{call.status}: {call.error}"
-        print(f"{run.entry}({render_arguments(arguments)}) -> {said}")
+        print(_shown(f"{run.entry}({render_arguments(arguments)}) -> {said}", keep=""))
     for what, text in (("printed", result.stdout), ("standard error", result.stderr)):
         if text:
-            print(f"{what}:\n{text}", end="" if text.endswith("\n") else "\n")
+            print(f"{what}:\n{_shown(text)}", end="" if text.endswith("\n") else "\n")
+    error = f": {_shown(result.error, keep='')}" if result.error else ""
     print(
-        f"{result.status}{f': {result.error}' if result.error else ''}  [{result.tier or 'not executed'}: "
+        f"{result.status}{error}  [{result.tier or 'not executed'}: "
         f"{result.wall_seconds * 1000:.1f} ms, {result.cpu_seconds * 1000:.1f} ms CPU, "
         f"{result.memory_bytes / 2**20:.1f} MiB]"
+    )
+
+
+def _shown(text: str, keep: str = "\n\t") -> str:
+    """A program's text, with escapes for what would act on a terminal or, without newlines, be a line of its own."""
+    return "".join(
+        char if char in keep or char.isprintable() else char.encode("unicode_escape").decode()
+        for char in text
     )
 
 

@@ -12,16 +12,17 @@ import contextlib
 import os
 import shutil
 import socket
-import tempfile
 from pathlib import Path
 
 from docker.types import Mount
 
+from gasp_env.sandbox import folders
 from gasp_env.sandbox.errors import WorkerLost
 
 #: Where the container finds it.
 INSIDE = "/run/gasp_env"
 NAME = "worker"
+_FOLDER = "gasp-env-door"
 
 
 class Doorway:
@@ -36,7 +37,8 @@ class Doorway:
         Raises:
             OSError: no such socket can be made here.
         """
-        self._folder = Path(tempfile.mkdtemp(prefix="gasp-env-"))
+        folders.sweep(_FOLDER)
+        self._folder = Path(folders.make(_FOLDER))
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             inner = self._folder / "door"

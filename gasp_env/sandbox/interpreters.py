@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from gasp_env.sandbox import folders
 from gasp_env.sandbox.errors import SandboxError
 from sandbox_image import CONTEXT
 
@@ -134,7 +135,7 @@ def _with_numpy(found: Interpreter, said: dict[str, Any], user: int | None) -> I
         if not origin:
             continue
         numpy = os.path.dirname(os.path.realpath(origin))
-        with tempfile.TemporaryDirectory(prefix=f"{_FOLDER}-{os.getpid()}-") as folder:
+        with tempfile.TemporaryDirectory(prefix=folders.prefix(_FOLDER)) as folder:
             os.chmod(folder, 0o755)
             for name, path in _numpy_packages(numpy).items():
                 os.symlink(path, os.path.join(folder, name))
@@ -221,8 +222,8 @@ def _worker_folder(copied: bool) -> str:
     key = (os.getpid(), copied)
     with _folders_lock:
         if not os.path.isdir(_folders.get(key, "")):
-            _sweep()
-            folder = tempfile.mkdtemp(prefix=f"{_FOLDER}-{os.getpid()}-")
+            folders.sweep(_FOLDER)
+            folder = folders.make(_FOLDER)
             os.chmod(folder, 0o755)  # ours to change, everyone's to read
             atexit.register(_remove, folder, os.getpid())
             package = Path(folder, "sandbox_image")
@@ -237,22 +238,3 @@ def _worker_folder(copied: bool) -> str:
 def _remove(folder: str, owner: int) -> None:
     if os.getpid() == owner:  # a fork runs our exit handlers too
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _sweep() -> None:
-    """Remove folders of processes that were killed before they could."""
-    for path in Path(tempfile.gettempdir()).glob(f"{_FOLDER}-*-*"):
-        pid = path.name.removeprefix(f"{_FOLDER}-").partition("-")[0]
-        with contextlib.suppress(OSError, ValueError):
-            if path.lstat().st_uid == os.getuid() and not path.is_symlink() and not _alive(int(pid)):
-                shutil.rmtree(path, ignore_errors=True)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True

@@ -54,8 +54,8 @@ class Sandbox:
         Args:
             tier: one of `tiers.TIERS`, or ``"auto"`` for the first of `tiers.AUTO` that opens; who names
                 an image or a runtime has asked for docker.
-            workers: programs executed at once, each in a worker of its own; by default two per
-                processor: while one is being forked or cleared away, another computes.
+            workers: programs executed at once, each in a worker of its own; by default one per
+                processor. More gain nothing where programs compute, and help where they wait.
             image: docker image, by default the one made from `sandbox_image`.
             cache: file that keeps answers over restarts, see `cache`.
             dedupe: execute runs of a batch that are equal once.
@@ -63,15 +63,17 @@ class Sandbox:
             runtime: OCI runtime that the docker tier asks for.
 
         Raises:
-            ValueError: there is no such tier, or ``workers`` is not positive.
+            ValueError: there is no such tier, or it takes no image or runtime, or ``workers`` is not positive.
         """
         if tier != "auto" and tier not in tiers.TIERS:
             raise ValueError(f"tier must be auto or one of {', '.join(tiers.TIERS)}, not {tier!r}")
+        if tier not in ("auto", "docker") and (image or runtime):
+            raise ValueError(f"only the tier docker takes an image or a runtime, not {tier}")
         if workers is not None and workers < 1:
             raise ValueError(f"workers must be at least 1, not {workers}")
         self._asked_tier = "docker" if tier == "auto" and (image or runtime) else tier
         self._settings = Settings(image=image, runtime=runtime, allow_unsafe=allow_unsafe)
-        self._size = workers or 2 * (os.cpu_count() or 1)
+        self._size = workers or os.cpu_count() or 1
         self._dedupe = dedupe
         self._cache_path = cache
         self._tally = Tally()

@@ -46,7 +46,7 @@ MISTAKES = (
     ("--device", "meta"),
     ("--seed", "-1"),
     ("--device", "nope"),
-    ("--sandbox", "bwrap"),
+    ("--sandbox", "chroot"),
     ("--resume", "nofile"),
 )
 
@@ -104,7 +104,7 @@ def test_a_device_that_is_not_here(module):
         ("--weights", "nowhere"),
         ("--samples", "0"),
         ("--temperature", "0"),
-        ("--sandbox", "bwrap"),
+        ("--sandbox", "chroot"),
     ],
 )
 def test_a_wrong_option_of_the_evaluation(name, value):
@@ -117,7 +117,7 @@ def test_a_wrong_option_of_the_evaluation(name, value):
 def test_without_docker_a_program_says_so_on_one_line(program, tmp_path):
     options = {"learners.reinforcepp": ("--runs", str(tmp_path), "--heldout", ""), "learners.evaluate": ()}
     ended = subprocess.run(
-        [sys.executable, "-m", program, *PLAYER, *options[program]],
+        [sys.executable, "-m", program, *PLAYER, "--sandbox", "docker", *options[program]],
         env={**os.environ, "DOCKER_HOST": "unix:///nowhere.sock"},
         cwd=Path(__file__).parents[2],
         capture_output=True,

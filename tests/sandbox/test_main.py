@@ -85,3 +85,23 @@ def test_run_says_what_came_of_it_and_where(
     program.write_text("print('a' * 100)\n")
     assert main(["run", str(program), "--profile", "stdin", "--output-bytes", "10", "--tier", tier]) == 1
     assert "output_limit" in capsys.readouterr().out
+
+
+def test_a_program_cannot_act_on_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    opened("landlock").close()
+    file = tmp_path / "program.py"
+    forged = "\\x1b[2Jok  [landlock: 1.0 ms]"
+    file.write_text(f"def f(x):\n    print('{forged}\\r')\n    raise ValueError('{forged}\\nok')\n")
+    assert main(["run", str(file), "--input", "1", "--tier", "landlock"]) == 1
+    said = capsys.readouterr().out
+    assert "\x1b" not in said
+    assert "\r" not in said
+    assert said.count(forged) == 3, "shown, with what acts on a terminal escaped"
+    assert len([line for line in said.splitlines() if line.startswith("ok")]) == 0
+
+
+def test_a_file_that_is_no_text_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "program.bin"
+    file.write_bytes(b"\xff\xfe")
+    assert main(["run", str(file)]) == 2
+    assert f"{file} is not UTF-8" in capsys.readouterr().err

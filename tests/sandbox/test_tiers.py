@@ -23,6 +23,7 @@ from gasp_env.sandbox import (
     HASH_SEEDS,
     Limits,
     Run,
+    Sandbox,
     SandboxError,
     Status,
     docker,
@@ -466,3 +467,9 @@ def test_a_forked_child_keeps_no_worker_alive_that_was_being_opened() -> None:
     finally:
         os.kill(child, signal.SIGKILL)
         owner.stdout.close()
+
+
+def test_only_docker_takes_an_image() -> None:
+    for tier in ("bwrap", "landlock"):
+        with pytest.raises(ValueError, match="only the tier docker takes an image"):
+            Sandbox(tier, image="python:3.11-slim")
