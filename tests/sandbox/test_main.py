@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from gasp_env.sandbox import Sandbox
 from gasp_env.sandbox.__main__ import main
 from tests.sandbox.opened import TIERS, opened
 
@@ -105,3 +110,32 @@ def test_a_file_that_is_no_text_is_named(tmp_path: Path, capsys: pytest.CaptureF
     file.write_bytes(b"\xff\xfe")
     assert main(["run", str(file)]) == 2
     assert f"{file} is not UTF-8" in capsys.readouterr().err
+
+
+def test_an_output_that_cannot_encode_what_is_said(tmp_path: Path) -> None:
+    opened("landlock").close()
+    file = tmp_path / "program.py"
+    file.write_text("print('\\u00e4\\U0001f600')\n")
+    command = [sys.executable, "-m", "gasp_env.sandbox", "run", str(file), "--profile", "stdin"]
+    asked = subprocess.run(
+        [*command, "--tier", "landlock"],
+        env=os.environ | {"PYTHONIOENCODING": "ascii"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (asked.returncode, asked.stderr) == (0, "")
+    assert asked.stdout.startswith("printed:\n\\xe4\\U0001f600\nok  [landlock: ")
+
+
+def test_ctrl_c_ends_with_its_status_and_no_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    opened("landlock").close()
+
+    def interrupted(sandbox: Sandbox, runs: object) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Sandbox, "run_many", interrupted)
+    file = tmp_path / "program.py"
+    file.write_text("def f(): return 1\n")
+    assert main(["run", str(file), "--tier", "landlock"]) == 130
+    assert capsys.readouterr() == ("", "")
