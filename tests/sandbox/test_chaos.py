@@ -263,7 +263,7 @@ def test_every_part_is_killed_in_turn_and_a_thousand_answers_are_right(
         or answers[position].calls[0].value != position**2
     }
     assert wrong == {}
-    assert sandbox.runs == 1000
+    assert sandbox.runs in (1000, 1001), "twice at most the one whose fork was killed"
     wait_until(lambda: not containers(client), lambda: containers(client))
     wait_until(lambda: not processes_of(injuries.seen), lambda: processes_of(injuries.seen))
 
