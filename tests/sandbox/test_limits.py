@@ -99,10 +99,12 @@ def f():
     except RuntimeError as error: why = str(error)
     go.set()
     for thread in threading.enumerate()[1:]: thread.join()
-    while True:  # a thread that was joined may be counted a moment longer
+    for left in reversed(range(100)):  # a thread that was joined may be counted a moment longer
         again = threading.Thread(target=go.wait)
         try: again.start()
-        except RuntimeError: time.sleep(0.01)
+        except RuntimeError:
+            if not left: raise
+            time.sleep(0.01)
         else: break
     again.join()
     return most, why
