@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 Agent = Literal["teacher_0", "solver_0"]
-Stage = Literal["lemma", "lift", "attempt", "solve", "goalpost"]
-Axis = Literal["io", "f"]
+Stage = Literal["lemma", "lift", "propose", "attempt", "solve", "goalpost"]
+Axis = Literal["io", "f", "none"]
 TaskKind = Literal["induction", "deduction", "abduction"]
 
 AGENTS: tuple[Agent, ...] = ("teacher_0", "solver_0")
-STAGES: tuple[Stage, ...] = ("lemma", "lift", "attempt", "solve", "goalpost")
+STAGES: tuple[Stage, ...] = ("lemma", "lift", "propose", "attempt", "solve", "goalpost")
+#: What is drawn from; ``none`` (the variant may change what it likes) has to be asked for.
 AXES: tuple[Axis, ...] = ("io", "f")
 TASK_KINDS: tuple[TaskKind, ...] = ("induction", "deduction", "abduction")
+
+#: How answers to a problem are compared: see `gasp_env.judge`.
+Rule = Literal["exact", "livecodebench"]
+RULES: tuple[Rule, ...] = ("exact", "livecodebench")
 
 Arguments = tuple[Any, ...]
 
@@ -41,6 +46,9 @@ class Goalpost:
         reference: a program that passes every test, or None.
         evidence: what is known of its hardness.
         tags, difficulty: for filtering; difficulty is one of easy, medium, hard.
+        entry: what is called: ``f``, another function, a method as ``Solution.name``, or nothing: then the
+            whole program runs, and a test's input is one text on standard input, its output what is printed.
+        rule: how answers are compared.
     """
 
     id: str
@@ -53,6 +61,8 @@ class Goalpost:
     evidence: tuple[Evidence, ...] = ()
     tags: tuple[str, ...] = ()
     difficulty: str = "medium"
+    entry: str = "f"
+    rule: Rule = "exact"
 
 
 @dataclass(frozen=True)
@@ -74,8 +84,10 @@ class Task:
             the rest are hidden and judge the answer.
         message: the teacher's hint, may be empty.
         fingerprint: what novelty compares: equal for tasks that count as the same.
-        stage, axis, goalpost: where it came from (``goalpost`` is an id).
-        parent: fingerprint of the lemma a lift was made from, else None.
+        stage, axis, goalpost: where it came from (``goalpost`` is an id; axis and goalpost are None for an
+            unguided proposal).
+        parent: fingerprint of the task a lift was made from, else None.
+        kind: what it was proposed as. The teacher of a guided curriculum writes induction tasks.
     """
 
     program: str
@@ -85,6 +97,7 @@ class Task:
     message: str
     fingerprint: str
     stage: Stage
-    axis: Axis
-    goalpost: str
-    parent: str | None = field(default=None)
+    axis: Axis | None
+    goalpost: str | None
+    parent: str | None = None
+    kind: TaskKind = "induction"
