@@ -7,6 +7,8 @@ the host. Expected outputs never leave this process.
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +16,8 @@ from gasp_env.parsing import ParseError
 from gasp_env.prompts import PromptStyle
 from gasp_env.sandbox.runs import Limits, Result, Run, Status
 from gasp_env.static import may_keep_state
-from gasp_env.tasks import Goalpost, Task, TaskKind
-from gasp_env.values import equal
+from gasp_env.tasks import Goalpost, Rule, Task, TaskKind
+from gasp_env.values import encode, equal
 
 #: Reasons of an answer's verdict; the rest are statuses of the sandbox.
 ANSWER_REASONS = (
@@ -34,10 +36,14 @@ class Verdict:
         reason: of an answer, one of `ANSWER_REASONS`; of a proposal, ``valid`` or one of
             `gasp_env.gate.REASONS`; ``infra_error`` when nothing was decided.
         detail: one line for a person. Not part of any promise.
+        answer: what was answered, right or wrong: equal texts for equal behaviour. Of a program what it returned
+            or printed on the hidden inputs, or the status it failed with; else the value or the arguments. Empty
+            when there is no answer: a malformed text, a proposal, a failure of the infrastructure.
     """
 
     reason: str
     detail: str = ""
+    answer: str = ""
 
     @property
     def correct(self) -> bool:
@@ -59,12 +65,16 @@ class Question:
         program: executed for abduction, on the answer.
         inputs, outputs: what an induction answer must reproduce; for deduction and abduction
             one pair.
+        entry: what of an induction answer is called, see `gasp_env.tasks.Goalpost`.
+        rule: how outputs are compared.
     """
 
     kind: TaskKind
     program: str
     inputs: tuple[tuple[Any, ...], ...]
     outputs: tuple[Any, ...]
+    entry: str = "f"
+    rule: Rule = "exact"
 
     @classmethod
     def of_task(cls, task: Task, kind: TaskKind, index: int) -> Question:
@@ -76,33 +86,57 @@ class Question:
     @classmethod
     def of_goalpost(cls, goalpost: Goalpost) -> Question:
         """A real problem: the program must pass every test."""
-        return cls("induction", "", goalpost.inputs, goalpost.outputs)
+        return cls("induction", "", goalpost.inputs, goalpost.outputs, goalpost.entry, goalpost.rule)
 
 
-def ask(question: Question, text: str, style: PromptStyle, limits: Limits) -> Verdict | Run:
-    """Judge a text: a `Verdict` if it can be settled without execution, else the `Run` that settles it."""
+def ask(question: Question, text: str, style: PromptStyle, limits: Limits) -> Verdict | list[Run]:
+    """Judge a text: a `Verdict` if it can be settled without execution, else the runs that settle it.
+
+    One run, or one for each test where a whole program reads standard input.
+    """
     try:
         answer = style.parse_answer(text, question.kind)
     except ParseError as error:
         return Verdict("malformed", str(error))
     if question.kind == "deduction":
-        return Verdict("correct" if equal(answer, question.outputs[0]) else "wrong")
+        right = equal(answer, question.outputs[0])
+        return Verdict("correct" if right else "wrong", answer=_digest(encode(answer)))
     if question.kind == "abduction":
-        return Run(question.program, (answer,), limits=limits)
+        return [Run(question.program, (answer,), limits=limits)]
     # A fork for each pair, unless none can know of another: right means right alone.
-    return Run(answer, question.inputs, limits=limits, fresh=may_keep_state(answer))
+    return [Run(answer, question.inputs, question.entry, limits=limits, fresh=may_keep_state(answer))]
 
 
-def decide(question: Question, result: Result) -> Verdict:
-    """The verdict on an answer whose run has been executed."""
-    if result.status is not Status.OK:
+def decide(question: Question, results: Sequence[Result], runs: Sequence[Run] = ()) -> Verdict:
+    """The verdict on an answer whose runs have been executed.
+
+    Args:
+        question: what was asked.
+        results: one for each run that `ask` wanted, in its order.
+        runs: those runs. Only `Verdict.answer` of an abduction is taken from them, and empty without them.
+    """
+    [result] = results
+    if result.status is Status.INFRA_ERROR:
         return Verdict(str(result.status), result.error)
+    given = _digest(encode(runs[0].inputs[0])) if question.kind == "abduction" and runs else ""
+    if result.status is not Status.OK:
+        failed = given if question.kind == "abduction" else _digest(str(result.status).encode())
+        return Verdict(str(result.status), result.error, failed)
     # A sandbox that answers "ok" with too few values is broken, and that is nobody's wrong answer.
     if len(result.calls) != len(question.outputs):
         return Verdict(
             str(Status.INFRA_ERROR), f"{len(result.calls)} values for {len(question.outputs)} calls"
         )
+    if question.kind == "induction":
+        given = _digest(*(encode(call.value) for call in result.calls))
     for number, (call, expected) in enumerate(zip(result.calls, question.outputs, strict=True), start=1):
         if not equal(call.value, expected):
-            return Verdict("wrong", f"pair {number} of {len(question.outputs)} differs")
-    return Verdict("correct")
+            return Verdict("wrong", f"pair {number} of {len(question.outputs)} differs", given)
+    return Verdict("correct", answer=given)
+
+
+def _digest(*parts: bytes) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "big") + part)
+    return digest.hexdigest()

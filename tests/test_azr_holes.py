@@ -13,7 +13,7 @@ from gasp_env import domain, judge
 from gasp_env.gate import Rejected
 from gasp_env.judge import Question, Verdict
 from gasp_env.parsing import parse_proposal
-from gasp_env.sandbox import Run, Sandbox
+from gasp_env.sandbox import Sandbox
 from tests.players import INPUTS, answer, proposal
 
 PYTHON = domain.get("python")
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.docker
 
 def verdict(sandbox: Sandbox, question: Question, text: str) -> Verdict:
     asked = judge.ask(question, text, PYTHON.style, PYTHON.limits)
-    return judge.decide(question, sandbox.run_many([asked])[0]) if isinstance(asked, Run) else asked
+    return asked if isinstance(asked, Verdict) else judge.decide(question, sandbox.run_many(asked), asked)
 
 
 def gate_reason(sandbox: Sandbox, program: str, inputs: list[str] | None = None) -> str:

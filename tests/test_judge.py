@@ -7,16 +7,15 @@ import pytest
 from gasp_env import judge
 from gasp_env.judge import Question
 from gasp_env.prompts import FencedStyle
-from gasp_env.sandbox import Limits, Run, Sandbox
+from gasp_env.sandbox import Limits, Sandbox
 
 SQUARES = Question("induction", "", ((1,), (2,), (3,)), (1, 4, 9))
 
 
 def _verdict(sandbox: Sandbox, program: str) -> str:
     asked = judge.ask(SQUARES, f"```python\n{program}\n```", FencedStyle(), Limits())
-    assert isinstance(asked, Run)
-    [result] = sandbox.run_many([asked])
-    return judge.decide(SQUARES, result).reason
+    assert isinstance(asked, list)
+    return judge.decide(SQUARES, sandbox.run_many(asked)).reason
 
 
 @pytest.mark.docker
@@ -39,5 +38,5 @@ def test_every_pair_is_judged_alone(sandbox: Sandbox, program: str, reason: str)
 def test_a_run_is_shared_where_nothing_can_be_kept() -> None:
     for program, fresh in (("def f(x): return x * x", False), ("import math\ndef f(x): return x", True)):
         asked = judge.ask(SQUARES, f"```python\n{program}\n```", FencedStyle(), Limits())
-        assert isinstance(asked, Run)
-        assert asked.fresh is fresh
+        assert isinstance(asked, list)
+        assert [run.fresh for run in asked] == [fresh]
