@@ -1,18 +1,34 @@
-"""Rewards by name."""
+"""Rewards by name.
+
+@teacher_reward("mine")                        a reward is a function and a name
+TeacherRewards("mine")                         which can then be chosen,
+TeacherRewards("path/to/file.py:mine")         also by the file or the module that registers it,
+TeacherRewards({"lemma": "mine", "lift": "gasp_lift"})      and for one stage alone.
+"""
 
 from __future__ import annotations
 
-import importlib
+import functools
+import inspect
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, Literal, Protocol
 
+from gasp_env import plugins
+from gasp_env.rewards.needs import NEEDS, OFFERED, explain
 from gasp_env.rewards.outcome import Outcome
 
 Terms = dict[str, float]
 SolverReward = Callable[[str], Terms]
+#: ``paper`` and ``code`` are what was published, where the two differ or the code alone has it; ``ours`` is not.
+Tag = Literal["paper", "code", "ours"]
+
+#: Stages in which a teacher proposes. A mapping from stages to rewards has to have the first two.
+PROPOSING = ("lemma", "lift", "propose")
+_MAPPED = ("lemma", "lift")
 
 
 class RewardFunction(Protocol):
@@ -29,14 +45,28 @@ class TeacherReward:
 
     Attributes:
         name: what it is chosen by.
-        function: see `RewardFunction`.
-        needs: ``"batch"`` if it compares the outcomes of a step with each other. An env that
-            resolves one outcome at a time refuses such a reward.
+        function: see `RewardFunction`. None if it is listed only, because nothing here meets its needs.
+        needs: what it has to be given beyond the outcomes; names of `gasp_env.rewards.needs.NEEDS`.
+        source: paper or repository.
+        formula: in a line.
+        tag: see `Tag`.
+        deviation: in what it differs from its source, empty if in nothing we know of.
+        stages: where it can be used.
     """
 
     name: str
-    function: RewardFunction
+    function: RewardFunction | None
     needs: frozenset[str] = frozenset()
+    source: str = ""
+    formula: str = ""
+    tag: Tag = "ours"
+    deviation: str = ""
+    stages: tuple[str, ...] = PROPOSING
+
+    @property
+    def available(self) -> bool:
+        """Whether some environment of ours can compute it."""
+        return self.function is not None and self.needs <= OFFERED
 
 
 _teacher: dict[str, TeacherReward] = {}
@@ -45,8 +75,28 @@ _by_stage: dict[str, Mapping[str, str]] = {"gasp": {"lemma": "gasp_lemma", "lift
 _solver: dict[str, SolverReward] = {}
 
 
-def teacher_reward(name: str, *, needs: Sequence[str] = ()) -> Callable[[RewardFunction], RewardFunction]:
+def teacher_reward(
+    name: str,
+    *,
+    needs: Sequence[str] = (),
+    source: str = "",
+    formula: str = "",
+    tag: Tag = "ours",
+    deviation: str = "",
+) -> Callable[[RewardFunction], RewardFunction]:
     """Register a teacher reward under ``name``.
+
+    Args:
+        name: what it is chosen by.
+        needs: what it has to be given beyond the outcomes, such as ``"batch"`` if it compares the outcomes
+            of a step with each other; an env that cannot give it refuses the reward. See `NEEDS`.
+        source: paper or repository; by default the function's module.
+        formula: in a line; by default the first line of the docstring.
+        tag: see `Tag`.
+        deviation: in what it differs from its source. These four are for ``python -m gasp_env.rewards``.
+
+    Raises:
+        ValueError: the name is taken, or a need is unknown.
 
     Example:
         >>> @teacher_reward("half")
@@ -56,16 +106,29 @@ def teacher_reward(name: str, *, needs: Sequence[str] = ()) -> Callable[[RewardF
     """
 
     def register(function: RewardFunction) -> RewardFunction:
-        taken = name in _by_stage or (name in _teacher and not _is_again(_teacher[name].function, function))
-        if taken:
-            raise ValueError(f"a teacher reward named {name!r} exists already; choose another name")
-        unknown = set(needs) - {"batch"}
-        if unknown:
-            raise ValueError(f"teacher reward {name!r} needs {sorted(unknown)}; what can be had is 'batch'")
-        _teacher[name] = TeacherReward(name, function, frozenset(needs))
+        first_line = (inspect.getdoc(function) or "").partition("\n")[0]
+        where = source or getattr(function, "__module__", "")
+        _register(
+            TeacherReward(name, function, _known(name, needs), where, formula or first_line, tag, deviation)
+        )
         return function
 
     return register
+
+
+def listed_reward(name: str, *, needs: Sequence[str], source: str, formula: str, tag: Tag = "paper") -> None:
+    """Make known a published reward that nothing here can compute: it is listed, and refused with the reason."""
+    _register(TeacherReward(name, None, _known(name, needs), source, formula, tag))
+
+
+def each(one: Callable[[Outcome], Terms]) -> RewardFunction:
+    """The reward that looks at every outcome alone."""
+
+    @functools.wraps(one)
+    def reward(outcomes: Sequence[Outcome]) -> list[Terms]:
+        return [one(outcome) for outcome in outcomes]
+
+    return reward
 
 
 def solver_reward(name: str) -> Callable[[SolverReward], SolverReward]:
@@ -82,7 +145,7 @@ def solver_reward(name: str) -> Callable[[SolverReward], SolverReward]:
 
 def teacher_rewards() -> tuple[str, ...]:
     """Names that can be chosen."""
-    return (*_teacher, *_by_stage)
+    return tuple(spec.name for spec in specs() if spec.available)
 
 
 def solver_rewards() -> tuple[str, ...]:
@@ -90,8 +153,16 @@ def solver_rewards() -> tuple[str, ...]:
     return tuple(_solver)
 
 
+def specs() -> list[TeacherReward]:
+    """All teacher rewards that are known, also those that cannot be chosen, in the order of registration.
+
+    A name that stands for one reward per stage comes last, without a function of its own.
+    """
+    return [*_teacher.values(), *map(_composed, _by_stage)]
+
+
 def get_solver_reward(name: str) -> SolverReward:
-    """The solver reward of a name, or of ``"module:name"``, whose module is imported first.
+    """The solver reward of a name, or of ``"module:name"`` or ``"file.py:name"``, which is imported first.
 
     Raises:
         ValueError: there is none.
@@ -106,53 +177,135 @@ class TeacherRewards:
     """A teacher reward as an env uses it: one name, or one name per stage.
 
     Args:
-        choice: a name, ``"module:name"`` (the module is imported first, and is expected to register
-            it), or a mapping from ``lemma`` and ``lift`` to such names.
+        choice: a name; ``"module:name"`` or ``"file.py:name"`` (which is imported first, and is expected to
+            register it); or a mapping from ``lemma`` and ``lift``, and perhaps ``propose``, to such names.
+
+    Attributes:
+        by_stage: the reward of every stage that has one.
+
+    Raises:
+        ValueError: there is no such reward, or it needs what nothing here can give.
     """
 
     def __init__(self, choice: str | Mapping[str, str]) -> None:
-        names = (
-            _by_stage.get(choice, {"lemma": choice, "lift": choice}) if isinstance(choice, str) else choice
-        )
-        if set(names) != {"lemma", "lift"}:
-            raise ValueError(f"expected a teacher reward for each of 'lemma' and 'lift', got {sorted(names)}")
+        if isinstance(choice, str):
+            plain = _imported(choice)
+            names = _by_stage.get(plain, dict.fromkeys(PROPOSING, plain))
+        else:
+            names = {stage: _imported(name) for stage, name in choice.items()}
+            if not set(_MAPPED) <= set(names) <= set(PROPOSING):
+                raise ValueError(
+                    f"expected a teacher reward for each of 'lemma' and 'lift', and perhaps 'propose', "
+                    f"got {sorted(names)}"
+                )
         self.by_stage = {stage: _get_teacher_reward(name) for stage, name in names.items()}
+        self._choice = choice
 
     @property
     def needs(self) -> frozenset[str]:
         """What the rewards declared."""
         return frozenset().union(*(reward.needs for reward in self.by_stage.values()))
 
+    def check(self, available: Collection[str], stages: Collection[str] = ()) -> None:
+        """Refuse a reward that an environment cannot compute.
+
+        Args:
+            available: the needs that the environment meets; names of `gasp_env.rewards.needs.NEEDS`.
+            stages: the stages in which its teacher proposes; empty for those that have a reward.
+
+        Raises:
+            ValueError: a stage has no reward, or a reward's need is not met; says what to do.
+        """
+        for stage in stages or self.by_stage:
+            if stage not in self.by_stage:
+                raise ValueError(
+                    f"teacher reward {self._choice!r} is for {sorted(self.by_stage)}, and this curriculum has the "
+                    f"stage {stage!r}; choose one that serves every stage, such as 'azr_paper', or give {stage!r} "
+                    "a reward of its own by a mapping"
+                )
+            reward = self.by_stage[stage]
+            for need in sorted(reward.needs - set(available)):
+                raise ValueError(f"teacher reward {reward.name!r} needs {explain(need)}")
+
     def __call__(self, outcomes: Sequence[Outcome]) -> list[Terms | None]:
-        """Terms per outcome, in order; None for one that is unscored."""
+        """Terms per outcome, in order; None for one that is unscored.
+
+        A reward is given the outcomes of one stage at a time: its batch are proposals of one kind.
+        """
         terms: list[Terms | None] = [None] * len(outcomes)
-        for stage, reward in self.by_stage.items():
-            at = [i for i, outcome in enumerate(outcomes) if outcome.stage == stage and outcome.scored]
-            if not at:
-                continue
-            got = reward.function([outcomes[i] for i in at])
-            if not isinstance(got, list | tuple):
-                raise ValueError(
-                    f"teacher reward {reward.name!r}: expected a list of terms, got {type(got).__name__}"
-                )
-            if len(got) != len(at):
-                raise ValueError(
-                    f"teacher reward {reward.name!r}: expected {len(at)} dicts of terms, got {len(got)}"
-                )
-            for i, value in zip(at, got, strict=True):
-                if not isinstance(value, Mapping) or not value or not all(map(_is_number, value.values())):
-                    raise ValueError(
-                        f"teacher reward {reward.name!r}: expected finite named terms, got {value!r}"
-                    )
-                terms[i] = {str(term): float(number) for term, number in value.items()}
+        places: dict[str, list[int]] = {}
+        for place, outcome in enumerate(outcomes):
+            if outcome.scored:
+                places.setdefault(outcome.stage, []).append(place)
+        for stage, at in places.items():
+            if stage not in self.by_stage:
+                self.check(self.needs, (stage,))
+            reward = self.by_stage[stage]
+            assert reward.function is not None  # `_get_teacher_reward` refuses what cannot be computed
+            for place, value in zip(
+                at, _checked(reward.name, reward.function([outcomes[i] for i in at]), len(at)), strict=True
+            ):
+                terms[place] = value
         return terms
 
 
-def _get_teacher_reward(name: str) -> TeacherReward:
-    plain = _imported(name)
+def _checked(name: str, got: Any, expected: int) -> list[Terms]:
+    """What a reward returned, once it is what a reward has to return."""
+    if not isinstance(got, list | tuple):
+        raise ValueError(f"teacher reward {name!r}: expected a list of terms, got {type(got).__name__}")
+    if len(got) != expected:
+        raise ValueError(f"teacher reward {name!r}: expected {expected} dicts of terms, got {len(got)}")
+    for value in got:
+        if not isinstance(value, Mapping) or not value or not all(map(_is_number, value.values())):
+            raise ValueError(f"teacher reward {name!r}: expected finite named terms, got {value!r}")
+    return [{str(term): float(number) for term, number in value.items()} for value in got]
+
+
+def _register(reward: TeacherReward) -> None:
+    known = _teacher.get(reward.name)
+    if reward.name in _by_stage or (known and not _is_again(known.function, reward.function)):
+        raise ValueError(f"a teacher reward named {reward.name!r} exists already; choose another name")
+    _teacher[reward.name] = reward
+
+
+def _known(name: str, needs: Sequence[str]) -> frozenset[str]:
+    wanted = frozenset((needs,) if isinstance(needs, str) else needs)
+    if unknown := sorted(wanted - set(NEEDS)):
+        raise ValueError(f"teacher reward {name!r} needs {unknown}; what can be declared is {sorted(NEEDS)}")
+    return wanted
+
+
+def _composed(name: str) -> TeacherReward:
+    """What is known of a name that stands for one reward per stage."""
+    parts = {stage: _teacher[plain] for stage, plain in _by_stage[name].items()}
+    first = next(iter(parts.values()))
+    return TeacherReward(
+        name,
+        lambda outcomes: [terms or {} for terms in TeacherRewards(name)(outcomes)],
+        frozenset().union(*(part.needs for part in parts.values())),
+        first.source,
+        ", ".join(f"{stage}: {part.name}" for stage, part in parts.items()),
+        first.tag,
+        first.deviation,
+        tuple(parts),
+    )
+
+
+def _get_teacher_reward(plain: str) -> TeacherReward:
+    if plain in _by_stage:
+        raise ValueError(
+            f"teacher reward {plain!r} is one reward per stage: choose it alone, or name {dict(_by_stage[plain])}"
+        )
     if plain not in _teacher:
-        raise ValueError(f"expected a teacher reward among {sorted(teacher_rewards())}, got {name!r}")
-    return _teacher[plain]
+        raise ValueError(f"expected a teacher reward among {sorted(teacher_rewards())}, got {plain!r}")
+    reward = _teacher[plain]
+    if not reward.available:
+        wanted = "; ".join(explain(need) for need in sorted(reward.needs - OFFERED))
+        raise ValueError(
+            f"teacher reward {plain!r} ({reward.source}: {reward.formula}) cannot be computed here: it needs "
+            f"{wanted}; `python -m gasp_env.rewards` lists those that can"
+        )
+    return reward
 
 
 def _is_number(term: Any) -> bool:
@@ -163,13 +316,26 @@ def _imported(name: str) -> str:
     """The name after the colon of ``"module:name"``, once the module has been imported to register it."""
     module, colon, plain = name.rpartition(":")
     if colon:
-        try:
-            importlib.import_module(module)
-        except (ImportError, ValueError) as error:
-            raise ValueError(f"reward {name!r}: the module {module!r} cannot be imported: {error}") from error
+        plugins.import_source(module, f"reward {name!r}")
     return plain
 
 
 def _is_again(known: Any, function: Any) -> bool:
-    """Whether this is the same definition once more, as when a notebook's cell is run again."""
-    return (known.__module__, known.__qualname__) == (function.__module__, function.__qualname__)
+    """Whether this is the same definition once more.
+
+    As when a notebook's cell is run again, or a file is imported both by its name and by its path.
+    """
+    if known is None or function is None:
+        return known is function
+    same_name = _attribute(known, "__qualname__") == _attribute(function, "__qualname__")
+    same_module = _attribute(known, "__module__") == _attribute(function, "__module__")
+    return same_name and (same_module or (_file(known) is not None and _file(known) == _file(function)))
+
+
+def _attribute(function: Any, name: str) -> Any:
+    return getattr(function, name, id(function))
+
+
+def _file(function: Any) -> Path | None:
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    return None if code is None else Path(code.co_filename).resolve()

@@ -1,0 +1,48 @@
+"""What a teacher reward may need beyond the outcomes it is given, and where that is to be had."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Need:
+    """Something a reward needs.
+
+    Attributes:
+        what: the thing.
+        how: what to do in order to have it; empty if no environment here offers it.
+    """
+
+    what: str
+    how: str = ""
+
+
+NEEDS = {
+    "batch": Need(
+        "the other proposals of a step, which it compares with each other",
+        "a single env settles one at a time; use the vector env with num_envs > 1",
+    ),
+    "embedding": Need(
+        "the nearest task of the library", "give the env an embedder with its option `novelty`"
+    ),
+    "relevance": Need(
+        "how much a proposal shares with its goalpost", "choose a measure with the env's option `relevance`"
+    ),
+    "hint_rollouts": Need("attempts at the same task with a hint, or with a misleading context"),
+    "second_solver": Need("attempts of a second solver, or of a population"),
+    "inner_training": Need("a student trained on the proposals before they are scored, and set back after"),
+    "judge": Need("a score of the text's quality by a language model"),
+    "likelihoods": Need("log-probabilities of answers under the solver"),
+    "step_counts": Need("how many steps teacher and solver took in an interactive task"),
+    "test_results": Need("how many of the tests each attempt passed, where an attempt is right or not"),
+}
+
+#: What an environment of ours can offer, if it is set up for it.
+OFFERED = frozenset(name for name, need in NEEDS.items() if need.how)
+
+
+def explain(name: str) -> str:
+    """A need in words, and what to do."""
+    need = NEEDS[name]
+    return f"{name!r}: {need.what} ({need.how or 'no environment here offers that'})"
