@@ -78,7 +78,8 @@ class Run:
         program: Python source. Its module body runs once, then the entry is called.
         inputs: argument tuples, one call each, of exact built-in values (see `gasp_env.values`).
             Every call gets its own fresh copy of its arguments.
-        entry: name of the function the module must define.
+        entry: name of the function the module must define; or ``Class.method``: every call is then of that method
+            of an instance made for it without arguments. A name that is missing is an ``exception``.
         hash_seed: one of `HASH_SEEDS`.
         limits: see `Limits`.
         profile: one of `PROFILES`.

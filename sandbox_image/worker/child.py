@@ -33,7 +33,7 @@ EXIT_NOT_STARTED, EXIT_NO_MEMORY, EXIT_NO_REPORT = 70, 71, 72
 # Everything used after the program has run, bound before it could replace it.
 _encode, _decode, _type_name = codec.encode, codec.decode, codec.type_name
 _exit, _write, _set_recursion_limit = os._exit, os.write, sys.setrecursionlimit
-_type, _isinstance = type, isinstance
+_type, _isinstance, _getattr = type, isinstance, getattr
 _BaseException, _SystemExit, _MemoryError = BaseException, SystemExit, MemoryError
 _Unserializable = codec.Unserializable
 
@@ -120,17 +120,18 @@ def execute(payload: bytes) -> Report:
 def _run_calls(code: CodeType, entry: str, inputs: tuple[bytes, ...], output_bytes: int) -> Report:
     module = ModuleType("program")
     sys.modules["program"] = module  # dataclasses and pickle look a class's module up
+    name, _, method = entry.partition(".")
     try:
         exec(code, module.__dict__)
-        function = module.__dict__.get(entry, _MISSING)
+        function = module.__dict__.get(name, _MISSING)
     except BaseException as error:
         return _failure(error), describe(error), ()
     if function is _MISSING:
-        return "exception", f"NameError: the program does not define {entry}", ()
+        return "exception", f"NameError: the program does not define {name}", ()
     calls: list[tuple[str, bytes, str]] = []
     left = output_bytes
     for arguments in inputs:
-        status, value, error_text = _call(function, arguments, left)
+        status, value, error_text = _call(function, method, arguments, left)
         left -= len(value)
         calls.append((status, value, error_text))
         if status in ("exited", "memory_limit", "output_limit"):
@@ -173,10 +174,11 @@ def _join_threads() -> None:
         threading._shutdown()
 
 
-def _call(function: Any, arguments: bytes, output_bytes: int) -> tuple[str, bytes, str]:
-    """One call on arguments of its own."""
+def _call(function: Any, method: str, arguments: bytes, output_bytes: int) -> tuple[str, bytes, str]:
+    """One call on arguments of its own; where a method is named, of an instance of its own."""
     try:
-        result = function(*_decode(arguments, keep_order=True))
+        called = _getattr(function(), method) if method else function
+        result = called(*_decode(arguments, keep_order=True))
     except _BaseException as error:
         return _failure(error), b"", describe(error)
     try:
