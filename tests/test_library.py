@@ -58,13 +58,14 @@ def test_view_does_not_change(entries: list[tuple[int, bool]], cut: int) -> None
     view = library.view()
 
     def seen() -> tuple[list[bool], list[Task]]:
-        return [str(n) in view for n in range(21)], [view.accepted_task(i) for i in range(view.accepted)]
+        tasks = [view.entry("accepted", i).task for i in range(view.size("accepted"))]
+        return [str(n) in view for n in range(21)], tasks
 
     before = seen()
     library.commit(Entry(task(n), 1, 8, accepted) for n, accepted in entries[cut:])
     assert seen() == before
     with pytest.raises(IndexError, match="expected an index"):
-        view.accepted_task(view.accepted)
+        view.entry("accepted", view.size("accepted"))
 
 
 def test_state_goes_through_json() -> None:
