@@ -1,7 +1,7 @@
 """gasp_env: guided asymmetric self-play on code.
 
-Importing this package registers ``GASP-Code-v0`` with Gymnasium; ``gym.make("gasp_env:GASP-Code-v0")``
-does both at once.
+Importing this package registers ``GASP-Code-v0``, ``AZR-Code-v0`` and ``RLVR-Code-v0`` with Gymnasium, one
+game under three curricula; ``gym.make("gasp_env:GASP-Code-v0")`` does both at once.
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ from importlib import metadata as _metadata
 
 import gymnasium as _gym
 
-from gasp_env.curriculum import Credit, Episode, Schedule, Turn
+from gasp_env.curriculum import Episode
 from gasp_env.domain import Domain
 from gasp_env.env import GaspCodeEnv
 from gasp_env.rewards import Outcome, solver_reward, teacher_reward
+from gasp_env.schedule import Schedule
 from gasp_env.tasks import Goalpost, Proposal, Task
+from gasp_env.turns import Credit, Turn
 from gasp_env.vector import GaspCodeVectorEnv
 
 __all__ = [
@@ -38,8 +40,10 @@ try:
 except _metadata.PackageNotFoundError:  # a checkout on the path, not installed
     __version__ = "0+unknown"
 
-_gym.register(
-    id="GASP-Code-v0",
-    entry_point="gasp_env.env:GaspCodeEnv",
-    vector_entry_point="gasp_env.vector:GaspCodeVectorEnv",
-)
+for _curriculum in ("gasp", "azr", "rlvr"):
+    _gym.register(
+        id=f"{_curriculum.upper()}-Code-v0",
+        entry_point="gasp_env.env:GaspCodeEnv",
+        vector_entry_point="gasp_env.vector:GaspCodeVectorEnv",
+        kwargs={"curriculum": _curriculum},
+    )

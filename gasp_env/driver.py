@@ -1,82 +1,38 @@
 """Plays episodes: sandbox, rewards, library and transcripts around `Episode`.
 
-The views (Gymnasium, batched) are thin over this: they only say which episodes get which texts.
+The views (Gymnasium, batched, PettingZoo) are thin over this: they only say which episodes get which texts.
 The runs of all episodes that move in one step go to the sandbox as one batch, and all proposals
 settled in it are scored in one call.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from gasp_env import domain as domains
+from gasp_env import embedders
 from gasp_env import goalposts as goalpost_files
-from gasp_env.curriculum import Credit, Episode, Resolution, Schedule, Turn
+from gasp_env import relevance as relevances
+from gasp_env.curriculum import Episode
 from gasp_env.library import Library
+from gasp_env.options import PROPOSES, Options
 from gasp_env.prompts import Sees
 from gasp_env.rewards.registry import TeacherRewards, get_solver_reward
 from gasp_env.sandbox import Sandbox, SandboxError, shared
 from gasp_env.scoring import score
 from gasp_env.spaces import MAX_PROMPT
-from gasp_env.tasks import AGENTS, AXES, Goalpost
+from gasp_env.tasks import AGENTS, AXES, Goalpost, Proposal
 from gasp_env.transcript import RecordedView, Transcript, head
+from gasp_env.turns import Credit, Resolution, Turn
 from gasp_env.values import encode
 
 Action = str | tuple[str, ...] | list[str]
-
-
-@dataclass(frozen=True)
-class Options:
-    """What can be chosen, all plain values, so that a registered env's spec goes through JSON.
-
-    Attributes:
-        domain: ``"python"`` or ``"module:name"`` of a `gasp_env.domain.Domain`.
-        goalposts: path of a goalpost file, or goalposts, or None for the domain's own.
-        attempts, goalpost_rate, axis, admit, sees, solving: see `gasp_env.curriculum.Schedule`.
-        teacher_reward: a name, ``"module:name"``, or one for each of ``lemma`` and ``lift``.
-        solver_reward: a name, or ``"module:name"``.
-        sandbox: tier (``"auto"``, ``"docker"``, ``"bwrap"``, ``"landlock"``), or a `Sandbox` of your own.
-        on_infra_error: when the sandbox could not execute a run after its retries: end the episode
-            truncated with the turn unscored (``truncate``), go on with the turn unscored
-            (``continue``), or ``raise``.
-    """
-
-    domain: str = "python"
-    goalposts: str | Path | Sequence[Goalpost] | None = None
-    attempts: int = 8
-    goalpost_rate: float = 0.0
-    axis: Literal["both", "io", "f"] = "both"
-    admit: Mapping[str, Sequence[int]] | None = None
-    sees: Sees | None = None
-    solving: Literal["same_step", "previous_step"] = "same_step"
-    teacher_reward: str | Mapping[str, str] = "gasp"
-    solver_reward: str = "azr"
-    sandbox: str | Sandbox = "auto"
-    on_infra_error: Literal["truncate", "continue", "raise"] = "truncate"
-
-    def schedule(self) -> Schedule:
-        """The curriculum these options ask for."""
-        if self.on_infra_error not in ("truncate", "continue", "raise"):
-            raise ValueError(
-                f"expected on_infra_error truncate, continue or raise, got {self.on_infra_error!r}"
-            )
-        bands: dict[str, Any] = {}
-        if self.admit is not None:
-            bands["admit"] = {stage: tuple(band) for stage, band in self.admit.items()}
-        return Schedule(
-            attempts=self.attempts,
-            goalpost_rate=self.goalpost_rate,
-            axis=self.axis,
-            sees=self.sees,
-            solving=self.solving,
-            on_infra_error="continue" if self.on_infra_error == "continue" else "truncate",
-            **bands,
-        )
 
 
 @dataclass(frozen=True)
@@ -103,26 +59,36 @@ class Stepped:
 
 
 class Driver:
-    """``count`` episodes that share one library, one sandbox and one set of options."""
+    """``count`` episodes that share one library, one sandbox and one set of options.
+
+    Attributes:
+        options, domain, schedule, goalposts: what is played.
+        library: valid tasks of finished episodes. Whoever trains may set ``library_step``, which new entries carry.
+        reasons: how often each stage met each verdict, ``("lemma", "duplicate")`` and so on, since the env was made.
+    """
 
     def __init__(self, count: int, options: Options) -> None:
         self.options = options
-        self.domain = domains.get(options.domain)
-        self.schedule = options.schedule()
-        self.goalposts = self._load_goalposts()
-        self.teacher_rewards = TeacherRewards(options.teacher_reward)
-        if count == 1 and "batch" in self.teacher_rewards.needs:
-            raise ValueError(
-                f"teacher reward {options.teacher_reward!r} compares proposals with each other, but a single env "
-                "settles one at a time; use the vector env with num_envs > 1"
-            )
+        self.domain = domains.get(options.domain, options.style)
+        self.schedule = options.schedule(self.domain)
+        self.teacher_rewards = TeacherRewards(options.chosen("teacher_reward"))
         self.solver_reward = get_solver_reward(options.solver_reward)
+        self._relevance = relevances.get(options.relevance) if options.relevance is not None else None
+        self.goalposts = self._load_goalposts()
+        self._check(count)
         _ = self.sandbox  # not opened, but a tier that does not exist is refused here
-        self.library = Library()
+        self._first_library = self._make_library()
+        self.library = self._first_library.copy()
+        self.library_step = 0
+        self.reasons: Counter[tuple[str, str]] = Counter()
         self.episodes: list[Episode | None] = [None] * count
         self._transcripts: list[Transcript | None] = [None] * count
         self._index = {goalpost.id: number for number, goalpost in enumerate(self.goalposts)}
         self._records = [goalpost_files.record(goalpost) for goalpost in self.goalposts]
+
+    def restore_library(self) -> None:
+        """Go back to the library the env was made with."""
+        self.library = self._first_library.copy()
 
     @property
     def sandbox(self) -> Sandbox:
@@ -139,22 +105,23 @@ class Driver:
         """Begin a new episode in slot ``number``; ``options["goalpost"]`` pins a goalpost by id."""
         pinned = (options or {}).get("goalpost")
         if pinned is not None and pinned not in self._index:
-            some = ", ".join(list(self._index)[:5])
+            some = ", ".join(list(self._index)[:5]) or "this one has none"
             raise ValueError(f"expected the id of a goalpost of this env ({some}, ...), got {pinned!r}")
         seed = int(rng.integers(2**63))
         view = RecordedView(self.library.view())
         index = None if pinned is None else self._index[pinned]
         episode = Episode(self.domain, self.schedule, self.goalposts, view, seed, index)
-        played = self._index[episode.goalpost.id]
+        played = None if episode.goalpost is None else self._index[episode.goalpost.id]
         self.episodes[number] = episode
         self._transcripts[number] = Transcript(
             head(
                 domain=self.options.domain,
+                style=self.options.style,
                 schedule=self.schedule,
-                teacher_reward=self.options.teacher_reward,
+                teacher_reward=self.options.chosen("teacher_reward"),
                 solver_reward=self.options.solver_reward,
                 seed=seed,
-                goalpost=self._records[played],
+                goalpost=None if played is None else self._records[played],
                 index=played,
                 count=len(self.goalposts),
                 axis=episode.axis,
@@ -184,10 +151,12 @@ class Driver:
         try:
             asked = [(number, texts, self._episode(number).submit(texts)) for number, texts in moving]
             results = iter(sandbox.run_many([run for _, _, runs in asked for run in runs]))
+            measured = self._measure([number for number, _ in moving])
             resolutions = [
-                self._episode(number).resolve([next(results) for _ in runs]) for number, _, runs in asked
+                self._episode(number).resolve([next(results) for _ in runs], measured.get(number))
+                for number, _, runs in asked
             ]
-            credits = score(resolutions, self.teacher_rewards, self.solver_reward)
+            credits = score(resolutions, self.teacher_rewards, self.solver_reward, self.schedule.relevance)
         except BaseException:
             for number, _ in moving:
                 self.episodes[number] = None
@@ -200,8 +169,9 @@ class Driver:
             stepped[number] = Stepped(
                 resolution, own, episode.done and not episode.truncated, episode.truncated
             )
+            self.reasons.update((resolution.turn.stage, v.reason) for v in resolution.verdicts)
             if episode.done:
-                self.library.commit(episode.entries)
+                self.library.commit(replace(entry, step=self.library_step) for entry in episode.entries)
         if self.options.on_infra_error == "raise":
             for item in stepped:
                 for verdict in item.resolution.verdicts if item else ():
@@ -220,6 +190,49 @@ class Driver:
             raise RuntimeError("call reset before step")
         return episode
 
+    def _measure(self, numbers: Sequence[int]) -> dict[int, float | None]:
+        """Relevance of the variants that were just proposed, by episode."""
+        if self._relevance is None:
+            return {}
+        pairs: dict[int, tuple[Proposal, Goalpost]] = {}
+        for number in numbers:
+            episode = self._episode(number)
+            if episode.proposal is not None and episode.goalpost is not None:
+                pairs[number] = (episode.proposal, episode.goalpost)
+        return dict(zip(pairs, self._relevance.measure(list(pairs.values())), strict=True)) if pairs else {}
+
+    def _make_library(self) -> Library:
+        novelty = self.schedule.novelty
+        options: dict[str, Any] = {
+            "capacity": self.options.library_capacity,
+            "eviction": self.options.library_eviction,
+            "embedder": None if novelty in ("off", "exact") else embedders.get(novelty),
+        }
+        path = self.options.library
+        return Library(**options) if path is None else Library.load(path, **options)
+
+    def _check(self, count: int) -> None:
+        """Refuse what the parts can only tell together."""
+        stages = PROPOSES[self.schedule.curriculum] if self.schedule.goalpost_rate < 1 else ()
+        if stages:
+            available = {"batch"} if count > 1 else set()
+            if self.schedule.novelty not in ("off", "exact"):
+                available.add("embedding")
+            self.teacher_rewards.check(available, stages)
+        if stages == PROPOSES["azr"]:
+            kinds = {task.kind for task in self.domain.seeds()}
+            if not {"deduction", "abduction"} <= kinds:
+                raise ValueError(
+                    f"domain {self.options.domain!r} has no seed tasks, which curriculum 'azr' starts from; give it "
+                    "deduction and abduction tasks (gasp_env.domain.Domain.seeds), or choose 'gasp'"
+                )
+            if self._relevance is not None:
+                raise ValueError(
+                    "relevance is what a variant shares with its goalpost; curriculum 'azr' has neither"
+                )
+        elif self._relevance is not None and stages:
+            self._relevance.check(self.goalposts)
+
     def _load_goalposts(self) -> tuple[Goalpost, ...]:
         given = self.options.goalposts
         if given is None:
@@ -232,7 +245,7 @@ class Driver:
                 goalpost_files.of_record(goalpost_files.record(goalpost), f"goalpost {goalpost.id!r}")
                 for goalpost in given
             )
-        if not found:
+        if not found and (self.schedule.curriculum != "azr" or self.schedule.goalpost_rate > 0):
             raise ValueError("expected at least one goalpost, got none")
         sees = self.schedule.sees or self.domain.sees
         lacking = [goalpost.id for goalpost in found if sees == "reference" and goalpost.reference is None]
@@ -250,9 +263,10 @@ class Driver:
     def _check_size(self, goalpost: Goalpost, sees: Sees) -> None:
         """A goalpost must fit into a prompt and into one run."""
         style, rules = self.domain.style, self.domain.rules
+        axes = AXES if self.schedule.axis == "both" else (self.schedule.axis,)
         longest = max(
             len(style.goalpost(goalpost)),
-            *(len(style.lemma(goalpost, sees, axis, rules)) for axis in AXES),
+            *(len(style.lemma(goalpost, sees, axis, rules)) for axis in axes),
         )
         if longest > MAX_PROMPT:
             raise ValueError(

@@ -1,25 +1,27 @@
 """The gate: what a proposal must pass before it is a task.
 
-Text rules first, then execution under every hash seed, then novelty. Each rejection has one of
-the stable codes in `REASONS`; the first that applies is the one reported.
+Text rules first, then execution under every hash seed, then novelty, then relevance where it was asked
+for. Each rejection has one of the stable codes in `REASONS`; the first that applies is the one reported.
 """
 
 from __future__ import annotations
 
 import ast
 import hashlib
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gasp_env.leaks import quotes_pairs, quotes_program
+from gasp_env.library import View, task_text
 from gasp_env.novelty import normal_form
 from gasp_env.parsing import parse_program
+from gasp_env.relevance import RelevanceRule
 from gasp_env.sandbox.runs import HASH_SEEDS, Call, Limits, Result, Run, Status
 from gasp_env.static import IMPORTS, Refused, check_program, keeps_nothing
-from gasp_env.tasks import Arguments, Axis, Proposal, Stage, Task
-from gasp_env.values import encode, render, render_arguments
+from gasp_env.tasks import Arguments, Axis, Proposal, Stage, Task, TaskKind
+from gasp_env.values import encode, render
 
-#: Reasons of the parser, of the static rules, of the execution, and of novelty.
+#: Reasons of the parser, of the static rules, of the execution; the last three are novelty's and relevance's.
 PARSE_REASONS = ("too_long", "not_utf8", "no_program", "no_inputs", "bad_input", "unparsable")
 RULE_REASONS = (
     "program_too_large",
@@ -40,11 +42,9 @@ REASONS = (
     "near_limit",
     "output_too_large",
     "duplicate",
+    "similar",
+    "irrelevant",
 )
-
-
-#: Characters of a value that are looked for in a message.
-_QUOTED = 200
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,8 @@ class GateRules:
     """What a domain asks of a proposal.
 
     Attributes:
-        input_count: least and greatest number of argument tuples.
+        input_count: least and greatest number of argument tuples of an induction proposal. An unguided
+            deduction or abduction proposal has one.
         shown: how many of them an induction prompt shows; the others judge.
         program_chars: longest program.
         output_chars: longest rendering of one output. Longer ones are refused, never cut.
@@ -91,18 +92,29 @@ class Unscored(Exception):
 
 @dataclass(frozen=True)
 class Gate:
-    """The gate of one domain.
+    """The gate of one domain, as one curriculum uses it.
 
     Attributes:
+        rules: see `GateRules`.
+        limits: of every run.
         probes: argument tuples a program is also called with. If there are any, novelty compares
             what programs return on them; if not, it compares programs up to renaming and formatting.
+        exact: whether a task that has been accepted already is refused.
+        threshold: cosine similarity with an accepted task from which on a proposal is refused, by the
+            embedder of the library; None compares no embeddings.
+        relevance: what a variant must share with its goalpost; None asks nothing.
+        seeds: fingerprints that count as accepted from the start.
     """
 
     rules: GateRules
     limits: Limits
     probes: tuple[Arguments, ...] = ()
+    exact: bool = True
+    threshold: float | None = None
+    relevance: RelevanceRule | None = None
+    seeds: frozenset[str] = frozenset()
 
-    def runs(self, proposal: Proposal) -> list[Run]:
+    def runs(self, proposal: Proposal, kind: TaskKind = "induction") -> list[Run]:
         """The executions that decide about a proposal.
 
         First all inputs in one run for every hash seed, every other one in reversed order. Probes come
@@ -113,7 +125,7 @@ class Gate:
         Raises:
             Rejected: the proposal breaks a static rule and needs no execution.
         """
-        tree = check_static(proposal, self.rules)
+        tree = check_static(proposal, self.rules, kind)
 
         def run(inputs: tuple[Arguments, ...], seed: int) -> Run:
             return Run(proposal.program, inputs, hash_seed=seed, limits=self.limits)
@@ -133,24 +145,28 @@ class Gate:
         self,
         proposal: Proposal,
         results: Sequence[Result],
-        known: Callable[[str], bool],
+        view: View,
         *,
         stage: Stage,
-        axis: Axis,
-        goalpost: str,
-        lemma: Task | None = None,
+        axis: Axis | None,
+        goalpost: str | None,
+        kind: TaskKind = "induction",
+        parent: Task | None = None,
+        relevance: float | None = None,
     ) -> Task:
         """The task a proposal is, given the results of its runs.
 
         Args:
             proposal: what was proposed.
             results: of `runs`, in order.
-            known: whether a task with this fingerprint has been accepted already.
+            view: the library it must be new to.
             stage: where the proposal was made.
             axis: the axis it was made on.
             goalpost: id of the goalpost of its episode.
-            lemma: what a lift was made from. A lift is not compared with it, except that the same
+            kind: what it was to be.
+            parent: what a lift was made from. A lift is not compared with it, except that the same
                 program with the same inputs is no new task.
+            relevance: how much it shares with its goalpost, if that was measured.
 
         Raises:
             Rejected: with the first reason that applies.
@@ -182,31 +198,54 @@ class Gate:
             raise Rejected(
                 "output_too_large", f"expected at most {self.rules.output_chars} characters, got {longest}"
             )
-        if self.probes:
-            fingerprint = _digest(_behaviour(orders[0][count:]))
-        else:
-            fingerprint = _digest([normal_form(parse_program(proposal.program)).encode()])
-        is_lemma_again = lemma is not None and fingerprint == lemma.fingerprint
-        same_inputs = lemma is not None and {encode(i) for i in proposal.inputs} == {
-            encode(i) for i in lemma.inputs
-        }
-        if same_inputs if is_lemma_again else known(fingerprint):
-            raise Rejected("duplicate", "a task that does the same has been accepted already")
+        fingerprint = self.fingerprint(proposal, _behaviour(orders[0][count:]), stage, kind)
+        if self.exact:
+            is_parent_again = parent is not None and fingerprint == parent.fingerprint
+            same_inputs = parent is not None and {encode(i) for i in proposal.inputs} == {
+                encode(i) for i in parent.inputs
+            }
+            if same_inputs if is_parent_again else fingerprint in self.seeds or fingerprint in view:
+                raise Rejected("duplicate", "a task that does the same has been accepted already")
+        if self.threshold is not None:
+            similarity = view.nearest(task_text(proposal), parent.fingerprint if parent else None)
+            if similarity >= self.threshold:
+                raise Rejected(
+                    "similar",
+                    f"similarity {similarity:.3f} with an accepted task, expected < {self.threshold}",
+                )
         task = Task(
             program=proposal.program,
             inputs=proposal.inputs,
             outputs=outputs,
-            shown=self.rules.shown,
+            shown=self.rules.shown if kind == "induction" else 0,
             message=proposal.message,
             fingerprint=fingerprint,
             stage=stage,
             axis=axis,
             goalpost=goalpost,
-            parent=lemma.fingerprint if lemma is not None else None,
+            parent=parent.fingerprint if parent is not None else None,
+            kind=kind,
         )
-        if _quotes_pairs(task.message, task):
+        if quotes_pairs(task.message, task):
             raise Rejected("message_leaks", "the message gives hidden outputs away")
+        if self.relevance is not None and relevance is not None and not self.relevance.passes(relevance):
+            raise Rejected(
+                "irrelevant", f"relevance {relevance:.3f}, expected at least {self.relevance.threshold}"
+            )
         return task
+
+    def fingerprint(
+        self, proposal: Proposal, behaviour: Sequence[bytes], stage: Stage, kind: TaskKind
+    ) -> str:
+        """What novelty compares: a variant by its program; an unguided proposal by its kind as well, and, where it
+        had to use a given program, by what it added to that."""
+        program = behaviour if self.probes else [normal_form(parse_program(proposal.program)).encode()]
+        if stage != "propose":
+            return _digest(program)
+        added: list[bytes] = []
+        if kind == "induction":
+            added = [*sorted(encode(arguments) for arguments in proposal.inputs), proposal.message.encode()]
+        return _digest([kind.encode(), *program, *added])
 
     def _check_used(self, result: Result) -> None:
         limits, share = self.limits, self.rules.used
@@ -222,7 +261,7 @@ class Gate:
                 )
 
 
-def check_static(proposal: Proposal, rules: GateRules) -> ast.Module:
+def check_static(proposal: Proposal, rules: GateRules, kind: TaskKind = "induction") -> ast.Module:
     """Rules that need no execution; returns the program's syntax tree.
 
     Raises:
@@ -237,55 +276,15 @@ def check_static(proposal: Proposal, rules: GateRules) -> ast.Module:
         tree = check_program(program, rules.imports)
     except Refused as refused:
         raise Rejected(refused.reason, str(refused)) from None
-    least, greatest = rules.input_count
+    least, greatest = rules.input_count if kind == "induction" else (1, 1)
     if not least <= len(inputs) <= greatest:
         raise Rejected("input_count", f"expected {least} to {greatest} inputs, got {len(inputs)}")
     # A hidden input that is also shown would give its answer away.
     if len({encode(arguments) for arguments in inputs}) != len(inputs):
         raise Rejected("repeated_inputs", "expected inputs that all differ")
-    if _quotes_program(proposal.message, program):
+    if quotes_program(proposal.message, program):
         raise Rejected("message_leaks", "the message contains a line of the program")
     return tree
-
-
-def _quotes_program(message: str, program: str) -> bool:
-    """Whether a message holds a line of the program, however it is spaced. Lines of mere words do not count."""
-    said = "".join(message.split())
-    if "deff(" in said or "f=lambda" in said:
-        return True
-    lines = ("".join(line.split()) for line in program.splitlines())
-    return any(len(line) >= 6 and not re.fullmatch(r"\w+:?", line) and line in said for line in lines)
-
-
-def _quotes_pairs(message: str, task: Task) -> bool:
-    """Whether a message says what hidden inputs give, or lists the hidden outputs.
-
-    Two inputs, each closely followed by its output, are a table; so are all the hidden outputs that no
-    shown pair has, if they are three or more. Answers in other words are not recognised: no rule on
-    text could.
-    """
-
-    def spaced(text: str) -> str:
-        return r"\s*".join(re.escape(token) for token in re.findall(r"\w+|[^\w\s]", text[:_QUOTED]))
-
-    def says(pattern: str) -> bool:
-        return re.search(rf"(?<![\w-])(?<!\d\.){pattern}(?!\w|\.\d)", message) is not None
-
-    shown = {render(output) for output in task.outputs[: task.shown]}
-    hidden = [
-        (render_arguments(arguments), render(output))
-        for arguments, output in zip(task.inputs[task.shown :], task.outputs[task.shown :], strict=True)
-    ]
-    new = {output for _, output in hidden} - shown
-    if len(new) >= 3 and all(says(spaced(output)) for output in new):
-        return True
-    # Both must be there at all before the dearer search for one after the other.
-    near = (
-        (arguments, output)
-        for arguments, output in hidden
-        if says(spaced(arguments)) and says(spaced(output))
-    )
-    return sum(says(rf"{spaced(a)}(?!\w)[\s\S]{{0,16}}?(?<![\w-]){spaced(o)}") for a, o in near) >= 2
 
 
 def _in_order(result: Result, count: int, position: int) -> tuple[Call, ...]:

@@ -104,10 +104,11 @@ def _depth(tree: ast.AST) -> int:
     return deepest
 
 
-def parse_proposal(text: str) -> Proposal:
+def parse_proposal(text: str, program: str | None = None) -> Proposal:
     """A teacher's text: one ``python`` block, one ``input`` block per argument tuple, one ``message`` block.
 
-    Of several ``python`` or ``message`` blocks the last counts: it is the one the text settled on.
+    Of several ``python`` or ``message`` blocks the last counts: it is the one the text settled on. Where the
+    teacher was given the ``program``, that is the one: a ``python`` block is not needed, and not read.
 
     Raises:
         ParseError: ``too_long``, ``not_utf8``, ``no_program``, ``no_inputs`` or ``bad_input``.
@@ -117,8 +118,10 @@ def parse_proposal(text: str) -> Proposal:
     programs = [body for tag, body in blocks if tag == "python"]
     inputs = [body for tag, body in blocks if tag == "input"]
     messages = [body for tag, body in blocks if tag == "message"]
-    if not programs or not programs[-1].strip():
-        raise ParseError("no_program", "expected a fenced block tagged python, found none")
+    if program is None:
+        if not programs or not programs[-1].strip():
+            raise ParseError("no_program", "expected a fenced block tagged python, found none")
+        program = programs[-1]
     if not inputs:
         raise ParseError("no_inputs", "expected fenced blocks tagged input, found none")
     arguments: list[Arguments] = []
@@ -127,7 +130,7 @@ def parse_proposal(text: str) -> Proposal:
             arguments.append(parse_arguments(body.strip()))
         except ValueSyntaxError as error:
             raise ParseError("bad_input", f"input {number}: {error}") from None
-    return Proposal(programs[-1], tuple(arguments), messages[-1].strip() if messages else "")
+    return Proposal(program, tuple(arguments), messages[-1].strip() if messages else "")
 
 
 def parse_answer(text: str, kind: TaskKind) -> Any:

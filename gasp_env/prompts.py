@@ -4,6 +4,7 @@ belong to the policy, which also strips them from the text it submits.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from gasp_env import parsing
@@ -28,7 +29,24 @@ class PromptStyle(Protocol):
         ...
 
     def lift(self, lemma: Task, axis: Axis, rules: GateRules) -> str:
-        """Ask the teacher for a harder variant of a lemma. The goalpost is not an argument: a lift is blind to it."""
+        """Ask the teacher for a harder variant of a task. The goalpost is not an argument: a lift is blind to it."""
+        ...
+
+    def sighted_lift(self, lemma: Task, goalpost: Goalpost, sees: Sees, axis: Axis, rules: GateRules) -> str:
+        """The same with the goalpost in view: the ablation of that blindness."""
+        ...
+
+    def propose(
+        self, kind: TaskKind, references: Sequence[Task], program: str | None, rules: GateRules
+    ) -> str:
+        """Ask the teacher for a task of its own.
+
+        Args:
+            kind: what it is to be.
+            references: earlier tasks, which it is to differ from.
+            program: of an induction task, the program that inputs and a message are to be written for.
+            rules: of the gate.
+        """
         ...
 
     def solve(self, task: Task, kind: TaskKind, index: int) -> str:
@@ -39,8 +57,8 @@ class PromptStyle(Protocol):
         """Ask the solver for the real problem."""
         ...
 
-    def parse_proposal(self, text: str) -> Proposal:
-        """Read a teacher's text. Raises `gasp_env.parsing.ParseError`."""
+    def parse_proposal(self, text: str, program: str | None = None) -> Proposal:
+        """Read a teacher's text; ``program`` is the one it was given, if any. Raises `gasp_env.parsing.ParseError`."""
         ...
 
     def parse_answer(self, text: str, kind: TaskKind) -> Any:
@@ -48,13 +66,18 @@ class PromptStyle(Protocol):
         ...
 
 
-PROPOSAL_FORMAT = """\
-Write your task as fenced blocks, nothing else is read:
+PROGRAM_FORMAT = """\
 - one block tagged python: a program that defines `f`. It must be deterministic, return its result, take at least \
-one argument, and use no randomness, clock, files, network or printing. Imports: only {imports}.
+one argument, and use no randomness, clock, files, network or printing. Imports: only {imports}."""
+INPUTS_FORMAT = """\
 - {inputs} blocks tagged input: in each, the arguments of one call of `f`, as Python literals separated by commas. \
 No two may be equal. The solver sees the first {shown} with their outputs; the others check its answer.
-- one block tagged message: a hint for the solver, in words. It must not contain the program or hidden results.
+- one block tagged message: a hint for the solver, in words. It must not contain the program or hidden results."""
+INPUT_FORMAT = """\
+- one block tagged input: the arguments of one call of `f`, as Python literals separated by commas."""
+PROPOSAL_FORMAT = """\
+Write your task as fenced blocks, nothing else is read:
+{blocks}
 We execute the program to get the outputs. Arguments and results must be built of None, bool, int, float, str, \
 bytes, list, tuple, dict, set and frozenset."""
 
@@ -81,15 +104,49 @@ Invent a harder variant of this task, one that the solver gets right only about 
 
 {form}"""
 
+SIGHTED = """\
+
+The task is a step towards this problem, which the solver has never managed to solve:
+
+{goalpost}
+"""
+
+PROPOSE_PROGRAM = """\
+Invent a task for a solver that reasons about programs: a program and one input for it.
+
+{asked} The task should make the solver think, in several steps, and yet be one that it gets right now and then. It \
+should differ from the tasks below, in what the program does and not only in how it is written.
+{references}
+{form}"""
+PROPOSE_ASKED = {
+    "deduction": "The solver sees the program and the input, and must say what the program returns.",
+    "abduction": "The solver sees the program and what it returns, and must find an input that gives this; any that "
+    "does is right.",
+}
+PROPOSE_INPUTS = """\
+Below is a program. Invent inputs for it and a message, from which a solver that does not see the program can find \
+out what it does.
+
+```python
+{program}
+```
+
+Choose inputs that differ in kind, so that together they show all that the program does. The message is a puzzle \
+rather than a description: it should help the solver, and leave it something to find out.
+
+{form}"""
+
 EASIER = {
     "io": "Make it easier through its inputs and outputs: keep the algorithm of the problem, but choose simpler data "
     "and examples from which the rule is easy to see.",
     "f": "Make it easier through its algorithm: drop a requirement, solve a sub-problem or a special case.",
+    "none": "Make it easier in whatever way helps the solver most.",
 }
 HARDER = {
     "io": "Make it harder through its inputs and outputs: keep the algorithm, but choose more complex data or examples "
     "from which the rule is harder to see.",
     "f": "Make it harder through its algorithm: add a requirement, or compose it with another operation.",
+    "none": "Make it harder in whatever way teaches the solver most.",
 }
 
 INDUCTION = """\
@@ -122,16 +179,18 @@ tagged input."""
 GOALPOST = """\
 {statement}
 
-Write a program that defines
-
-{signature}
+{wanted}
 {examples}
 Answer with the program in one fenced block tagged python."""
 
+STDIN = "Write a program that reads standard input and prints the answer."
 
-def pairs(inputs: tuple[Arguments, ...], outputs: tuple[Any, ...]) -> str:
-    """Input/output examples, one a line."""
-    return "\n".join(f"f({render_arguments(i)}) == {render(o)}" for i, o in zip(inputs, outputs, strict=True))
+
+def pairs(inputs: tuple[Arguments, ...], outputs: tuple[Any, ...], name: str = "f") -> str:
+    """Input/output examples of a function, one a line."""
+    return "\n".join(
+        f"{name}({render_arguments(i)}) == {render(o)}" for i, o in zip(inputs, outputs, strict=True)
+    )
 
 
 class FencedStyle:
@@ -141,18 +200,30 @@ class FencedStyle:
 
     def lemma(self, goalpost: Goalpost, sees: Sees, axis: Axis, rules: GateRules) -> str:
         """See `PromptStyle.lemma`."""
-        shown = {
-            "statement": f"{goalpost.statement}\n\n{goalpost.signature}",
-            "tests": f"{goalpost.signature}\n\n{pairs(goalpost.inputs, goalpost.outputs)}",
-            "reference": f"```python\n{goalpost.reference}\n```",
-        }[sees]
-        return LEMMA.format(goalpost=shown, axis=EASIER[axis], form=self._form(rules))
+        return LEMMA.format(goalpost=_seen(goalpost, sees), axis=EASIER[axis], form=_form(rules))
 
     def lift(self, lemma: Task, axis: Axis, rules: GateRules) -> str:
         """See `PromptStyle.lift`."""
-        inputs = "\n".join(f"```input\n{render_arguments(arguments)}\n```" for arguments in lemma.inputs)
-        task = f"```python\n{lemma.program}\n```\n{inputs}\n```message\n{lemma.message}\n```"
-        return LIFT.format(task=task, axis=HARDER[axis], form=self._form(rules))
+        return LIFT.format(task=_shown(lemma), axis=HARDER[axis], form=_form(rules))
+
+    def sighted_lift(self, lemma: Task, goalpost: Goalpost, sees: Sees, axis: Axis, rules: GateRules) -> str:
+        """See `PromptStyle.sighted_lift`."""
+        aim = SIGHTED.format(goalpost=_seen(goalpost, sees))
+        return LIFT.format(task=_shown(lemma) + "\n" + aim, axis=HARDER[axis], form=_form(rules))
+
+    def propose(
+        self, kind: TaskKind, references: Sequence[Task], program: str | None, rules: GateRules
+    ) -> str:
+        """See `PromptStyle.propose`."""
+        if program is not None:
+            return PROPOSE_INPUTS.format(program=program, form=_form(rules, "inputs"))
+        listed = "".join(
+            f"\nTask {number}:\n{_shown(task)}\n```output\n{render(task.outputs[0])}\n```\n"
+            for number, task in enumerate(references, start=1)
+        )
+        return PROPOSE_PROGRAM.format(
+            asked=PROPOSE_ASKED[kind], references=listed, form=_form(rules, "program")
+        )
 
     def solve(self, task: Task, kind: TaskKind, index: int) -> str:
         """See `PromptStyle.solve`."""
@@ -166,19 +237,53 @@ class FencedStyle:
 
     def goalpost(self, goalpost: Goalpost) -> str:
         """See `PromptStyle.goalpost`."""
-        shown = pairs(goalpost.inputs[: goalpost.shown], goalpost.outputs[: goalpost.shown])
+        shown = _tests(goalpost, goalpost.shown)
         examples = f"\nFor example:\n{shown}\n" if shown else ""
-        return GOALPOST.format(statement=goalpost.statement, signature=goalpost.signature, examples=examples)
+        return GOALPOST.format(statement=goalpost.statement, wanted=_wanted(goalpost), examples=examples)
 
-    def parse_proposal(self, text: str) -> Proposal:
+    def parse_proposal(self, text: str, program: str | None = None) -> Proposal:
         """See `PromptStyle.parse_proposal`."""
-        return parsing.parse_proposal(text)
+        return parsing.parse_proposal(text, program)
 
     def parse_answer(self, text: str, kind: TaskKind) -> Any:
         """See `PromptStyle.parse_answer`."""
         return parsing.parse_answer(text, kind)
 
-    def _form(self, rules: GateRules) -> str:
-        return PROPOSAL_FORMAT.format(
-            imports=", ".join(sorted(rules.imports)) or "none", inputs=rules.input_count[0], shown=rules.shown
-        )
+
+def _wanted(goalpost: Goalpost) -> str:
+    if not goalpost.entry:
+        return STDIN
+    return f"Write a program that defines\n\n{goalpost.signature}"
+
+
+def _seen(goalpost: Goalpost, sees: Sees) -> str:
+    """A goalpost as the teacher sees it."""
+    if sees == "reference":
+        return f"```python\n{goalpost.reference}\n```"
+    if sees == "tests":
+        return f"{goalpost.signature or STDIN}\n\n{_tests(goalpost, len(goalpost.inputs))}"
+    return f"{goalpost.statement}\n\n{goalpost.signature or STDIN}"
+
+
+def _tests(goalpost: Goalpost, count: int) -> str:
+    inputs, outputs = goalpost.inputs[:count], goalpost.outputs[:count]
+    if goalpost.entry:
+        return pairs(inputs, outputs, goalpost.entry.rpartition(".")[2])
+    # Texts as they are: a program that reads them splits lines, it does not parse literals.
+    return "\n".join(
+        f"Input:\n{i[0].rstrip()}\nOutput:\n{o.rstrip()}" for i, o in zip(inputs, outputs, strict=True)
+    )
+
+
+def _shown(task: Task) -> str:
+    """A task as a teacher sees it."""
+    inputs = "\n".join(f"```input\n{render_arguments(arguments)}\n```" for arguments in task.inputs)
+    message = f"\n```message\n{task.message}\n```" if task.kind == "induction" else ""
+    return f"```python\n{task.program}\n```\n{inputs}{message}"
+
+
+def _form(rules: GateRules, asked: Literal["both", "program", "inputs"] = "both") -> str:
+    program = PROGRAM_FORMAT.format(imports=", ".join(sorted(rules.imports)) or "none")
+    inputs = INPUTS_FORMAT.format(inputs=rules.input_count[0], shown=rules.shown)
+    blocks = {"both": [program, inputs], "program": [program, INPUT_FORMAT], "inputs": [inputs]}[asked]
+    return PROPOSAL_FORMAT.format(blocks="\n".join(blocks))

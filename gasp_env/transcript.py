@@ -7,6 +7,7 @@ nothing but the former, executing every run anew, and lists where the latter dif
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -15,16 +16,21 @@ from typing import Any
 
 from gasp_env import domain as domains
 from gasp_env import goalposts
-from gasp_env.curriculum import Credit, Episode, Resolution, Schedule
-from gasp_env.library import View, task_of_record, task_record
+from gasp_env.curriculum import Episode
+from gasp_env.library import Entry, SolverData, View, entry_of_record, entry_record
+from gasp_env.relevance import RelevanceRule
 from gasp_env.rewards.registry import TeacherRewards, get_solver_reward
 from gasp_env.sandbox import Sandbox, SandboxError
+from gasp_env.schedule import Schedule
 from gasp_env.scoring import score
-from gasp_env.tasks import Task
+from gasp_env.tasks import Goalpost, TaskKind
+from gasp_env.turns import Credit, Resolution
 
-FORMAT = 1
+FORMAT = 2
 #: Goalposts an env may have been drawing from; more than that is no transcript of ours.
 MAX_GOALPOSTS = 10_000_000
+#: Stands for the goalposts that an unguided episode does not play.
+_NO_GOALPOST = Goalpost("", "", "", (), ())
 
 
 class RecordedView:
@@ -32,40 +38,71 @@ class RecordedView:
 
     def __init__(self, view: View) -> None:
         self._view = view
-        self.accepted = view.accepted
-        self.known: set[str] = set()
-        self.drawn: dict[int, Task] = {}
+        self._known: set[str] = set()
+        self._sizes: dict[str, int] = {}
+        self._drawn: dict[str, Entry] = {}
+        self._nearest: dict[str, float] = {}
 
     def __contains__(self, fingerprint: object) -> bool:
         found = fingerprint in self._view
         if found:
-            self.known.add(str(fingerprint))
+            self._known.add(str(fingerprint))
         return found
 
-    def accepted_task(self, index: int) -> Task:
+    def size(self, data: SolverData, kind: TaskKind | None = None) -> int:
         """See `gasp_env.library.View`."""
-        self.drawn[index] = self._view.accepted_task(index)
-        return self.drawn[index]
+        return self._sizes.setdefault(_place(data, kind), self._view.size(data, kind))
+
+    def entry(self, data: SolverData, index: int, kind: TaskKind | None = None) -> Entry:
+        """See `gasp_env.library.View`."""
+        return self._drawn.setdefault(_place(data, kind, index), self._view.entry(data, index, kind))
+
+    def nearest(self, text: str, exclude: str | None = None) -> float:
+        """See `gasp_env.library.View`."""
+        key = _text_key(text, exclude)
+        if key not in self._nearest:
+            self._nearest[key] = self._view.nearest(text, exclude)
+        return self._nearest[key]
 
     def record(self) -> dict[str, Any]:
         """What was asked and answered, as JSON-able values."""
-        drawn = {str(index): task_record(task) for index, task in self.drawn.items()}
-        return {"accepted": self.accepted, "known": sorted(self.known), "drawn": drawn}
+        return {
+            "known": sorted(self._known),
+            "sizes": dict(self._sizes),
+            "drawn": {place: entry_record(entry) for place, entry in self._drawn.items()},
+            "nearest": dict(self._nearest),
+        }
 
 
 class _ReplayedView:
     """Answers as recorded."""
 
     def __init__(self, record: Mapping[str, Any]) -> None:
-        self.accepted: int = record["accepted"]
         self._known = set(record["known"])
-        self._drawn = {int(index): task_of_record(task) for index, task in record["drawn"].items()}
+        self._sizes: dict[str, int] = dict(record["sizes"])
+        self._drawn = {place: entry_of_record(entry) for place, entry in record["drawn"].items()}
+        self._nearest: dict[str, float] = dict(record["nearest"])
 
     def __contains__(self, fingerprint: object) -> bool:
         return fingerprint in self._known
 
-    def accepted_task(self, index: int) -> Task:
-        return self._drawn[index]
+    def size(self, data: SolverData, kind: TaskKind | None = None) -> int:
+        return self._sizes[_place(data, kind)]
+
+    def entry(self, data: SolverData, index: int, kind: TaskKind | None = None) -> Entry:
+        return self._drawn[_place(data, kind, index)]
+
+    def nearest(self, text: str, exclude: str | None = None) -> float:
+        return self._nearest[_text_key(text, exclude)]
+
+
+def _place(data: SolverData, kind: TaskKind | None, index: int | None = None) -> str:
+    parts = [data, *([kind] if kind else []), *([] if index is None else [str(index)])]
+    return "/".join(parts)
+
+
+def _text_key(text: str, exclude: str | None) -> str:
+    return hashlib.sha256(f"{exclude}\n{text}".encode("utf-8", "surrogatepass")).hexdigest()
 
 
 class Transcript:
@@ -112,6 +149,8 @@ class Transcript:
                     "terms": {},
                 }
             )
+        if turn.agent == "teacher_0":
+            self._turns[turn.index]["samples"][-1]["relevance"] = resolution.relevance
         for credit in credits:
             sample = self._turns[credit.turn]["samples"][credit.sample]
             sample["reward"], sample["terms"] = credit.reward, dict(credit.terms)
@@ -120,6 +159,7 @@ class Transcript:
                 {
                     "turn": index,
                     "stage": outcome.stage,
+                    "kind": outcome.kind,
                     "reason": outcome.reason,
                     "correct": outcome.correct,
                     "samples": outcome.samples,
@@ -146,24 +186,26 @@ class Transcript:
 def head(
     *,
     domain: str,
+    style: str | None,
     schedule: Schedule,
     teacher_reward: str | Mapping[str, str],
     solver_reward: str,
     seed: int,
-    goalpost: Mapping[str, Any],
-    index: int,
+    goalpost: Mapping[str, Any] | None,
+    index: int | None,
     count: int,
-    axis: str,
+    axis: str | None,
 ) -> dict[str, Any]:
     """What a transcript says before the first turn: all that is needed to begin the episode again."""
     return {
         "format": FORMAT,
         "domain": domain,
+        "style": style,
         "schedule": asdict(schedule),
         "teacher_reward": teacher_reward if isinstance(teacher_reward, str) else dict(teacher_reward),
         "solver_reward": solver_reward,
         "seed": seed,
-        "goalpost": dict(goalpost),
+        "goalpost": None if goalpost is None else dict(goalpost),
         "goalpost_index": index,
         "goalposts": count,
         "axis": axis,
@@ -237,30 +279,39 @@ def replay(record: Mapping[str, Any], sandbox: Sandbox) -> list[Difference]:
 
 
 def _replayed(record: Mapping[str, Any], sandbox: Sandbox) -> dict[str, Any]:
-    goalpost = goalposts.of_record(record["goalpost"], "transcript, goalpost")
+    stored = record["goalpost"]
+    goalpost = None if stored is None else goalposts.of_record(stored, "transcript, goalpost")
     options = dict(record["schedule"])
+    rule = options["relevance"]
     schedule = Schedule(
-        **{**options, "admit": {stage: tuple(band) for stage, band in options["admit"].items()}}
+        **{
+            **options,
+            "admit": {stage: tuple(band) for stage, band in options["admit"].items()},
+            "relevance": None if rule is None else RelevanceRule(**rule),
+        }
     )
     teacher = TeacherRewards(record["teacher_reward"])
     solver = get_solver_reward(record["solver_reward"])
     view = RecordedView(_ReplayedView(record["view"]))
     count, index = record["goalposts"], record["goalpost_index"]
-    if not 0 <= index < count <= MAX_GOALPOSTS:
+    if not 0 <= count <= MAX_GOALPOSTS or not (index is None if goalpost is None else 0 <= index < count):
         raise TranscriptError(
             f"expected a goalpost_index below goalposts <= {MAX_GOALPOSTS}, got {index}, {count}"
         )
+    # An unguided episode draws a goalpost as well, and plays none.
+    played = (goalpost or _NO_GOALPOST,) * count
     episode = Episode(
-        domains.get(record["domain"]), schedule, (goalpost,) * count, view, record["seed"], index
+        domains.get(record["domain"], record["style"]), schedule, played, view, record["seed"], index
     )
     transcript = Transcript(
         head(
             domain=record["domain"],
+            style=record["style"],
             schedule=schedule,
             teacher_reward=record["teacher_reward"],
             solver_reward=record["solver_reward"],
             seed=record["seed"],
-            goalpost=goalposts.record(goalpost),
+            goalpost=None if goalpost is None else goalposts.record(goalpost),
             index=index,
             count=count,
             axis=episode.axis,
@@ -271,8 +322,9 @@ def _replayed(record: Mapping[str, Any], sandbox: Sandbox) -> dict[str, Any]:
         texts = [sample["text"] for sample in turn["samples"]]
         if episode.turn is None or not 1 <= len(texts) <= episode.turn.samples:
             break
-        resolution = episode.resolve(sandbox.run_many(episode.submit(texts)))
-        credits = score([resolution], teacher, solver)[0]
+        relevance = turn["samples"][0].get("relevance")
+        resolution = episode.resolve(sandbox.run_many(episode.submit(texts)), relevance)
+        credits = score([resolution], teacher, solver, schedule.relevance)[0]
         transcript.add(resolution, texts, credits, episode, record["tier"])
     return transcript.record()
 

@@ -1,0 +1,51 @@
+"""Whether a teacher's message gives away what the solver is to find out. Filters, not proofs."""
+
+from __future__ import annotations
+
+import re
+
+from gasp_env.tasks import Task
+from gasp_env.values import render, render_arguments
+
+#: Characters of a value that are looked for in a message.
+_QUOTED = 200
+
+
+def quotes_program(message: str, program: str) -> bool:
+    """Whether a message holds a line of the program, however it is spaced. Lines of mere words do not count."""
+    said = "".join(message.split())
+    if "deff(" in said or "f=lambda" in said:
+        return True
+    lines = ("".join(line.split()) for line in program.splitlines())
+    return any(len(line) >= 6 and not re.fullmatch(r"\w+:?", line) and line in said for line in lines)
+
+
+def quotes_pairs(message: str, task: Task) -> bool:
+    """Whether a message says what hidden inputs give, or lists the hidden outputs.
+
+    Two inputs, each closely followed by its output, are a table; so are all the hidden outputs that no
+    shown pair has, if they are three or more. Answers in other words are not recognised: no rule on
+    text could.
+    """
+
+    def spaced(text: str) -> str:
+        return r"\s*".join(re.escape(token) for token in re.findall(r"\w+|[^\w\s]", text[:_QUOTED]))
+
+    def says(pattern: str) -> bool:
+        return re.search(rf"(?<![\w-])(?<!\d\.){pattern}(?!\w|\.\d)", message) is not None
+
+    shown = {render(output) for output in task.outputs[: task.shown]}
+    hidden = [
+        (render_arguments(arguments), render(output))
+        for arguments, output in zip(task.inputs[task.shown :], task.outputs[task.shown :], strict=True)
+    ]
+    new = {output for _, output in hidden} - shown
+    if len(new) >= 3 and all(says(spaced(output)) for output in new):
+        return True
+    # Both must be there at all before the dearer search for one after the other.
+    near = (
+        (arguments, output)
+        for arguments, output in hidden
+        if says(spaced(arguments)) and says(spaced(output))
+    )
+    return sum(says(rf"{spaced(a)}(?!\w)[\s\S]{{0,16}}?(?<![\w-]){spaced(o)}") for a, o in near) >= 2

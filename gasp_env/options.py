@@ -1,0 +1,154 @@
+"""What can be chosen when an environment is made: plain values, so that a registered env's spec goes through JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from gasp_env.domain import Domain
+from gasp_env.library import SolverData
+from gasp_env.prompts import Sees
+from gasp_env.relevance import Mode, RelevanceRule
+from gasp_env.sandbox import Sandbox
+from gasp_env.schedule import ADMIT, CurriculumName, LiftFrom, Schedule, Solving
+from gasp_env.tasks import Goalpost, Stage
+
+#: What an option is where nobody chose it, by curriculum. A domain may have its own novelty for guided curricula.
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "gasp": {
+        "goalpost_rate": 0.0,
+        "teacher_reward": "gasp",
+        "solver_data": "accepted",
+        "convert": True,
+        "novelty": None,
+    },
+    "azr": {
+        "goalpost_rate": 0.0,
+        "teacher_reward": "azr_paper",
+        "solver_data": "all",
+        "convert": False,
+        "novelty": "exact",
+    },
+}
+DEFAULTS["rlvr"] = {**DEFAULTS["gasp"], "goalpost_rate": 1.0}
+
+#: The stages in which the teacher of a curriculum proposes.
+PROPOSES: dict[str, tuple[Stage, ...]] = {"gasp": ("lemma", "lift"), "azr": ("propose",), "rlvr": ()}
+
+
+@dataclass(frozen=True)
+class Options:
+    """What can be chosen. None stands for the curriculum's own choice (`DEFAULTS`) or the domain's.
+
+    Attributes:
+        curriculum: ``gasp``, ``azr`` or ``rlvr``; a registered id sets it.
+        domain: ``"python"`` or ``"module:name"`` of a `gasp_env.domain.Domain`.
+        style: prompt style, ``"fenced"`` or ``"module:name"`` of a `gasp_env.prompts.PromptStyle`.
+        goalposts: path of a goalpost file, or goalposts, or None for the domain's own.
+        attempts, goalpost_rate, lifts, lift_from, lift_sees_goalpost, axis, sees, convert, solver_data, solving,
+            references, novelty: see `gasp_env.schedule.Schedule`.
+        admit: bands for some stages, instead of their defaults; see there.
+        teacher_reward: a name, ``"module:name"``, ``"file.py:name"``, or one for each stage.
+        solver_reward: likewise.
+        relevance: a name (`gasp_env.relevance.get`), or None to ask for none. Variants only.
+        relevance_mode, relevance_threshold, relevance_weight: see `gasp_env.relevance.RelevanceRule`.
+        library: path of a stored library to begin with, or None for an empty one.
+        library_capacity: most entries it may hold; None for any number.
+        library_eviction: which go when it is full (`gasp_env.eviction`).
+        sandbox: tier (``"auto"``, ``"docker"``, ``"bwrap"``, ``"landlock"``), or a `Sandbox` of your own.
+        on_infra_error: when the sandbox could not execute a run after its retries: end the episode
+            truncated with the turn unscored (``truncate``), go on with the turn unscored
+            (``continue``), or ``raise``.
+    """
+
+    curriculum: CurriculumName = "gasp"
+    domain: str = "python"
+    style: str | None = None
+    goalposts: str | Path | Sequence[Goalpost] | None = None
+    attempts: int = 8
+    goalpost_rate: float | None = None
+    lifts: int = 1
+    lift_from: LiftFrom = "accepted"
+    lift_sees_goalpost: bool = False
+    axis: Literal["both", "io", "f", "none"] = "both"
+    admit: Mapping[str, Sequence[int]] | None = None
+    sees: Sees | None = None
+    convert: bool | None = None
+    solver_data: SolverData | None = None
+    solving: Solving = "same_step"
+    references: int = 6
+    novelty: str | None = None
+    teacher_reward: str | Mapping[str, str] | None = None
+    solver_reward: str = "azr"
+    relevance: str | None = None
+    relevance_mode: Mode = "gate"
+    relevance_threshold: float = 0.3
+    relevance_weight: float = 0.5
+    library: str | Path | None = None
+    library_capacity: int | None = None
+    library_eviction: str = "oldest"
+    sandbox: str | Sandbox = "auto"
+    on_infra_error: Literal["truncate", "continue", "raise"] = "truncate"
+
+    @classmethod
+    def of(cls, chosen: Mapping[str, Any]) -> Options:
+        """Options by keyword.
+
+        Raises:
+            TypeError: there is no such option; the message lists those there are.
+        """
+        names = [field.name for field in fields(cls)]
+        unknown = sorted(set(chosen) - set(names))
+        if unknown:
+            raise TypeError(f"there is no option {', '.join(unknown)}; there are {', '.join(names)}")
+        return cls(**chosen)
+
+    def chosen(self, name: str) -> Any:
+        """An option, or what its curriculum has in its place."""
+        if self.curriculum not in DEFAULTS:
+            raise ValueError(
+                f"expected a curriculum among {', '.join(get_args(CurriculumName))}, got {self.curriculum!r}"
+            )
+        value = getattr(self, name)
+        return DEFAULTS[self.curriculum][name] if value is None else value
+
+    def schedule(self, domain: Domain) -> Schedule:
+        """The curriculum these options ask for.
+
+        Raises:
+            ValueError: an option is not one of those there are, or has the wrong type.
+        """
+        if self.on_infra_error not in ("truncate", "continue", "raise"):
+            raise ValueError(
+                f"expected on_infra_error truncate, continue or raise, got {self.on_infra_error!r}"
+            )
+        rule = None
+        if self.relevance is not None:
+            rule = RelevanceRule(
+                self.relevance, self.relevance_mode, self.relevance_threshold, self.relevance_weight
+            )
+        novelty = self.chosen("novelty")
+        return Schedule(
+            curriculum=self.curriculum,
+            attempts=self.attempts,
+            goalpost_rate=self.chosen("goalpost_rate"),
+            lifts=self.lifts,
+            lift_from=self.lift_from,
+            lift_sees_goalpost=self.lift_sees_goalpost,
+            axis=self.axis,
+            admit={**ADMIT, **{stage: _band(band) for stage, band in (self.admit or {}).items()}},
+            sees=self.sees,
+            convert=self.chosen("convert"),
+            solver_data=self.chosen("solver_data"),
+            solving=self.solving,
+            references=self.references,
+            novelty=domain.novelty if novelty is None else novelty,
+            relevance=rule,
+            on_infra_error="continue" if self.on_infra_error == "continue" else "truncate",
+        )
+
+
+def _band(band: Any) -> Any:
+    return tuple(band) if isinstance(band, Sequence) and not isinstance(band, str) else band
