@@ -1,0 +1,149 @@
+"""Relevances by name."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any, Protocol
+
+from gasp_env import parsing, plugins
+from gasp_env.tasks import Goalpost, Proposal
+
+
+class RelevanceFunction(Protocol):
+    """How much each proposal shares with its goalpost."""
+
+    def __call__(self, pairs: Sequence[tuple[Proposal, Goalpost]]) -> Sequence[float | None]:
+        """One number in [0, 1] per pair, in order; None for one that could not be measured."""
+        ...
+
+
+@dataclass(frozen=True)
+class Relevance:
+    """A registered relevance.
+
+    Attributes:
+        name: what it is chosen by.
+        function: see `RelevanceFunction`.
+        needs: ``"reference"`` if it reads the goalpost's reference program, which is then there and can be parsed.
+    """
+
+    name: str
+    function: RelevanceFunction
+    needs: frozenset[str] = frozenset()
+
+    def check(self, goalposts: Iterable[Goalpost]) -> None:
+        """Refuse a set of goalposts that this relevance cannot work with.
+
+        Raises:
+            ValueError: a goalpost lacks what is needed; the message names it.
+        """
+        if "reference" not in self.needs:
+            return
+        fix = "add one, leave the goalpost out, or choose another relevance, such as 'similarity'"
+        for goalpost in goalposts:
+            if goalpost.reference is None:
+                raise ValueError(
+                    f"relevance {self.name!r}: expected a reference program for every goalpost, {goalpost.id!r} has "
+                    f"none; {fix}"
+                )
+            try:
+                parsing.parse_program(goalpost.reference)
+            except parsing.ParseError as error:
+                raise ValueError(
+                    f"relevance {self.name!r}: expected a reference that can be parsed, that of {goalpost.id!r} cannot "
+                    f"({error}); {fix}"
+                ) from error
+
+    def measure(self, pairs: Sequence[tuple[Proposal, Goalpost]]) -> list[float | None]:
+        """Relevance of each proposal to its goalpost, in [0, 1], in order.
+
+        None: it could not be measured, which says nothing about the proposal; it is then unscored.
+
+        Raises:
+            ValueError: the function returned something else.
+        """
+        if not pairs:
+            return []
+        got = self.function(pairs)
+        if not isinstance(got, list | tuple):
+            raise ValueError(f"relevance {self.name!r}: expected a list of numbers, got {type(got).__name__}")
+        if len(got) != len(pairs):
+            raise ValueError(f"relevance {self.name!r}: expected {len(pairs)} numbers, got {len(got)}")
+        return [self._number(value) for value in got]
+
+    def _number(self, value: Any) -> float | None:
+        if value is None:
+            return None
+        if not isinstance(value, Real) or not math.isfinite(value) or not 0 <= value <= 1:
+            raise ValueError(
+                f"relevance {self.name!r}: expected numbers from 0 to 1, or None for what cannot be measured, "
+                f"got {value!r}"
+            )
+        return float(value)
+
+
+_known: dict[str, Relevance] = {}
+
+
+def relevance(name: str, *, needs: Iterable[str] = ()) -> Callable[[RelevanceFunction], RelevanceFunction]:
+    """Register a relevance under ``name``.
+
+    Args:
+        name: without a colon.
+        needs: ``["reference"]``, or nothing.
+    """
+    if not name or ":" in name or name in ("similarity", "judge"):
+        raise ValueError(
+            f"expected a name without a colon, other than 'similarity' and 'judge', got {name!r}; choose another"
+        )
+    unknown = set(needs) - {"reference"}
+    if unknown:
+        raise ValueError(f"relevance {name!r} needs {sorted(unknown)}; what can be had is 'reference'")
+
+    def register(function: RelevanceFunction) -> RelevanceFunction:
+        if name in _known and not _is_again(_known[name].function, function):
+            raise ValueError(f"a relevance named {name!r} exists already; choose another name")
+        _known[name] = Relevance(name, function, frozenset(needs))
+        return function
+
+    return register
+
+
+def relevances() -> tuple[str, ...]:
+    """Names that can be chosen; EMBEDDER and POLICY stand for names of those."""
+    return (*_known, "similarity", "similarity:EMBEDDER", "judge:POLICY")
+
+
+def get(name: str) -> Relevance:
+    """The relevance of a name.
+
+    Args:
+        name: one of `relevances`, or ``"file.py:name"`` or ``"module:name"`` for one that is registered there.
+
+    Raises:
+        ValueError: there is none.
+    """
+    # Only what is asked for: these bring an embedder or a policy with them.
+    head, _, rest = name.partition(":")
+    if head == "similarity":
+        from gasp_env.relevance import similarity
+
+        return Relevance(name, similarity.by(rest or "hashing"))
+    if head == "judge" and rest:
+        from gasp_env.relevance import judge
+
+        return Relevance(name, judge.by(rest))
+    source, colon, plain = name.rpartition(":")
+    if colon:
+        plugins.import_source(source, f"relevance {name!r}")
+    if plain not in _known:
+        raise ValueError(f"expected a relevance among {sorted(relevances())}, got {name!r}")
+    return _known[plain]
+
+
+def _is_again(known: Any, function: Any) -> bool:
+    """Whether this is the same definition once more, as when a notebook's cell is run again."""
+    return (known.__module__, known.__qualname__) == (function.__module__, function.__qualname__)

@@ -1,0 +1,43 @@
+"""Relevance by text: the cosine of a proposal and its goalpost, by any embedder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from gasp_env import embedders
+from gasp_env.library import task_text
+from gasp_env.relevance.registry import RelevanceFunction
+from gasp_env.tasks import Goalpost, Proposal
+
+
+def by(embedder: str) -> RelevanceFunction:
+    """The relevance by an embedder, named as `gasp_env.embedders.get` takes it.
+
+    A proposal is its message and program, a goalpost its statement and, if there is one, its reference. The cosine
+    is cut off at 0: opposite is no less relevant than unrelated.
+
+    Raises:
+        ValueError: there is no such embedder.
+    """
+    embed = embedders.get(embedder).embed
+
+    def similarity(pairs: Sequence[tuple[Proposal, Goalpost]]) -> list[float | None]:
+        # A lone surrogate is no text that a tokenizer could take.
+        texts = [
+            text.encode("utf-8", "replace").decode()
+            for proposal, goalpost in pairs
+            for text in (task_text(proposal), goalpost_text(goalpost))
+        ]
+        row = {text: number for number, text in enumerate(dict.fromkeys(texts))}
+        rows = np.asarray(embed(list(row)))[[row[text] for text in texts]]
+        cosines = np.einsum("nd,nd->n", rows[0::2], rows[1::2])
+        return [float(cosine) for cosine in np.clip(cosines, 0.0, 1.0)]
+
+    return similarity
+
+
+def goalpost_text(goalpost: Goalpost) -> str:
+    """What of a goalpost is embedded."""
+    return f"{goalpost.statement}\n{goalpost.reference or ''}".rstrip()
