@@ -153,7 +153,7 @@ _CALLS = {"min": "max", "max": "min", "sorted": "list", "sum": "len", "len": "su
 
 
 def one_step_variants(program: str) -> list[str]:
-    """The program with one operation exchanged, one constant moved, one condition turned or one simple statement gone."""
+    """The program with an operation exchanged, a constant moved, a condition turned or a simple statement gone."""
     tree = ast.parse(program)
     variants = []
     for place in range(sum(1 for _ in ast.walk(tree))):

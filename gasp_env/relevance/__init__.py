@@ -1,8 +1,9 @@
-"""Relevance: how much a lemma or a lift shares with its goalpost. Our addition; the paper has none, and it is off by default.
+"""Relevance: how much a lemma or a lift shares with its goalpost. Our addition: not in the paper, and off by default.
 
-The published rewards know only how often the solver was right. In our prototypes nothing else tied a lemma to
-its goalpost, and the teacher left the topic within a hundred updates. A relevance measures the tie, and a `RelevanceRule`
-says what becomes of it: ``gate`` rejects a proposal below a threshold, ``scale`` shrinks its reward, ``score`` pays for it.
+The published rewards know only how often the solver was right. In our prototypes they did not tie a lemma to its
+goalpost, and the teacher left the topic within a hundred updates. A relevance measures the tie, and a
+`RelevanceRule` says what becomes of it: ``gate`` rejects a proposal below a threshold, ``scale`` shrinks its
+reward, ``score`` pays for it.
 
 What can be chosen (`get`):
 

@@ -8,9 +8,9 @@ another goalpost; `pytest tests/test_relevance.py -k tells_variants -rP` prints 
     solved by another road              0.720    0.16, 0.31, 0.48
     references of other goalposts                0.11, 0.23, 0.39
 
-A ceiling comes with the formula: what keeps a third of the reference's operations is measured at 1/3 at most. And it sees the
-manner, not the problem: a solution by another road is often told from strangers no better than the last row says. It is a
-filter and no proof, for code that is never reached counts as well.
+So at a threshold of 0.3 whatever keeps a third of the reference's operations can pass, and a quarter of the strangers
+do: a tie, not a proof. It sees the manner and not the problem, which is why a solution by another road (those of
+`tests/brute_force.py`) is often taken for a stranger. And code that is never reached counts like any other.
 """
 
 from __future__ import annotations

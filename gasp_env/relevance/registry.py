@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from numbers import Real
@@ -77,7 +76,8 @@ class Relevance:
     def _number(self, value: Any) -> float | None:
         if value is None:
             return None
-        if not isinstance(value, Real) or not math.isfinite(value) or not 0 <= value <= 1:
+        # As wide as what numpy and Python count with; a complex number or a text is none of them.
+        if not isinstance(value, Real) or not 0.0 <= float(value) <= 1.0:
             raise ValueError(
                 f"relevance {self.name!r}: expected numbers from 0 to 1, or None for what cannot be measured, "
                 f"got {value!r}"

@@ -19,9 +19,8 @@ class RelevanceRule:
 
     Attributes:
         name: see `gasp_env.relevance.get`.
-        mode: ``gate``: a proposal below the threshold is rejected, its reward and those of all others are as they
-            were. ``scale``: a positive reward is multiplied by the relevance. ``score``: ``weight`` times the relevance is
-            added to the reward.
+        mode: ``gate``: a proposal below the threshold is rejected, rewards are left alone. ``scale``: a positive
+            reward is multiplied by the relevance. ``score``: ``weight`` times the relevance is added to the reward.
         threshold: of ``gate``, in [0, 1]. 0.3 suits ``operations`` (numbers there) and no other: measure yours.
         weight: of ``score``, at least 0.
     """
@@ -48,8 +47,8 @@ class RelevanceRule:
     def apply(self, terms: Mapping[str, float], relevance: float) -> dict[str, float]:
         """The terms of a teacher's reward (their sum is the reward) with what relevance changes as a term of its own.
 
-        ``scale`` leaves a negative reward alone: multiplied by a small relevance a penalty would shrink, and leaving
-        the topic would be the way out of it. Nothing is added when the change is nothing by rule (a reward of at most 0).
+        ``scale`` leaves a reward of at most 0 as it is, without the term: multiplied by a small relevance a penalty
+        would shrink, and leaving the topic would be the way out of it.
 
         Raises:
             ValueError: there is a term named ``relevance`` already.
@@ -58,8 +57,8 @@ class RelevanceRule:
             return dict(terms)
         if TERM in terms:
             raise ValueError(
-                f"relevance mode {self.mode!r} adds a term named {TERM!r}, and the teacher reward has one already; rename "
-                "that one"
+                f"relevance mode {self.mode!r} adds a term named {TERM!r}, and the teacher reward has one already; "
+                "rename that one"
             )
         if self.mode == "score":
             return {**terms, TERM: self.weight * relevance}
