@@ -1,8 +1,21 @@
 """The judge: is an answer right?
 
 One judge serves difficulty, reward, replay and evaluation. A text becomes either a verdict at
-once (it cannot be read, or a value settles it) or one run whose outputs are compared here, on
-the host. Expected outputs never leave this process.
+once (it cannot be read, or a value settles it) or runs whose outputs are compared here, on
+the host. Expected outputs never leave this process, and no answer is ever evaluated or put into
+another text:
+
+- *deduction* is a literal, compared with the output;
+- *abduction* is a list of literals; any arguments that the program maps to the output are right;
+- *induction* is a program, right if it returns the expected value for every hidden argument tuple, each asked
+  alone; for a real problem, for every test.
+
+How outputs are compared is the question's rule:
+
+- ``exact``: equal under `gasp_env.values`. A program that reads standard input must print the expected text to the
+  last character.
+- ``livecodebench``: as LiveCodeBench compares, see `gasp_env.livecodebench` for that and for where we differ. An
+  answer is preceded by a line of imports, the same for every answer.
 """
 
 from __future__ import annotations
@@ -12,6 +25,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gasp_env import livecodebench
 from gasp_env.parsing import ParseError
 from gasp_env.prompts import PromptStyle
 from gasp_env.sandbox.runs import Limits, Result, Run, Status
@@ -103,8 +117,7 @@ def ask(question: Question, text: str, style: PromptStyle, limits: Limits) -> Ve
         return Verdict("correct" if right else "wrong", answer=_digest(encode(answer)))
     if question.kind == "abduction":
         return [Run(question.program, (answer,), limits=limits)]
-    # A fork for each pair, unless none can know of another: right means right alone.
-    return [Run(answer, question.inputs, question.entry, limits=limits, fresh=may_keep_state(answer))]
+    return _runs(question, answer, limits)
 
 
 def decide(question: Question, results: Sequence[Result], runs: Sequence[Run] = ()) -> Verdict:
@@ -115,24 +128,59 @@ def decide(question: Question, results: Sequence[Result], runs: Sequence[Run] = 
         results: one for each run that `ask` wanted, in its order.
         runs: those runs. Only `Verdict.answer` of an abduction is taken from them, and empty without them.
     """
-    [result] = results
-    if result.status is Status.INFRA_ERROR:
-        return Verdict(str(result.status), result.error)
+    lost = next((result for result in results if result.status is Status.INFRA_ERROR), None)
+    if lost is not None:
+        return Verdict(str(lost.status), lost.error)
     given = _digest(encode(runs[0].inputs[0])) if question.kind == "abduction" and runs else ""
-    if result.status is not Status.OK:
-        failed = given if question.kind == "abduction" else _digest(str(result.status).encode())
-        return Verdict(str(result.status), result.error, failed)
-    # A sandbox that answers "ok" with too few values is broken, and that is nobody's wrong answer.
-    if len(result.calls) != len(question.outputs):
+    failed = next((result for result in results if result.status is not Status.OK), None)
+    if failed is not None:
+        status = str(failed.status)
         return Verdict(
-            str(Status.INFRA_ERROR), f"{len(result.calls)} values for {len(question.outputs)} calls"
+            status, failed.error, _digest(status.encode()) if question.kind == "induction" else given
         )
+    claims = [claim for result in results for claim in _claims(question, result)]
+    # A sandbox that answers "ok" with too few values is broken, and that is nobody's wrong answer.
+    if len(claims) != len(question.outputs):
+        return Verdict(str(Status.INFRA_ERROR), f"{len(claims)} values for {len(question.outputs)} tests")
     if question.kind == "induction":
-        given = _digest(*(encode(call.value) for call in result.calls))
-    for number, (call, expected) in enumerate(zip(result.calls, question.outputs, strict=True), start=1):
-        if not equal(call.value, expected):
-            return Verdict("wrong", f"pair {number} of {len(question.outputs)} differs", given)
+        given = _digest(*(_compared(question, claim) for claim in claims))
+    for number, (claim, expected) in enumerate(zip(claims, question.outputs, strict=True), start=1):
+        if not _same(question, claim, expected):
+            return Verdict("wrong", f"test {number} of {len(claims)} differs", given)
     return Verdict("correct", answer=given)
+
+
+def _claims(question: Question, result: Result) -> list[Any]:
+    """What a run that ended well says the outputs are."""
+    return [call.value for call in result.calls] if question.entry else [result.stdout]
+
+
+def _same(question: Question, claim: Any, expected: Any) -> bool:
+    if question.rule == "exact":
+        return equal(claim, expected)
+    if question.entry:
+        return livecodebench.same_value(claim, expected)
+    return livecodebench.same_text(claim, expected)
+
+
+def _compared(question: Question, claim: Any) -> bytes:
+    """A claim as far as the rule looks at it."""
+    if question.rule == "livecodebench":
+        claim = livecodebench.folded(claim) if question.entry else "\n".join(livecodebench.lines(claim))
+    return encode(claim)
+
+
+def _runs(question: Question, program: str, limits: Limits) -> list[Run]:
+    """What an induction answer has to be asked."""
+    loose = question.rule == "livecodebench"
+    # A fork for each pair, unless none can know of another: right means right alone. Real problems may be as
+    # large as the limits allow, so they are not shared either.
+    fresh = loose or may_keep_state(program)
+    if loose:
+        program, limits = livecodebench.program(program), livecodebench.limits(limits)
+    if question.entry:
+        return [Run(program, question.inputs, question.entry, limits=limits, fresh=fresh)]
+    return [Run(program, limits=limits, profile="stdin", stdin=text) for (text,) in question.inputs]
 
 
 def _digest(*parts: bytes) -> str:

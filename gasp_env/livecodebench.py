@@ -1,0 +1,121 @@
+"""The rule ``livecodebench``: real problems judged as LiveCodeBench judges them, on the host.
+
+What is the same as there (``lcb_runner/evaluation/testing_util.py``, read at commit 28fef95):
+
+- *Function problems* (entry ``Solution.name``): arguments and expected values are JSON values. What the method
+  returns is compared with Python's ``==``, so ``1``, ``1.0`` and ``True`` are equal at any depth; a tuple that is
+  returned counts as a list, one inside of another value does not.
+- *Programs that read standard input* (entry empty): printed and expected text are stripped and cut at newlines,
+  and each line is stripped. There must be as many lines. Lines that differ as texts are equal if all their tokens are
+  numbers, equal as decimals in order: ``1.50`` is ``1.5``, and no tolerance is given.
+- Every program finds the names of common modules imported (`PRELUDE`), may recurse 50000 deep and print ints of
+  50000 digits.
+
+What is different here, on purpose:
+
+- A returned value is a claim of an exact built-in type and bounded size (`gasp_env.values`). Its own ``==`` is never
+  asked: a ``Counter``, a named tuple or a numpy number is ``unserializable``, even where it equals a dict or an int.
+- Every test runs in a process of its own, on an instance of its own, within all limits of the run. There all tests
+  share one process and one instance. The limits are those of the domain; there it is six seconds a test.
+- A program that reads standard input runs as ``__main__`` on a real descriptor and must end with exit code 0. There it
+  is the body of a function, input and output are replaced objects, and every ``SystemExit`` is a good end.
+- ``from __future__`` may stand first in an answer; there what is put before it makes it a syntax error.
+- All tests are run. If one fails to run, that is the verdict, even where an earlier one prints something wrong.
+- Programs are offered the standard library; there whatever is installed may be imported.
+- A printed token that spells a signalling NaN is a wrong answer; there comparing it raises.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from dataclasses import replace
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from gasp_env.parsing import ParseError, parse_program
+from gasp_env.sandbox.runs import Limits
+
+#: Modules whose public names a program finds, later ones first; the modules themselves are there as well.
+#: ``builtins`` is late so that ``open``, ``pow`` or ``compile`` mean what they always do.
+MODULES = (
+    "string", "re", "datetime", "collections", "heapq", "bisect", "copy", "math", "random", "statistics",
+    "itertools", "functools", "operator", "io", "sys", "json", "builtins", "typing",
+)  # fmt: skip
+
+#: One line, executed before every program.
+PRELUDE = "; ".join([*(f"from {name} import *" for name in MODULES), "import " + ", ".join(MODULES)])
+
+#: The interpreter's bounds that programs of such problems are written for.
+RECURSION, DIGITS = 50_000, 50_000
+#: Bytes a test's answer may have; problems that need more are refused when they are loaded.
+OUTPUT_BYTES = 2**20
+
+_LINE_END = re.compile(r"\r\n|\r|\n")
+
+
+def program(answer: str) -> str:
+    """An answer with `PRELUDE` in the line before it; after its ``from __future__`` imports, which have to be first."""
+    answer = answer.removeprefix("\ufeff")  # which is only ignored where it is first
+    first = _future_lines(answer) if "__future__" in answer else 0
+    ends = [match.end() for match in _LINE_END.finditer(answer)]
+    if first > len(ends):
+        return f"{answer}\n{PRELUDE}\n"
+    at = ends[first - 1] if first else 0
+    return f"{answer[:at]}{PRELUDE}\n{answer[at:]}"
+
+
+def limits(given: Limits) -> Limits:
+    """Limits with the bounds raised that are not about time and memory."""
+    return replace(
+        given,
+        recursion=max(given.recursion, RECURSION),
+        digits=max(given.digits, DIGITS),
+        output_bytes=max(given.output_bytes, OUTPUT_BYTES),
+    )
+
+
+def same_value(returned: Any, expected: Any) -> bool:
+    """Whether a function's value is right. Both are exact built-in values, so ``==`` is Python's own."""
+    return bool(folded(returned) == expected)
+
+
+def same_text(printed: str, expected: str) -> bool:
+    """Whether what a program printed is right."""
+    mine, right = lines(printed), lines(expected)
+    return len(mine) == len(right) and all(map(_same_line, mine, right))
+
+
+def folded(value: Any) -> Any:
+    """The value, a tuple as a list."""
+    return list(value) if type(value) is tuple else value
+
+
+def lines(text: str) -> list[str]:
+    """What of a printed text is compared."""
+    return [line.strip() for line in text.strip().split("\n")]
+
+
+def _same_line(mine: str, right: str) -> bool:
+    if mine == right:
+        return True
+    try:
+        return [Decimal(token) for token in mine.split()] == [Decimal(token) for token in right.split()]
+    except (InvalidOperation, ValueError):
+        return False
+
+
+def _future_lines(answer: str) -> int:
+    """How many lines it is to the end of the last ``from __future__`` import; 0 if there is none."""
+    try:
+        body = parse_program(answer).body
+    except ParseError:
+        return 0
+    return max(
+        (
+            node.end_lineno or 0
+            for node in body
+            if isinstance(node, ast.ImportFrom) and node.module == "__future__"
+        ),
+        default=0,
+    )
