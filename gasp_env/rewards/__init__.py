@@ -3,10 +3,13 @@
 A teacher reward maps the `Outcome`s of one step to named terms; their sum is the reward. A
 solver reward maps the reason of one verdict to named terms. Both are chosen by name, and a new
 one is one decorated function in the user's own file (see `teacher_reward`).
+
+    python -m gasp_env.rewards          what there is, where it is from, what it needs
 """
 
 from __future__ import annotations
 
+from gasp_env.rewards import bands, chae, controls, gated, harder, listed, peaked, relative
 from gasp_env.rewards.azr import azr_paper
 from gasp_env.rewards.gasp import gasp_lemma, gasp_lift
 from gasp_env.rewards.outcome import Outcome
@@ -15,9 +18,13 @@ from gasp_env.rewards.registry import (
     TeacherRewards,
     solver_reward,
     solver_rewards,
+    specs,
     teacher_reward,
     teacher_rewards,
 )
+
+#: Imported for what they register.
+FAMILIES = (bands, chae, controls, gated, harder, listed, peaked, relative)
 
 __all__ = [
     "Outcome",
@@ -28,6 +35,7 @@ __all__ = [
     "gasp_lift",
     "solver_reward",
     "solver_rewards",
+    "specs",
     "teacher_reward",
     "teacher_rewards",
 ]

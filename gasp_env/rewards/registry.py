@@ -69,10 +69,25 @@ class TeacherReward:
         return self.function is not None and self.needs <= OFFERED
 
 
+@dataclass(frozen=True)
+class SolverSpec:
+    """What is known of a solver reward; the fields are those of `TeacherReward`."""
+
+    name: str
+    source: str
+    formula: str
+    tag: Tag = "ours"
+    needs: frozenset[str] = frozenset()
+    available: bool = True
+    stages: tuple[str, ...] = ("attempt", "solve", "goalpost")
+    deviation: str = ""
+
+
 _teacher: dict[str, TeacherReward] = {}
 #: Names that stand for one reward per stage.
 _by_stage: dict[str, Mapping[str, str]] = {"gasp": {"lemma": "gasp_lemma", "lift": "gasp_lift"}}
 _solver: dict[str, SolverReward] = {}
+_solver_specs: dict[str, SolverSpec] = {}
 
 
 def teacher_reward(
@@ -83,6 +98,7 @@ def teacher_reward(
     formula: str = "",
     tag: Tag = "ours",
     deviation: str = "",
+    stages: Sequence[str] = PROPOSING,
 ) -> Callable[[RewardFunction], RewardFunction]:
     """Register a teacher reward under ``name``.
 
@@ -94,6 +110,7 @@ def teacher_reward(
         formula: in a line; by default the first line of the docstring.
         tag: see `Tag`.
         deviation: in what it differs from its source. These four are for ``python -m gasp_env.rewards``.
+        stages: where it can be used, if not everywhere.
 
     Raises:
         ValueError: the name is taken, or a need is unknown.
@@ -106,10 +123,11 @@ def teacher_reward(
     """
 
     def register(function: RewardFunction) -> RewardFunction:
-        first_line = (inspect.getdoc(function) or "").partition("\n")[0]
-        where = source or getattr(function, "__module__", "")
+        where = source or _module(function)
         _register(
-            TeacherReward(name, function, _known(name, needs), where, formula or first_line, tag, deviation)
+            TeacherReward(
+                name, function, _known(name, needs), where, formula or _first_line(function), tag, deviation
+            )
         )
         return function
 
@@ -131,13 +149,16 @@ def each(one: Callable[[Outcome], Terms]) -> RewardFunction:
     return reward
 
 
-def solver_reward(name: str) -> Callable[[SolverReward], SolverReward]:
+def solver_reward(
+    name: str, *, source: str = "", tag: Tag = "ours"
+) -> Callable[[SolverReward], SolverReward]:
     """Register a solver reward: reason of a verdict to named terms."""
 
     def register(function: SolverReward) -> SolverReward:
         if name in _solver and not _is_again(_solver[name], function):
             raise ValueError(f"a solver reward named {name!r} exists already; choose another name")
         _solver[name] = function
+        _solver_specs[name] = SolverSpec(name, source or _module(function), _first_line(function), tag)
         return function
 
     return register
@@ -159,6 +180,11 @@ def specs() -> list[TeacherReward]:
     A name that stands for one reward per stage comes last, without a function of its own.
     """
     return [*_teacher.values(), *map(_composed, _by_stage)]
+
+
+def solver_specs() -> list[SolverSpec]:
+    """All solver rewards, in the order of registration."""
+    return list(_solver_specs.values())
 
 
 def get_solver_reward(name: str) -> SolverReward:
@@ -190,7 +216,7 @@ class TeacherRewards:
     def __init__(self, choice: str | Mapping[str, str]) -> None:
         if isinstance(choice, str):
             plain = _imported(choice)
-            names = _by_stage.get(plain, dict.fromkeys(PROPOSING, plain))
+            names = _by_stage.get(plain) or dict.fromkeys(_get_teacher_reward(plain).stages, plain)
         else:
             names = {stage: _imported(name) for stage, name in choice.items()}
             if not set(_MAPPED) <= set(names) <= set(PROPOSING):
@@ -199,6 +225,11 @@ class TeacherRewards:
                     f"got {sorted(names)}"
                 )
         self.by_stage = {stage: _get_teacher_reward(name) for stage, name in names.items()}
+        for stage, reward in self.by_stage.items():
+            if stage not in reward.stages:
+                raise ValueError(
+                    f"teacher reward {reward.name!r} is for {list(reward.stages)}, and was chosen for {stage!r}"
+                )
         self._choice = choice
 
     @property
@@ -330,6 +361,14 @@ def _is_again(known: Any, function: Any) -> bool:
     same_name = _attribute(known, "__qualname__") == _attribute(function, "__qualname__")
     same_module = _attribute(known, "__module__") == _attribute(function, "__module__")
     return same_name and (same_module or (_file(known) is not None and _file(known) == _file(function)))
+
+
+def _first_line(function: Any) -> str:
+    return (inspect.getdoc(function) or "").partition("\n")[0]
+
+
+def _module(function: Any) -> str:
+    return str(getattr(function, "__module__", ""))
 
 
 def _attribute(function: Any, name: str) -> Any:
