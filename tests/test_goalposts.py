@@ -236,3 +236,137 @@ def test_optional_and_variable_arguments_are_counted(tmp_path: Path) -> None:
     over = {**optional, "tests": [{"input": "1, 2, 3", "output": "6"}]}
     with pytest.raises(goalposts.GoalpostError, match=r"expected 1 to 2 argument\(s\)"):
         goalposts.load(write(tmp_path / "over.jsonl", over))
+
+
+STDIN: dict[str, Any] = {
+    "id": "sum",
+    "statement": "Add.",
+    "signature": "",
+    "tests": [{"input": "1 2\n", "output": "3\n"}, {"input": "", "output": ""}],
+    "entry": "",
+    "rule": "livecodebench",
+}
+STARTER = (
+    "# Given.\nclass Solution:\n    def pair(self, nums: List[int], goal: int = 0) -> List[int]:\n        "
+)
+METHOD: dict[str, Any] = {
+    "id": "pair",
+    "statement": "Find two.",
+    "signature": STARTER,
+    "tests": [
+        {"input": [[1, 2], 3], "output": [0, 1]},
+        {"input": [[]], "output": {"a": [None, True, 1.5, "é"]}},
+    ],
+    "entry": "Solution.pair",
+    "rule": "livecodebench",
+}
+
+
+def test_whole_programs_and_methods_are_read_and_written(tmp_path: Path) -> None:
+    loaded = goalposts.load(write(tmp_path / "real.jsonl", STDIN, METHOD))
+    assert [(goalpost.entry, goalpost.rule) for goalpost in loaded] == [
+        ("", "livecodebench"),
+        ("Solution.pair", "livecodebench"),
+    ]
+    assert (loaded[0].inputs, loaded[0].outputs) == ((("1 2\n",), ("",)), ("3\n", ""))
+    assert (loaded[1].inputs[0], loaded[1].outputs[1]) == (([1, 2], 3), {"a": [None, True, 1.5, "é"]})
+    goalposts.dump(loaded, tmp_path / "again.jsonl")
+    assert goalposts.load(tmp_path / "again.jsonl") == loaded
+    records = [json.loads(line) for line in (tmp_path / "again.jsonl").read_text().splitlines()]
+    assert [record["tests"] for record in records] == [STDIN["tests"], METHOD["tests"]]
+
+
+def test_the_usual_entry_and_rule_are_not_written() -> None:
+    assert not {"entry", "rule"} & goalposts.record(goalposts.ours()[0]).keys()
+    named = Goalpost("n", "Say it.", "def say(n)", ((1,),), (1,), entry="say")
+    assert {**goalposts.record(named)}.keys() & {"entry", "rule"} == {"entry"}
+
+
+def test_a_large_test_of_a_real_problem_is_read(tmp_path: Path) -> None:
+    text = "7 " * 2**20
+    large = [list(range(90_000)), 3]
+    method = METHOD | {"tests": [{"input": large, "output": 1}]}
+    stdin = STDIN | {"tests": [{"input": text, "output": "1"}]}
+    loaded = goalposts.load(write(tmp_path / "large.jsonl", method, stdin))
+    assert [goalpost.inputs for goalpost in loaded] == [(tuple(large),), ((text,),)]
+
+
+@pytest.mark.parametrize(
+    ("record", "change", "complaint"),
+    [
+        (RECORD, {"entry": 3}, r"field 'entry': expected the name of a function, Class\.method, or nothing"),
+        (RECORD, {"entry": "a.b.c"}, r"field 'entry': expected the name .*, came 'a\.b\.c'; write what"),
+        (RECORD, {"entry": "f()"}, r"field 'entry'"),
+        (RECORD, {"entry": "class"}, r"field 'entry'"),
+        (RECORD, {"entry": ".f"}, r"field 'entry'"),
+        (RECORD, {"entry": "g"}, r"field 'signature': expected one line that defines g, came 'def f"),
+        (RECORD, {"rule": "loose"}, r"field 'rule': expected one of exact, livecodebench, came 'loose'"),
+        (RECORD, {"rule": ["exact"]}, r"field 'rule'"),
+        (RECORD, {"rule": "livecodebench"}, r"field 'tests\[0\]\.input': expected a list, came '1'"),
+        (RECORD, {"signature": ""}, r"field 'signature': expected a text that is not empty, came ''"),
+        (RECORD, {"signature": "class f: ..."}, r"field 'signature'"),
+        (STDIN, {"signature": "def f(x)"}, r"field 'signature': expected an empty text, because the entry is"),
+        (STDIN, {"tests": [{"input": ["1"], "output": "1"}]}, r"field 'tests\[0\]\.input': expected a text"),
+        (STDIN, {"tests": [{"input": "1", "output": 1}]}, r"field 'tests\[0\]\.output': expected a text, came 1"),
+        (STDIN, {"tests": [{"input": "\ud800", "output": "1"}]}, r"field 'tests\[0\]\.input': .* UTF-8 can encode"),
+        (
+            STDIN,
+            {"tests": [{"input": "1", "output": "é" * 2**20}]},
+            r"field 'tests\[0\]\.output': expected at most 1048576 bytes, came '2097152 bytes'; leave the test",
+        ),
+        (METHOD, {"signature": "class Solution: ..."}, r"field 'signature': expected a class Solution with pair"),
+        (METHOD, {"signature": "def pair(self, a)"}, r"field 'signature': expected a class Solution with pair"),
+        (METHOD, {"signature": "class Solution:\n  def pair(self"}, r"field 'signature': expected starter code"),
+        (METHOD, {"signature": 1}, r"field 'signature': expected a text"),
+        (METHOD, {"tests": [{"input": "[1]", "output": 1}]}, r"field 'tests\[0\]\.input': expected a list"),
+        (METHOD, {"tests": [{"input": [1, 2, 3], "output": 1}]}, r"expected 1 to 2 argument\(s\), as the signature"),
+        (
+            METHOD,
+            {"tests": [{"input": [[0] * 100_000], "output": 1}]},
+            r"field 'tests\[0\]\.input': expected a JSON value within bounds, .*; leave the test out: more than 100000",
+        ),
+        (METHOD, {"tests": [{"input": [1], "output": "x" * 2**20}]}, r"field 'tests\[0\]\.output': .*too long"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_entry_and_rule_is_named(
+    tmp_path: Path, record: dict[str, Any], change: dict[str, Any], complaint: str
+) -> None:
+    path = write(tmp_path / "bad.jsonl", record | {"id": "right"}, record | change)
+    with pytest.raises(goalposts.GoalpostError, match=rf"bad\.jsonl, line 2, .*{complaint}") as caught:
+        goalposts.load(path)
+    assert caught.value.field in str(caught.value)
+    assert caught.value.reason in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("entry", "inputs", "outputs"),
+    [
+        ("", ((1,),), ("1",)),
+        ("", (("1", "2"),), ("1",)),
+        ("", (("1",),), (1,)),
+        ("Solution.f", (((1, 2),),), (1,)),
+        ("Solution.f", (({1: 2},),), (1,)),
+        ("Solution.f", ((1,),), (b"1",)),
+        ("Solution.f", ((1,),), (1j,)),
+    ],
+)
+def test_dump_refuses_what_a_record_cannot_hold(
+    tmp_path: Path, entry: str, inputs: tuple[Any, ...], outputs: tuple[Any, ...]
+) -> None:
+    goalpost = Goalpost("odd", "Say it.", "", inputs, outputs, entry=entry, rule="livecodebench")
+    with pytest.raises(goalposts.GoalpostError, match=r"goalpost 'odd', test 0: expected .*came "):
+        goalposts.dump([goalpost], tmp_path / "never.jsonl")
+    assert not (tmp_path / "never.jsonl").exists()
+
+
+def test_evidence_is_added_by_id() -> None:
+    first, second = (Goalpost(name, "Say it.", "def f(n)", ((1,),), (1,)) for name in ("a", "b"))
+    measured = Evidence("m", 100, 0)
+    (a, b) = goalposts.with_evidence([first, second], {"b": [measured]})
+    assert (a, b.evidence) == (first, (measured,))
+    assert goalposts.with_evidence([b], {"b": [Evidence("n", 10, 0)]})[0].evidence == (
+        measured,
+        Evidence("n", 10, 0),
+    )
+    with pytest.raises(goalposts.GoalpostError, match=r"expected ids of these 2 goalposts, came \['c'\]"):
+        goalposts.with_evidence([first, second], {"c": [measured]})
