@@ -22,24 +22,26 @@ is unscored: the infrastructure failed, `info["scored"]` is False, the scalar co
 | solver | 1 right, -0.5 wrong | -1 unreadable |
 
 p is the share of the solver's attempts that were right. See `gasp_env.curriculum` for the order of
-stages and `gasp_env.driver.Options` for everything that can be chosen.
+stages and `gasp_env.options.Options` for everything that can be chosen.
 
 Version history: v0, first release.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, SupportsFloat
 
 import gymnasium as gym
 from gymnasium import spaces
 
-from gasp_env.curriculum import Turn
-from gasp_env.driver import Action, Driver, Options, Stepped
-from gasp_env.library import Library
+from gasp_env.driver import Action, Driver, Stepped
+from gasp_env.focal import Focal
+from gasp_env.options import Options
 from gasp_env.render import render_transcript
 from gasp_env.spaces import MAX_ACTION, MAX_PROMPT, TextAction, UnicodeText
 from gasp_env.tasks import AGENTS, STAGES
+from gasp_env.turns import Turn
 
 Observation = dict[str, Any]
 
@@ -70,15 +72,33 @@ def observe(turn: Turn | None, last: Turn | None = None) -> Observation:
 
 
 class GaspCodeEnv(gym.Env[Observation, Action]):
-    """One episode at a time. Keyword arguments are those of `gasp_env.driver.Options`."""
+    """One episode at a time.
+
+    Args:
+        render_mode: ``"ansi"`` for a `render` that gives the episode as text.
+        focal: ``"teacher_0"`` or ``"solver_0"``: observe only that role's turns and be paid only its rewards.
+        partner: with ``focal``, name of the policy that plays the other role (`gasp_env.partners`).
+        options: see `gasp_env.options.Options`.
+
+    Raises:
+        ValueError: an argument is not what is expected; the message says what is.
+    """
 
     metadata = {"render_modes": ["ansi"], "render_fps": 1}
 
-    def __init__(self, *, render_mode: str | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        *,
+        render_mode: str | None = None,
+        focal: str | None = None,
+        partner: str | None = None,
+        **options: Any,
+    ) -> None:
         if render_mode not in (None, "ansi"):
             raise ValueError(f"expected render_mode None or 'ansi', got {render_mode!r}")
         self.render_mode = render_mode
-        self._driver = Driver(1, Options(**options))
+        self._driver = Driver(1, Options.of(options))
+        self._focal = Focal(self._driver, focal, partner)
         attempts = self._driver.schedule.attempts
         self.observation_space = observation_space(attempts)
         self.action_space = TextAction(MAX_ACTION, attempts)
@@ -105,20 +125,21 @@ class GaspCodeEnv(gym.Env[Observation, Action]):
         """
         super().reset(seed=seed)
         if seed is not None:
-            self._driver.library = Library()
-        turn = self._driver.begin(0, self.np_random, options)
+            self._driver.restore_library()
+        self._focal.begin({0: self.np_random}, options)
+        turn = self._driver.turns[0]
         return observe(turn), turn_info(turn)
 
     def step(self, action: Action) -> tuple[Observation, SupportsFloat, bool, bool, dict[str, Any]]:
-        """Give the acting agent's text, or several. See `gasp_env.driver.Driver.step` for errors."""
+        """Give the acting agent's text, or several. See `gasp_env.focal.Focal.step` for errors."""
         if action is None:
             raise ValueError("expected a text or a tuple of texts, got None")
         last = self._driver.turns[0]
-        stepped = self._driver.step([action])[0]
+        stepped = self._focal.step([action])[0]
         assert stepped is not None
         turn = self._driver.turns[0]
-        info = turn_info(turn) | step_info(stepped)
-        reward = sum(stepped.rewards.values())
+        info = turn_info(turn) | step_info(stepped, self._focal.agents)
+        reward = sum(info["rewards"].values())
         return observe(turn, last), reward, stepped.terminated, stepped.truncated, info
 
     def render(self) -> str | None:
@@ -142,11 +163,11 @@ def turn_info(turn: Turn | None) -> dict[str, Any]:
     }
 
 
-def step_info(stepped: Stepped) -> dict[str, Any]:
-    """What became known in a step."""
+def step_info(stepped: Stepped, agents: Sequence[str] = AGENTS) -> dict[str, Any]:
+    """What became known in a step to these agents."""
     return {
         "credits": list(stepped.credits),
-        "rewards": stepped.rewards,
+        "rewards": {agent: reward for agent, reward in stepped.rewards.items() if agent in agents},
         "scored": stepped.scored,
         "verdicts": [verdict.reason for verdict in stepped.resolution.verdicts],
     }

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import string
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from gymnasium import spaces
+from gymnasium.vector.utils import create_shared_memory
 
 #: Longest prompt and longest action, in characters. An action longer than the parser reads is a malformed answer.
 MAX_PROMPT = 131_072
@@ -62,3 +63,14 @@ class TextAction(UnicodeText):
         return isinstance(other, TextAction) and super().__eq__(other) and other.samples == self.samples
 
     __hash__ = None
+
+
+@create_shared_memory.register(UnicodeText)
+def _no_shared_memory(space: UnicodeText, n: int = 1, ctx: Any = None) -> NoReturn:
+    """Gymnasium reads text out of shared memory once, when it is made, and every observation after is garbage."""
+    raise ValueError(
+        "expected shared_memory=False, got an AsyncVectorEnv that shares memory, which would silently replace every "
+        "prompt by the same meaningless text; pass shared_memory=False (vector_kwargs of gymnasium.make_vec), or leave "
+        "the vectorization_mode out: gymnasium.make_vec(id, num_envs) steps all episodes in one process with one "
+        "sandbox, which is faster"
+    )

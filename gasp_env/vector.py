@@ -10,12 +10,14 @@ from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from gasp_env.curriculum import Turn
-from gasp_env.driver import Action, Driver, Options
+from gasp_env.driver import Action, Driver
 from gasp_env.env import observation_space, observe, step_info, turn_info
+from gasp_env.focal import Focal
 from gasp_env.library import Library
+from gasp_env.options import Options
 from gasp_env.sandbox import Sandbox
 from gasp_env.spaces import MAX_ACTION, TextAction
+from gasp_env.turns import Turn
 
 
 class GaspCodeVectorEnv(VectorEnv[dict[str, Any], Sequence[Action | None], np.ndarray]):
@@ -27,19 +29,41 @@ class GaspCodeVectorEnv(VectorEnv[dict[str, Any], Sequence[Action | None], np.nd
     Args:
         num_envs: number of episodes played side by side.
         render_mode: None; there is nothing to render.
-        options: see `gasp_env.driver.Options`.
+        autoreset_mode: disabled. An episode that is over stays so until it is reset: a text generated for
+            a step that resets would be thrown away.
+        focal, partner: see `gasp_env.env.GaspCodeEnv`; the partner is asked for all episodes at once.
+        options: see `gasp_env.options.Options`.
+
+    Raises:
+        ValueError: an argument is not what is expected; the message says what is.
     """
 
     metadata = {"render_modes": [], "autoreset_mode": AutoresetMode.DISABLED}
 
-    def __init__(self, num_envs: int = 1, *, render_mode: str | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        num_envs: int = 1,
+        *,
+        render_mode: str | None = None,
+        autoreset_mode: AutoresetMode | str = AutoresetMode.DISABLED,
+        focal: str | None = None,
+        partner: str | None = None,
+        **options: Any,
+    ) -> None:
         if num_envs < 1:
             raise ValueError(f"expected num_envs of at least 1, got {num_envs}")
         if render_mode is not None:
             raise ValueError(f"expected render_mode None for the vector env, got {render_mode!r}")
+        if autoreset_mode not in (AutoresetMode.DISABLED, AutoresetMode.DISABLED.value):
+            raise ValueError(
+                f"expected autoreset_mode {AutoresetMode.DISABLED.value!r}, got {autoreset_mode!r}; begin episodes "
+                'with reset(options={"reset_mask": terminated | truncated}), or have Gymnasium reset them with '
+                "vectorization_mode='sync' and vector_kwargs={'autoreset_mode': ...} of make_vec"
+            )
         self.num_envs = num_envs
         self.render_mode = render_mode
-        self._driver = Driver(num_envs, Options(**options))
+        self._driver = Driver(num_envs, Options.of(options))
+        self._focal = Focal(self._driver, focal, partner)
         attempts = self._driver.schedule.attempts
         self.single_observation_space = observation_space(attempts)
         self.single_action_space = TextAction(MAX_ACTION, attempts)
@@ -100,18 +124,18 @@ class GaspCodeVectorEnv(VectorEnv[dict[str, Any], Sequence[Action | None], np.nd
             if seeds[number] is not None:
                 self._rngs[number] = seeding.np_random(seeds[number])[0]
         if any(seeds[number] is not None for number in np.flatnonzero(mask)):
-            self._driver.library = Library()
-        for number in np.flatnonzero(mask):
-            self._last[number] = self._driver.begin(int(number), self._rngs[number], options)
+            self._driver.restore_library()
+        self._focal.begin({int(number): self._rngs[number] for number in np.flatnonzero(mask)}, options)
         infos: dict[str, Any] = {}
         for number in np.flatnonzero(mask):
+            self._last[number] = self.turns[number]
             infos = self._add_info(infos, turn_info(self.turns[number]), int(number))
         return self._observe(), infos
 
     def step(
         self, actions: Sequence[Action | None]
     ) -> tuple[dict[str, Any], np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
-        """Give each env a text, several, or None; see `gasp_env.driver.Driver.step` for errors.
+        """Give each env a text, several, or None; see `gasp_env.focal.Focal.step` for errors.
 
         Returns:
             Observations, rewards (num_envs,) float64, terminated and truncated (num_envs,) bool, infos.
@@ -120,7 +144,7 @@ class GaspCodeVectorEnv(VectorEnv[dict[str, Any], Sequence[Action | None], np.nd
         if len(actions) != self.num_envs:
             raise ValueError(f"expected {self.num_envs} actions, one per env, got {len(actions)}")
         before = self.turns
-        stepped = self._driver.step(actions)
+        stepped = self._focal.step(actions)
         self._last = [turn or last for turn, last in zip(before, self._last, strict=True)]
         rewards = np.zeros(self.num_envs)
         terminated = np.zeros(self.num_envs, dtype=bool)
@@ -129,11 +153,10 @@ class GaspCodeVectorEnv(VectorEnv[dict[str, Any], Sequence[Action | None], np.nd
         for number, item in enumerate(stepped):
             if item is None:
                 continue
-            rewards[number] = sum(item.rewards.values())
+            info = step_info(item, self._focal.agents)
+            rewards[number] = sum(info["rewards"].values())
             terminated[number], truncated[number] = item.terminated, item.truncated
-            infos = self._add_info(
-                infos, turn_info(self.turns[number]) | _without_credits(step_info(item)), number
-            )
+            infos = self._add_info(infos, turn_info(self.turns[number]) | _without_credits(info), number)
         credits = np.empty(self.num_envs, dtype=object)
         for number, item in enumerate(stepped):
             credits[number] = [] if item is None else list(item.credits)
@@ -153,7 +176,13 @@ class GaspCodeVectorEnv(VectorEnv[dict[str, Any], Sequence[Action | None], np.nd
             rng, _ = seeding.np_random(0)
             rng.bit_generator.state = saved
             self._rngs.append(rng)
-        self._driver.library = Library.from_state(state["library"])
+        library = self.library
+        self._driver.library = Library.from_state(
+            state["library"],
+            capacity=library.capacity,
+            eviction=library.eviction,
+            embedder=library.embedder,
+        )
 
     def _observe(self) -> dict[str, Any]:
         seen = [observe(turn, last) for turn, last in zip(self.turns, self._last, strict=True)]

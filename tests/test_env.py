@@ -1,28 +1,31 @@
-"""The Gymnasium views, on the real sandbox."""
+"""The Gymnasium view, on the real sandbox. `tests/test_vector.py` has the batched one."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 import pytest
+from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils.env_checker import check_env
+from gymnasium.wrappers import RecordEpisodeStatistics
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-import gasp_env
-from gasp_env.curriculum import Credit
 from gasp_env.env import GaspCodeEnv
 from gasp_env.sandbox import Result, Run, Sandbox, SandboxError, Status
-from gasp_env.spaces import TextAction, UnicodeText
-from gasp_env.vector import GaspCodeVectorEnv
-from tests.players import PROGRAMS, answer, proposal, right_answer
+from gasp_env.turns import Credit
+from tests.players import PROGRAMS, REFUSED, answer, proposal, right_answer
 from tests.test_curriculum import GOALPOSTS
 
 pytestmark = pytest.mark.docker
 OPTIONS: dict[str, Any] = {"goalposts": GOALPOSTS, "axis": "f"}
+IDS = ("GASP-Code-v0", "AZR-Code-v0", "RLVR-Code-v0")
 
 
 def play(env: GaspCodeEnv, lemma: str = PROGRAMS[0], lift: str = PROGRAMS[2]) -> list[Any]:
@@ -49,17 +52,27 @@ def play(env: GaspCodeEnv, lemma: str = PROGRAMS[0], lift: str = PROGRAMS[2]) ->
 def test_check_env(sandbox: Sandbox) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        check_env(gym.make("gasp_env:GASP-Code-v0").unwrapped)
+        for name in IDS:
+            check_env(gym.make(f"gasp_env:{name}").unwrapped)
 
 
-def test_make_and_spec_round_trip(sandbox: Sandbox) -> None:
-    env = gym.make("GASP-Code-v0", attempts=4, teacher_reward="azr_paper")
+@pytest.mark.parametrize("name", IDS)
+def test_make_and_spec_round_trip(name: str) -> None:
+    env = gym.make(name, attempts=4, teacher_reward="azr_paper", focal="solver_0", partner="silent")
     assert env.spec is not None
-    spec = gym.envs.registration.EnvSpec.from_json(env.spec.to_json())
-    assert gym.make(spec).unwrapped.driver.schedule.attempts == 4
-    observation, info = env.reset(seed=1)
-    assert env.observation_space.contains(observation)
-    assert info["agent"] == "teacher_0"
+    spec = EnvSpec.from_json(env.spec.to_json())
+    again = gym.make(spec)
+    assert spec.kwargs == env.spec.kwargs
+    assert again.unwrapped.driver.options == env.unwrapped.driver.options
+
+
+def test_the_ids_are_three_curricula(sandbox: Sandbox) -> None:
+    begun = {}
+    for name in IDS:
+        observation, begun[name] = gym.make(name).reset(seed=1)
+        assert observation["prompt"]
+    assert [info["stage"] for info in begun.values()] == ["lemma", "propose", "goalpost"]
+    assert begun["RLVR-Code-v0"]["agent"] == "solver_0"
 
 
 def test_episode(sandbox: Sandbox) -> None:
@@ -123,60 +136,6 @@ def test_actions_are_checked_before_anything_moves(sandbox: Sandbox) -> None:
     assert env.driver.turns[0].stage == "lemma"
 
 
-def test_vector_equals_single_envs(sandbox: Sandbox) -> None:
-    count = 4
-    envs = GaspCodeVectorEnv(num_envs=count, **OPTIONS)
-    envs.reset(seed=10)
-    singles = []
-    for number in range(count):
-        env = GaspCodeEnv(**OPTIONS)
-        env.reset(seed=10 + number)
-        play(env)
-        singles.append(env.transcript)
-    while any(envs.turns):
-        actions: list[Any] = []
-        for number, turn in enumerate(envs.turns):
-            if turn is None:
-                actions.append(None)
-                continue
-            done = singles[number]["turns"][turn.index]["samples"]
-            texts = tuple(sample["text"] for sample in done[len(done) - turn.samples :])
-            # Uneven steps: some envs give their attempts one by one, some at once.
-            actions.append(texts if number % 2 else texts[:1])
-        _, rewards, _, _, infos = envs.step(actions)
-        for number, credits in enumerate(infos["credits"]):
-            assert rewards[number] == pytest.approx(sum(credit.reward for credit in credits))
-    assert envs.transcripts == singles
-
-
-def test_vector_partial_reset_and_state(sandbox: Sandbox) -> None:
-    envs = GaspCodeVectorEnv(num_envs=3, **OPTIONS)
-    envs.reset(seed=0)
-    junk: list[Any] = ["junk", None, None]
-    _, _, terminated, _, infos = envs.step(junk)
-    assert terminated.tolist() == [True, False, False]
-    assert [len(credits) for credits in infos["credits"]] == [1, 0, 0]
-    assert envs.turns[0] is None
-    with pytest.raises(RuntimeError, match="episode 0"):
-        envs.step(junk)
-    observations, _ = envs.reset(options={"reset_mask": np.array([True, False, False])})
-    assert observations["prompt"][0]
-    assert all(envs.turns)
-    state = json.loads(json.dumps(envs.state()))
-    envs.reset()
-    after = [turn.prompt for turn in envs.turns if turn]
-    envs.set_state(state)
-    envs.reset()
-    assert [turn.prompt for turn in envs.turns if turn] == after
-
-
-def test_make_vec(sandbox: Sandbox) -> None:
-    envs = gym.make_vec("gasp_env:GASP-Code-v0", num_envs=2)
-    observations, _ = envs.reset(seed=0)
-    assert observations in envs.observation_space
-    assert len(observations["prompt"]) == 2
-
-
 class FailingSandbox:
     """Answers every run with an infrastructure error: what a broken daemon does after all retries."""
 
@@ -202,76 +161,82 @@ def test_infrastructure_failure_is_no_score() -> None:
         env.step(proposal(PROGRAMS[0]))
 
 
-def test_a_reward_that_raises_ends_its_episode_only(sandbox: Sandbox) -> None:
-    @gasp_env.teacher_reward("test_raises")
-    def raises(outcomes):
-        raise KeyError("a bug of somebody's")
-
-    envs = GaspCodeVectorEnv(num_envs=2, teacher_reward="test_raises", **OPTIONS)
-    envs.reset(seed=0)
-    with pytest.raises(KeyError, match="a bug"):
-        envs.step(["junk", None])
-    assert [turn is None for turn in envs.turns] == [True, False]
-    with pytest.raises(RuntimeError, match="reset"):
-        envs.step(["junk", None])
-    envs.reset()
-    assert all(envs.turns)
-
-
-def test_commits_are_in_order_of_env_and_the_same_at_any_worker_count() -> None:
-    def libraries(workers: int) -> list[Any]:
-        with Sandbox(workers=workers) as own:
-            envs = GaspCodeVectorEnv(num_envs=5, sandbox=own, **OPTIONS)
-            envs.reset(seed=3)
-            lemmas = [PROGRAMS[number % 3] for number in range(5)]
-            while any(envs.turns):
-                actions: list[Any] = []
-                for number, turn in enumerate(envs.turns):
-                    if turn is None:
-                        actions.append(None)
-                    elif turn.agent == "teacher_0":
-                        actions.append(proposal(lemmas[number]))
-                    else:
-                        actions.append(tuple([answer("python", lemmas[number])] * turn.samples))
-                envs.step(actions)
-            return [envs.library.state(), envs.transcripts]
-
-    one = libraries(1)
-    assert [entry["task"]["program"] for entry in one[0]] == PROGRAMS[:3]
-    assert libraries(3) == one
+def test_what_a_step_returns_stays_as_it_is(sandbox: Sandbox) -> None:
+    env = GaspCodeEnv(**OPTIONS)
+    returned: list[Any] = [env.reset(seed=0)]
+    assert env.transcript is not None
+    returned += [env.transcript, *play(env), env.transcript, *env.reset(seed=0)]
+    copies = json.dumps(returned, default=str)
+    seen: set[int] = set()
+    for one in returned:
+        mutable = {id(item) for item in containers(one)}
+        assert not mutable & seen, "an object was handed out twice"
+        seen |= mutable
+    play(env)
+    assert json.dumps(returned, default=str) == copies
 
 
-def test_batch_rewards_need_a_batch() -> None:
-    @gasp_env.teacher_reward("test_batch", needs=("batch",))
-    def rank(outcomes):
-        return [{"rank": float(number)} for number, _ in enumerate(outcomes)]
-
-    with pytest.raises(ValueError, match="vector env"):
-        GaspCodeEnv(teacher_reward="test_batch")
-    GaspCodeVectorEnv(num_envs=2, teacher_reward="test_batch")
-
-
-def test_text_spaces() -> None:
-    text, action = UnicodeText(5), TextAction(5, 2)
-    assert "añ\n本😀" in text
-    assert "" in text
-    assert "123456" not in text
-    assert ("a", "b") in action
-    assert () not in action
-    assert ("a", "b", "c") not in action
-    assert text == UnicodeText(5)
-    assert text != UnicodeText(6)
-    assert action != TextAction(5, 3)
-    assert text.sample() in text
+def containers(item: Any) -> Iterator[Any]:
+    """Everything within that somebody could change."""
+    if isinstance(item, Credit):
+        yield from containers(item.terms)
+    elif isinstance(item, dict):
+        yield item
+        for value in item.values():
+            yield from containers(value)
+    elif isinstance(item, list | tuple | np.ndarray):
+        if not isinstance(item, tuple):
+            yield item
+        for value in item if not isinstance(item, np.ndarray) or item.dtype == object else ():
+            yield from containers(value)
 
 
-def test_render(sandbox: Sandbox) -> None:
-    env = gym.make("GASP-Code-v0", render_mode="ansi", **OPTIONS).unwrapped
-    assert isinstance(env, GaspCodeEnv)
-    env.reset(seed=0)
-    env.step("\x1b[2Jnothing")
-    shown = env.render()
-    assert shown is not None
-    assert "no_program" in shown
-    assert "reward -1.000" in shown
-    assert "\x1b" not in shown
+def test_gymnasium_wrappers(sandbox: Sandbox) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        # Checks every reset and step, enforces their order, cuts off after four steps.
+        env = RecordEpisodeStatistics(gym.make("GASP-Code-v0", max_episode_steps=4, **OPTIONS))
+        with pytest.raises(gym.error.ResetNeeded):
+            env.step("early")
+        env.reset(seed=0)
+        paid = []
+        for text in (proposal(PROGRAMS[0]), ("a", "b"), "c"):
+            _, reward, *_ = env.step(text)
+            paid.append(reward)
+        _, reward, terminated, truncated, info = env.step("d")
+        assert (terminated, truncated) == (False, True)
+        assert info["episode"]["r"] == pytest.approx(sum(paid) + reward) == -4.0
+        assert info["episode"]["l"] == 4
+
+
+#: Whatever a model may come up with: any text, texts with our blocks in them, and texts that nearly are proposals.
+TEXTS = st.one_of(
+    st.text(max_size=400),
+    st.text(st.characters(), max_size=40),
+    st.builds(answer, st.sampled_from(["python", "input", "output", "", "python\x00"]), st.text(max_size=80)),
+    st.sampled_from([*REFUSED.values(), *map(proposal, PROGRAMS), ""]),
+    st.builds(
+        lambda text, cut, more: text[:cut] + more + text[cut:],
+        st.sampled_from([proposal(PROGRAMS[0]), answer("python", PROGRAMS[0]), answer("output", "[1]")]),
+        st.integers(0, 120),
+        st.text(max_size=12),
+    ),
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(name=st.sampled_from(IDS), seed=st.integers(0, 99), data=st.data())
+def test_no_text_makes_a_step_raise(sandbox: Sandbox, name: str, seed: int, data: st.DataObject) -> None:
+    env = gym.make(name, attempts=2).unwrapped
+    observation, _ = env.reset(seed=seed)
+    over = False
+    if data.draw(st.booleans()) and name == "GASP-Code-v0":
+        observation, _, over, *_ = env.step(proposal(PROGRAMS[0]))
+    while not over:
+        texts = data.draw(st.lists(TEXTS, min_size=1, max_size=int(observation["samples"])))
+        observation, reward, terminated, truncated, info = env.step(tuple(texts))
+        assert observation in env.observation_space
+        assert isinstance(reward, float)
+        assert info["scored"], info["verdicts"]
+        over = terminated or truncated
+    json.dumps(env.transcript)
