@@ -338,6 +338,7 @@ def test_a_goalpost_without_a_reference_is_named() -> None:
         ([math.inf, 0.5], "got inf"),
         ([0.5, "1"], "got '1'"),
         ([0.5, 1j], "got 1j"),
+        ([0.5, 10**400], "got 1000"),
     ],
 )
 def test_a_wrong_measure_is_told(returned: list[float], complaint: str) -> None:
@@ -430,7 +431,7 @@ def answer(prompt):
     program = prompt.split("The program:")[1]
     tries[program] = tries.get(program, 0) + 1
     if "down" in program:
-        return ()
+        return ("",)
     if "late" in program and tries[program] < 3:
         return ("The task is very relevant.",)
     if "never" in program:
@@ -445,6 +446,9 @@ def test_a_policy_is_asked_until_it_can_be_read(tmp_path: Path) -> None:
     programs = ["x = 7", "late = 4", "never = 10", "x = 11", "x = 0", "down = 5", "x = 10"]
     measured = chosen.measure([(of(program), PROBLEM) for program in programs])
     assert measured == [0.7, 0.4, None, None, 0.0, None, 1.0]
+    assert get("judge:silent").measure([(of("x = 7"), PROBLEM)]) == [None]
+    with pytest.raises(RuntimeError, match="failed at 1 prompts"):
+        chosen.measure([(of("x"), PROBLEM)])
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,8 @@ def by(policy: str) -> RelevanceFunction:
     An answer that cannot be read is asked for again, `RETRIES` times. After that the proposal is not measured
     (None), and so unscored: the failure is the judge's, and a judge that never keeps to the form shows as a run
     without scores instead of one that goes on with zeros. A teacher that provokes it gets neither reward nor
-    admission, but no penalty either. Episodes repeat only as far as the policy does.
+    admission, but no penalty either. A policy that cannot answer now says nothing (an empty text); one that raises
+    stops the step. Episodes repeat only as far as the policy does.
 
     Raises:
         ValueError: there is no such policy.
@@ -53,7 +54,7 @@ def by(policy: str) -> RelevanceFunction:
     # Only who asks a policy needs them.
     from gasp_env import partners
 
-    ask = partners.get(policy)
+    chosen = partners.get(policy)
 
     def judge(pairs: Sequence[tuple[Proposal, Goalpost]]) -> list[float | None]:
         scores: list[float | None] = [None] * len(pairs)
@@ -62,9 +63,9 @@ def by(policy: str) -> RelevanceFunction:
         for _ in range(1 + RETRIES):
             if not waiting:
                 break
-            answers = ask([prompts[index] for index in waiting], [1] * len(waiting))
-            for index, texts in zip(waiting, answers, strict=True):
-                scores[index] = read(texts[0]) if texts else None
+            answers = partners.ask(chosen, policy, [prompts[i] for i in waiting], [1] * len(waiting))
+            for index, (answer,) in zip(waiting, answers, strict=True):
+                scores[index] = read(answer)
             waiting = [index for index in waiting if scores[index] is None]
         return scores
 

@@ -76,13 +76,13 @@ class Relevance:
     def _number(self, value: Any) -> float | None:
         if value is None:
             return None
-        # As wide as what numpy and Python count with; a complex number or a text is none of them.
-        if not isinstance(value, Real) or not 0.0 <= float(value) <= 1.0:
+        number: Any = value
+        if not isinstance(value, Real) or not 0 <= number <= 1:
             raise ValueError(
                 f"relevance {self.name!r}: expected numbers from 0 to 1, or None for what cannot be measured, "
                 f"got {value!r}"
             )
-        return float(value)
+        return float(number)
 
 
 _known: dict[str, Relevance] = {}
