@@ -23,12 +23,13 @@ from gasp_env.curriculum import Episode
 from gasp_env.library import Library
 from gasp_env.options import PROPOSES, Options
 from gasp_env.prompts import Sees
+from gasp_env.recorded import RecordedView
 from gasp_env.rewards.registry import TeacherRewards, get_solver_reward
 from gasp_env.sandbox import Sandbox, SandboxError, shared
 from gasp_env.scoring import score
 from gasp_env.spaces import MAX_PROMPT
 from gasp_env.tasks import AGENTS, AXES, Goalpost, Proposal
-from gasp_env.transcript import RecordedView, Transcript, head
+from gasp_env.transcript import Transcript, head
 from gasp_env.turns import Credit, Resolution, Turn
 from gasp_env.values import encode
 
@@ -77,7 +78,7 @@ class Driver:
         self.goalposts = self._load_goalposts()
         self._check(count)
         _ = self.sandbox  # not opened, but a tier that does not exist is refused here
-        self._first_library = self._make_library()
+        self._first_library = self._make_library(options.library)
         self.library = self._first_library.copy()
         self.library_step = 0
         self.reasons: Counter[tuple[str, str]] = Counter()
@@ -86,9 +87,9 @@ class Driver:
         self._index = {goalpost.id: number for number, goalpost in enumerate(self.goalposts)}
         self._records = [goalpost_files.record(goalpost) for goalpost in self.goalposts]
 
-    def restore_library(self) -> None:
-        """Go back to the library the env was made with."""
-        self.library = self._first_library.copy()
+    def restore_library(self, state: Sequence[Mapping[str, Any]] | None = None) -> None:
+        """Go back to the library the env was made with, or to the one `Library.state` was taken of."""
+        self.library = self._first_library.copy() if state is None else self._make_library(state)
 
     @property
     def sandbox(self) -> Sandbox:
@@ -201,15 +202,18 @@ class Driver:
                 pairs[number] = (episode.proposal, episode.goalpost)
         return dict(zip(pairs, self._relevance.measure(list(pairs.values())), strict=True)) if pairs else {}
 
-    def _make_library(self) -> Library:
+    def _make_library(self, source: str | Path | Sequence[Mapping[str, Any]] | None) -> Library:
         novelty = self.schedule.novelty
         options: dict[str, Any] = {
             "capacity": self.options.library_capacity,
             "eviction": self.options.library_eviction,
             "embedder": None if novelty in ("off", "exact") else embedders.get(novelty),
         }
-        path = self.options.library
-        return Library(**options) if path is None else Library.load(path, **options)
+        if source is None:
+            return Library(**options)
+        if isinstance(source, str | Path):
+            return Library.load(source, **options)
+        return Library.from_state(source, **options)
 
     def _check(self, count: int) -> None:
         """Refuse what the parts can only tell together."""

@@ -83,8 +83,8 @@ class Schedule:
             raise ValueError(f"expected a goalpost_rate in [0, 1], got {rate!r}")
         if self.curriculum == "rlvr" and rate != 1:
             raise ValueError(
-                f"curriculum 'rlvr' plays real problems only, which is goalpost_rate 1, got {rate}; for a mixture "
-                "choose 'gasp' or 'azr' with a goalpost_rate"
+                f"expected goalpost_rate 1 for curriculum 'rlvr', which plays real problems only, got {rate}; for a "
+                "mixture choose 'gasp' or 'azr' with a goalpost_rate"
             )
         if not isinstance(self.novelty, str) or not self.novelty:
             raise ValueError(

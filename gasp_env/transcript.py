@@ -7,23 +7,22 @@ nothing but the former, executing every run anew, and lists where the latter dif
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from gasp_env import domain as domains
 from gasp_env import goalposts
 from gasp_env.curriculum import Episode
-from gasp_env.library import Entry, SolverData, View, entry_of_record, entry_record
+from gasp_env.recorded import RecordedView, ReplayedView
 from gasp_env.relevance import RelevanceRule
 from gasp_env.rewards.registry import TeacherRewards, get_solver_reward
 from gasp_env.sandbox import Sandbox, SandboxError
 from gasp_env.schedule import Schedule
 from gasp_env.scoring import score
-from gasp_env.tasks import Goalpost, TaskKind
+from gasp_env.tasks import Goalpost
 from gasp_env.turns import Credit, Resolution
 
 FORMAT = 2
@@ -31,78 +30,6 @@ FORMAT = 2
 MAX_GOALPOSTS = 10_000_000
 #: Stands for the goalposts that an unguided episode does not play.
 _NO_GOALPOST = Goalpost("", "", "", (), ())
-
-
-class RecordedView:
-    """A view of the library that remembers what it was asked, so that a replay can answer the same."""
-
-    def __init__(self, view: View) -> None:
-        self._view = view
-        self._known: set[str] = set()
-        self._sizes: dict[str, int] = {}
-        self._drawn: dict[str, Entry] = {}
-        self._nearest: dict[str, float] = {}
-
-    def __contains__(self, fingerprint: object) -> bool:
-        found = fingerprint in self._view
-        if found:
-            self._known.add(str(fingerprint))
-        return found
-
-    def size(self, data: SolverData, kind: TaskKind | None = None) -> int:
-        """See `gasp_env.library.View`."""
-        return self._sizes.setdefault(_place(data, kind), self._view.size(data, kind))
-
-    def entry(self, data: SolverData, index: int, kind: TaskKind | None = None) -> Entry:
-        """See `gasp_env.library.View`."""
-        return self._drawn.setdefault(_place(data, kind, index), self._view.entry(data, index, kind))
-
-    def nearest(self, text: str, exclude: str | None = None) -> float:
-        """See `gasp_env.library.View`."""
-        key = _text_key(text, exclude)
-        if key not in self._nearest:
-            self._nearest[key] = self._view.nearest(text, exclude)
-        return self._nearest[key]
-
-    def record(self) -> dict[str, Any]:
-        """What was asked and answered, as JSON-able values."""
-        return {
-            "known": sorted(self._known),
-            "sizes": dict(self._sizes),
-            "drawn": {place: entry_record(entry) for place, entry in self._drawn.items()},
-            "nearest": dict(self._nearest),
-        }
-
-
-class _ReplayedView:
-    """Answers as recorded."""
-
-    def __init__(self, record: Mapping[str, Any]) -> None:
-        self._known = set(record["known"])
-        self._sizes: dict[str, int] = dict(record["sizes"])
-        self._drawn = {place: entry_of_record(entry) for place, entry in record["drawn"].items()}
-        self._nearest: dict[str, float] = dict(record["nearest"])
-
-    def __contains__(self, fingerprint: object) -> bool:
-        return fingerprint in self._known
-
-    def size(self, data: SolverData, kind: TaskKind | None = None) -> int:
-        return self._sizes[_place(data, kind)]
-
-    def entry(self, data: SolverData, index: int, kind: TaskKind | None = None) -> Entry:
-        return self._drawn[_place(data, kind, index)]
-
-    def nearest(self, text: str, exclude: str | None = None) -> float:
-        return self._nearest[_text_key(text, exclude)]
-
-
-def _place(data: SolverData, kind: TaskKind | None, index: int | None = None) -> str:
-    parts = [data, *([kind] if kind else []), *([] if index is None else [str(index)])]
-    return "/".join(parts)
-
-
-def _text_key(text: str, exclude: str | None) -> str:
-    return hashlib.sha256(f"{exclude}\n{text}".encode("utf-8", "surrogatepass")).hexdigest()
 
 
 class Transcript:
@@ -257,7 +184,9 @@ def replay(record: Mapping[str, Any], sandbox: Sandbox) -> list[Difference]:
     """Play a stored episode again: every run is executed, every verdict decided, every reward computed anew.
 
     What the episode was given is taken as stored: seed, goalpost, options, texts, and the answers the
-    library gave. So is the tier, which says where it was judged then, not where it is now.
+    library gave, and how relevant a proposal was to its goalpost, if that was measured. So is the tier, which
+    says where it was judged then, not where it is now, and a reward that compares the proposals of a batch,
+    which one episode cannot tell.
 
     Returns:
         Where prompts, verdicts, outcomes or rewards differ from those that follow; empty if nowhere.
@@ -292,7 +221,7 @@ def _replayed(record: Mapping[str, Any], sandbox: Sandbox) -> dict[str, Any]:
     )
     teacher = TeacherRewards(record["teacher_reward"])
     solver = get_solver_reward(record["solver_reward"])
-    view = RecordedView(_ReplayedView(record["view"]))
+    view = RecordedView(ReplayedView(record["view"]))
     count, index = record["goalposts"], record["goalpost_index"]
     if not 0 <= count <= MAX_GOALPOSTS or not (index is None if goalpost is None else 0 <= index < count):
         raise TranscriptError(
@@ -325,8 +254,17 @@ def _replayed(record: Mapping[str, Any], sandbox: Sandbox) -> dict[str, Any]:
         relevance = turn["samples"][0].get("relevance")
         resolution = episode.resolve(sandbox.run_many(episode.submit(texts)), relevance)
         credits = score([resolution], teacher, solver, schedule.relevance)[0]
+        if "batch" in teacher.needs:
+            credits = [_as_stored(credit, record) for credit in credits]
         transcript.add(resolution, texts, credits, episode, record["tier"])
     return transcript.record()
+
+
+def _as_stored(credit: Credit, record: Mapping[str, Any]) -> Credit:
+    if credit.agent != "teacher_0":
+        return credit
+    sample = record["turns"][credit.turn]["samples"][credit.sample]
+    return replace(credit, reward=sample["reward"], terms=sample["terms"])
 
 
 def _differences(where: str, stored: Any, replayed: Any) -> Iterator[Difference]:

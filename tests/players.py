@@ -6,10 +6,14 @@ programs of the family; `STATUSES` lets a test put any other answer in its place
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
+from gasp_env.relevance import relevance
 from gasp_env.sandbox.runs import Call, Result, Run, Status
+from gasp_env.tasks import Goalpost, Proposal
 from gasp_env.values import encode, render_arguments
 
 FAMILY: dict[str, Callable[[Any], Any]] = {
@@ -86,3 +90,27 @@ def right_answer(question: Any) -> str:
         if all(function(*i) == o for i, o in zip(question.inputs, question.outputs, strict=True))
     )
     return answer("python", program)
+
+
+class Alike:
+    """An embedder to which all texts are one: novelty refuses whatever follows the first accepted task."""
+
+    name = "alike"
+    threshold = 0.9
+
+    def embed(self, texts: Sequence[str]) -> np.ndarray:
+        return np.ones((len(texts), 1))
+
+
+ALIKE = Alike()
+
+
+@relevance("by_message")
+def by_message(pairs: Sequence[tuple[Proposal, Goalpost]]) -> list[float | None]:
+    """What the message says it is: ``relevance 0.4``; 1 if it says nothing, unknown if it says ``lost``."""
+
+    def one(message: str) -> float | None:
+        word = message.rpartition("relevance ")[2]
+        return None if word == "lost" else float(word) if word.replace(".", "").isdigit() else 1.0
+
+    return [one(proposal.message) for proposal, _ in pairs]

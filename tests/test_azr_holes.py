@@ -12,6 +12,7 @@ import pytest
 from gasp_env import domain, judge
 from gasp_env.gate import Rejected
 from gasp_env.judge import Question, Verdict
+from gasp_env.library import Library
 from gasp_env.parsing import parse_proposal
 from gasp_env.sandbox import Sandbox
 from tests.players import INPUTS, answer, proposal
@@ -31,8 +32,8 @@ def verdict(sandbox: Sandbox, question: Question, text: str) -> Verdict:
 def gate_reason(sandbox: Sandbox, program: str, inputs: list[str] | None = None) -> str:
     proposed = parse_proposal(proposal(program, inputs or INPUTS))
     try:
-        results = sandbox.run_many(PYTHON.gate.runs(proposed))
-        PYTHON.gate.decide(proposed, results, lambda _: False, stage="lemma", axis="f", goalpost="g")
+        results = sandbox.run_many(PYTHON.gate().runs(proposed))
+        PYTHON.gate().decide(proposed, results, Library().view(), stage="lemma", axis="f", goalpost="g")
     except Rejected as rejected:
         return rejected.reason
     return "valid"
@@ -158,14 +159,14 @@ def test_7_the_import_ban_bans(sandbox: Sandbox) -> None:
 def test_7_nor_do_the_ways_around_it_that_we_know(lines: str, value: str) -> None:
     program = f"{lines}\ndef f(x):\n    return {value}"
     with pytest.raises(Rejected) as caught:
-        PYTHON.gate.runs(parse_proposal(proposal(program)))
+        PYTHON.gate().runs(parse_proposal(proposal(program)))
     assert caught.value.reason in ("banned_import", "banned_name")
 
 
 def test_7_a_pattern_is_an_attribute_too() -> None:
     program = "def f(x):\n    match f:\n        case object(__globals__=g):\n            return len(g)"
     with pytest.raises(Rejected) as caught:
-        PYTHON.gate.runs(parse_proposal(proposal(program)))
+        PYTHON.gate().runs(parse_proposal(proposal(program)))
     assert caught.value.reason == "banned_name"
 
 

@@ -12,22 +12,48 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gasp_env import domain, gate, judge
-from gasp_env.curriculum import Credit, Episode, Resolution, Schedule, Turn
+from gasp_env import relevance as relevances
+from gasp_env.curriculum import Episode
 from gasp_env.library import Entry, Library
 from gasp_env.novelty import normal_form
 from gasp_env.parsing import parse_program
+from gasp_env.relevance import RelevanceRule
 from gasp_env.rewards.registry import TeacherRewards, get_solver_reward
-from gasp_env.sandbox.runs import Call, Result, Run, Status
+from gasp_env.sandbox.runs import Call, Limits, Result, Run, Status
+from gasp_env.schedule import ADMIT, Schedule
 from gasp_env.scoring import score
-from gasp_env.tasks import Goalpost, Task
-from tests.players import LONG_OUTPUT, PROGRAMS, REFUSED, answer, execute, proposal, right_answer
+from gasp_env.tasks import STAGES, Goalpost, Proposal, Task, TaskKind
+from gasp_env.turns import Credit, Resolution, Turn
+from tests.players import (
+    ALIKE,
+    INPUTS,
+    LONG_OUTPUT,
+    PROGRAMS,
+    REFUSED,
+    answer,
+    execute,
+    proposal,
+    right_answer,
+)
 
-PYTHON = domain.get("python")
+
+def seed(program: str, kind: TaskKind) -> Task:
+    proposed = Proposal(program, ((2,),))
+    fingerprint = gate.Gate(gate.GateRules(), Limits()).fingerprint(proposed, (), "propose", kind)
+    output = execute(Run(program, ((2,),))).calls[0].value
+    return Task(program, ((2,),), (output,), 0, "", fingerprint, "propose", None, None, kind=kind)
+
+
+#: The Python domain with seed tasks that the tests' executor knows.
+SEEDS = (seed(PROGRAMS[0], "deduction"), seed(PROGRAMS[2], "abduction"))
+PYTHON = dataclasses.replace(domain.get("python"), seeds=lambda: SEEDS)
 GOALPOSTS = (
     Goalpost("one", "Add one.", "def f(x)", ((1,), (2,)), (2, 3), 1, PROGRAMS[0]),
     Goalpost("three", "Multiply by three.", "def f(x)", ((1,), (2,)), (3, 6), 0, PROGRAMS[2]),
 )
-TEACHER, SOLVER = TeacherRewards("gasp"), get_solver_reward("azr")
+TEACHER = TeacherRewards({"lemma": "gasp_lemma", "lift": "gasp_lift", "propose": "azr_paper"})
+SOLVER = get_solver_reward("azr")
+BY_MESSAGE = relevances.get("tests.players:by_message")
 #: A program that the library knows already.
 KNOWN = PROGRAMS[3]
 
@@ -114,7 +140,7 @@ def test_lift_band(right: int, accepted: bool) -> None:
 
 
 def test_admission_does_not_depend_on_the_reward() -> None:
-    game = episode(admit={"lemma": (0, 10), "lift": (1, 5)})
+    game = episode(admit={**ADMIT, "lemma": (0, 10)})
     step(game, [proposal(PROGRAMS[0])])
     resolution, credits = attempts(game, 8)
     assert resolution.outcomes[0][1].accepted
@@ -141,9 +167,7 @@ def test_no_task_no_solve_turn() -> None:
 
 
 def test_previous_step_ignores_own_tasks() -> None:
-    game = episode(
-        solving="previous_step", admit={"lemma": (0, 10), "lift": (11, 11)} | {"lift": (10, 10)}, axis="f"
-    )
+    game = episode(solving="previous_step", admit={**ADMIT, "lemma": (0, 10), "lift": (10, 10)}, axis="f")
     step(game, [proposal(PROGRAMS[0])])
     attempts(game, 4)
     step(game, [REFUSED["no_program"]])
@@ -260,7 +284,18 @@ def test_misuse_is_refused_without_moving() -> None:
         {"sees": "all"},
         {"solving": "later"},
         {"admit": {"lemma": (3, 7)}},
-        {"admit": {"lemma": (7, 3), "lift": (1, 5)}},
+        {"admit": {**ADMIT, "lemma": (7, 3)}},
+        {"admit": {**ADMIT, "lemma": (0.3, 0.7)}},
+        {"admit": {**ADMIT, "lemma": [3, 7]}},
+        {"lifts": -1},
+        {"lifts": True},
+        {"references": 1.5},
+        {"curriculum": "ppo"},
+        {"curriculum": "rlvr"},
+        {"lift_from": "goalpost"},
+        {"solver_data": "good"},
+        {"convert": 1},
+        {"novelty": ""},
     ],
 )
 def test_schedule_says_what_it_expects(wrong: dict[str, Any]) -> None:
@@ -331,19 +366,35 @@ class Plan:
         self.strange = data.draw(
             st.text(max_size=60) | st.text(alphabet="`python\ninput([{'\"-1,)]}", max_size=60)
         )
+        choice = self.random.choice
         self.seed = self.random.randrange(2**32)
         self.known = self.random.random() < 0.5
-        self.rate = self.random.choice([0.0, 0.0, 0.3, 1.0])
-        self.infra = self.random.choice(["truncate", "continue"])
-        self.axis = self.random.choice(["both", "io", "f"])
+        self.alike = self.random.random() < 0.1
+        self.options: dict[str, Any] = {
+            "curriculum": choice(["gasp", "gasp", "azr"]),
+            "goalpost_rate": choice([0.0, 0.0, 0.3, 1.0]),
+            "on_infra_error": choice(["truncate", "continue"]),
+            "axis": choice(["both", "io", "f", "none"]),
+            "lifts": choice([0, 1, 1, 2, 3]),
+            "lift_from": choice(["accepted", "accepted", "valid", "library"]),
+            "lift_sees_goalpost": choice([False, True]),
+            "sees": choice([None, "statement", "tests", "reference"]),
+            "convert": choice([True, False]),
+            "solver_data": choice(["accepted", "all", "non_extremes"]),
+            "solving": choice(["same_step", "same_step", "previous_step"]),
+            "references": choice([0, 1, 6]),
+            "novelty": "tests.players:ALIKE" if self.alike else choice(["exact", "exact", "exact", "off"]),
+            "relevance": choice([None, None, None, RelevanceRule("tests.players:by_message", "gate")]),
+        }
         self.texts: list[list[str]] = []
         self.oddities: list[str | None] = []
         self.at: list[int] = []
 
     def episode(self) -> Episode:
-        view = library() if self.known else Library()
-        options = {"goalpost_rate": self.rate, "on_infra_error": self.infra, "axis": self.axis}
-        return episode(self.seed, view=view, goalpost=None, **options)
+        view = Library(
+            [Entry(known_task(), 4, 8, True)] if self.known else [], embedder=ALIKE if self.alike else None
+        )
+        return episode(self.seed, view=view, goalpost=None, **self.options)
 
     def draw(self, game: Episode) -> None:
         """Choose the next step: helpful texts often, so that deep stages are reached."""
@@ -351,7 +402,10 @@ class Plan:
         assert turn is not None
         if turn.agent == "teacher_0":
             listed = [random.choice(list(REFUSED.values())), self.strange, random.choice(LISTED)]
-            texts = [proposal(random.choice(PROGRAMS)) if random.random() < 0.6 else random.choice(listed)]
+            inputs = None if turn.kind in (None, "induction") else [random.choice(INPUTS)]
+            message = random.choice(["add", "add", f"relevance {random.random():.1f}", "relevance lost"])
+            helpful = proposal(random.choice(PROGRAMS), inputs, message)
+            texts = [helpful if random.random() < 0.6 else random.choice(listed)]
         else:
             count = random.randint(1, turn.samples)
             right = random.randint(0, count)
@@ -380,7 +434,7 @@ def check(resolution: Resolution, credits: list[Credit], seen: Counter[str]) -> 
         seen[f"{kind} {verdict.reason}"] += 1
     for _, outcome in resolution.outcomes:
         if outcome.valid and outcome.scored:
-            low, high = {"lemma": (3, 7), "lift": (1, 5)}[outcome.stage]
+            low, high = ADMIT[outcome.stage]
             p = 10 * outcome.correct / outcome.samples
             side = "below" if p < low else "above" if p > high else "in"
             assert outcome.accepted == (side == "in")
@@ -395,20 +449,24 @@ def play(plan: Plan, seen: Counter[str], draw: bool) -> list[Any]:
         if draw:
             plan.draw(game)
         runs = game.submit(plan.texts[number])
-        resolution = game.resolve(plan.results(number, runs))
-        credits = score([resolution], TEACHER, SOLVER)[0]
+        measured = None
+        if game.proposal is not None and game.goalpost is not None:
+            (measured,) = BY_MESSAGE.measure([(game.proposal, game.goalpost)])
+        resolution = game.resolve(plan.results(number, runs), measured)
+        credits = score([resolution], TEACHER, SOLVER, plan.options["relevance"])[0]
         check(resolution, credits, seen)
         log += [runs, resolution, credits, game.turn, list(game.entries)]
         number += 1
-    assert number <= 4 + 2 * 8 + 8
+    assert number <= 2 + 4 * (1 + 8)
     return [*log, game.truncated]
 
 
 EXPECTED = (
-    {f"stage {stage}" for stage in ("lemma", "lift", "attempt", "solve", "goalpost")}
+    {f"stage {stage}" for stage in STAGES}
     | {f"proposal {reason}" for reason in (*gate.REASONS, "valid", "infra_error")}
     | {f"answer {reason}" for reason in (*judge.ANSWER_REASONS, "infra_error")}
     | {f"{stage} {side} band" for stage in ("lemma", "lift") for side in ("below", "in", "above")}
+    | {"propose in band"}
 )
 
 

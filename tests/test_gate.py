@@ -3,25 +3,28 @@ from __future__ import annotations
 import ast
 import dataclasses
 import re
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gasp_env.gate import Gate, GateRules, Rejected, Unscored, check_static
+from gasp_env.library import Entry, Library, View
 from gasp_env.novelty import normal_form
 from gasp_env.parsing import parse_proposal
+from gasp_env.relevance import RelevanceRule
 from gasp_env.sandbox.runs import HASH_SEEDS, Call, Limits, Result, Run, Status
 from gasp_env.static import keeps_nothing
 from gasp_env.tasks import Proposal, Task
-from tests.players import LONG_OUTPUT, PROGRAMS, REFUSED, execute, proposal
+from tests.players import ALIKE, LONG_OUTPUT, PROGRAMS, REFUSED, execute, proposal
 
 GATE = Gate(GateRules(), Limits())
 VALID = parse_proposal(proposal(PROGRAMS[0]))
 
 
 def decide(results: list[Result], proposed: Proposal = VALID, gate: Gate = GATE, **options: object) -> Task:
-    arguments = {"stage": "lemma", "axis": "f", "goalpost": "g", "known": lambda _: False} | options
+    arguments = {"view": Library().view(), "stage": "lemma", "axis": "f", "goalpost": "g"} | options
     return gate.decide(proposed, results, **arguments)
 
 
@@ -251,18 +254,57 @@ def test_long_output_is_refused_not_cut() -> None:
     assert reason([execute(run) for run in GATE.runs(long)], long) == "output_too_large"
 
 
+def holding(*tasks: Task, embedder: Any = None) -> View:
+    return Library([Entry(task, 4, 8, True) for task in tasks], embedder=embedder).view()
+
+
 def test_duplicate() -> None:
-    fingerprint = decide(good()).fingerprint
-    assert reason(good(), known=lambda f: f == fingerprint) == "duplicate"
+    held = holding(decide(good()))
+    assert reason(good(), view=held) == "duplicate"
+    decide(good(), gate=dataclasses.replace(GATE, exact=False), view=held)
 
 
 def test_lift_is_not_compared_with_its_lemma_unless_it_is_the_lemma() -> None:
     lemma = decide(good())
-    known = {lemma.fingerprint}.__contains__
-    assert reason(good(), stage="lift", lemma=lemma) == "duplicate"
+    assert reason(good(), stage="lift", parent=lemma) == "duplicate"
     harder = parse_proposal(proposal(PROGRAMS[0], [str(i * 1000) for i in range(10)]))
     results = [execute(run) for run in GATE.runs(harder)]
-    assert decide(results, harder, stage="lift", lemma=lemma, known=known).parent == lemma.fingerprint
+    lift = decide(results, harder, stage="lift", parent=lemma, view=holding(lemma))
+    assert lift.parent == lemma.fingerprint
+
+
+def test_what_is_too_similar_is_refused_but_for_a_lift_and_its_lemma() -> None:
+    gate = dataclasses.replace(GATE, threshold=ALIKE.threshold)
+    lemma = decide(good())
+    other = parse_proposal(proposal(PROGRAMS[2]))
+    results = [execute(run) for run in GATE.runs(other)]
+    held = holding(lemma, embedder=ALIKE)
+    assert reason(results, other, gate=gate, view=held) == "similar"
+    assert decide(results, other, gate=gate, view=held, stage="lift", parent=lemma)
+    third = decide(
+        [execute(r) for r in GATE.runs(parse_proposal(proposal(PROGRAMS[3])))],
+        parse_proposal(proposal(PROGRAMS[3])),
+    )
+    both = holding(lemma, third, embedder=ALIKE)
+    assert reason(results, other, gate=gate, view=both, stage="lift", parent=lemma) == "similar"
+
+
+def test_relevance_refuses_below_its_threshold() -> None:
+    gate = dataclasses.replace(GATE, relevance=RelevanceRule("operations", "gate", threshold=0.5))
+    assert reason(good(), gate=gate, relevance=0.4999) == "irrelevant"
+    assert decide(good(), gate=gate, relevance=0.5)
+
+
+def test_one_input_for_what_is_no_induction() -> None:
+    one = parse_proposal(proposal(PROGRAMS[0], ["3"], None))
+    for kind in ("deduction", "abduction"):
+        results = [execute(run) for run in GATE.runs(one, kind)]
+        task = decide(results, one, stage="propose", axis=None, goalpost=None, kind=kind)
+        assert (task.kind, task.shown, task.outputs, task.axis) == (kind, 0, (4,), None)
+        with pytest.raises(Rejected, match="expected 1 to 1 inputs, got 10"):
+            GATE.runs(VALID, kind)
+    with pytest.raises(Rejected, match="expected 10 to 10 inputs, got 1"):
+        GATE.runs(one)
 
 
 @pytest.mark.parametrize(

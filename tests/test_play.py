@@ -202,7 +202,7 @@ def test_a_person_can_stop(sandbox: Sandbox, tmp_path: Path) -> None:
             ["--goalpost", "late-fees"],
             "the scripted player plays 'calendar-gaps' of the domain 'python' only",
         ),
-        (["--domain", "nowhere:domain"], "domain 'nowhere:domain' cannot be loaded"),
+        (["--domain", "nowhere:domain"], "domain: 'nowhere' cannot be imported"),
         (["--human", "--goalpost", "no-such"], "got 'no-such'"),
         (["--attempts", "0"], "integer of at least 1"),
         (["--seed", "-1"], "expected a seed of at least 0"),

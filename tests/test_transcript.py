@@ -77,7 +77,7 @@ def test_files(record: dict[str, Any], tmp_path: Path) -> None:
     for content, message in (
         ("{", "line 1"),
         ("[" * 100_000, "line 1"),
-        ("{}", "format 1"),
+        ("{}", "format 2"),
         ("", "at least one"),
     ):
         path.write_text(content)

@@ -83,6 +83,11 @@ def lift_prompt(program: str, axis: Axis) -> str:
     return f"lift {axis}\n{program}\nvariant\n"
 
 
+def _check_axis(axis: Axis) -> None:
+    if axis == "none":
+        raise ValueError("expected the axis io or f: the miniature has no words for a variant without one")
+
+
 class MiniatureStyle:
     """The miniature's `gasp_env.prompts.PromptStyle`. It has no words for messages: those stay empty."""
 
@@ -100,11 +105,30 @@ class MiniatureStyle:
             )
         if goalpost.reference is None:
             raise ValueError(f"expected a goalpost with a reference program, {goalpost.id!r} has none")
+        _check_axis(axis)
         return lemma_prompt(goalpost.reference, axis)
 
     def lift(self, lemma: Task, axis: Axis, rules: GateRules) -> str:
         """A function of the lemma's program and the axis alone."""
         return lift_prompt(lemma.program, axis)
+
+    def sighted_lift(self, lemma: Task, goalpost: Goalpost, sees: Sees, axis: Axis, rules: GateRules) -> str:
+        """The model has never seen such a prompt.
+
+        Raises:
+            ValueError: always.
+        """
+        raise ValueError("the miniature has no words for a lift that sees the goalpost")
+
+    def propose(
+        self, kind: TaskKind, references: Sequence[Task], program: str | None, rules: GateRules
+    ) -> str:
+        """The model has never seen such a prompt.
+
+        Raises:
+            ValueError: always.
+        """
+        raise ValueError("the miniature has no words for unguided proposals")
 
     def solve(self, task: Task, kind: TaskKind, index: int) -> str:
         """See `gasp_env.prompts.PromptStyle.solve`."""
@@ -123,7 +147,7 @@ class MiniatureStyle:
             [arguments[0] for arguments in goalpost.inputs[:shown]], goalpost.outputs[:shown]
         )
 
-    def parse_proposal(self, text: str) -> Proposal:
+    def parse_proposal(self, text: str, program: str | None = None) -> Proposal:
         """A program (``def`` and the indented lines under it), then one input a line."""
         check_text(text)
         lines = text.split("\n")

@@ -1,0 +1,82 @@
+"""What an episode asked of the library, remembered, so that it can be played again without it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from gasp_env.library import Entry, SolverData, View, entry_of_record, entry_record
+from gasp_env.tasks import TaskKind
+
+
+class RecordedView:
+    """A view of the library that remembers what it was asked, so that a replay can answer the same."""
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+        self._known: set[str] = set()
+        self._sizes: dict[str, int] = {}
+        self._drawn: dict[str, Entry] = {}
+        self._nearest: dict[str, float] = {}
+
+    def __contains__(self, fingerprint: object) -> bool:
+        found = fingerprint in self._view
+        if found:
+            self._known.add(str(fingerprint))
+        return found
+
+    def size(self, data: SolverData, kind: TaskKind | None = None) -> int:
+        """See `gasp_env.library.View`."""
+        return self._sizes.setdefault(_place(data, kind), self._view.size(data, kind))
+
+    def entry(self, data: SolverData, index: int, kind: TaskKind | None = None) -> Entry:
+        """See `gasp_env.library.View`."""
+        return self._drawn.setdefault(_place(data, kind, index), self._view.entry(data, index, kind))
+
+    def nearest(self, text: str, exclude: str | None = None) -> float:
+        """See `gasp_env.library.View`."""
+        key = _text_key(text, exclude)
+        if key not in self._nearest:
+            self._nearest[key] = self._view.nearest(text, exclude)
+        return self._nearest[key]
+
+    def record(self) -> dict[str, Any]:
+        """What was asked and answered, as JSON-able values."""
+        return {
+            "known": sorted(self._known),
+            "sizes": dict(self._sizes),
+            "drawn": {place: entry_record(entry) for place, entry in self._drawn.items()},
+            "nearest": dict(self._nearest),
+        }
+
+
+class ReplayedView:
+    """Answers as `RecordedView.record` says."""
+
+    def __init__(self, record: Mapping[str, Any]) -> None:
+        self._known = set(record["known"])
+        self._sizes: dict[str, int] = dict(record["sizes"])
+        self._drawn = {place: entry_of_record(entry) for place, entry in record["drawn"].items()}
+        self._nearest: dict[str, float] = dict(record["nearest"])
+
+    def __contains__(self, fingerprint: object) -> bool:
+        return fingerprint in self._known
+
+    def size(self, data: SolverData, kind: TaskKind | None = None) -> int:
+        return self._sizes[_place(data, kind)]
+
+    def entry(self, data: SolverData, index: int, kind: TaskKind | None = None) -> Entry:
+        return self._drawn[_place(data, kind, index)]
+
+    def nearest(self, text: str, exclude: str | None = None) -> float:
+        return self._nearest[_text_key(text, exclude)]
+
+
+def _place(data: SolverData, kind: TaskKind | None, index: int | None = None) -> str:
+    parts = [data, *([kind] if kind else []), *([] if index is None else [str(index)])]
+    return "/".join(parts)
+
+
+def _text_key(text: str, exclude: str | None) -> str:
+    return hashlib.sha256(f"{exclude}\n{text}".encode("utf-8", "surrogatepass")).hexdigest()
