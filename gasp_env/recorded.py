@@ -64,12 +64,15 @@ class ReplayedView:
         return fingerprint in self._known
 
     def size(self, data: SolverData, kind: TaskKind | None = None) -> int:
+        """See `gasp_env.library.View`."""
         return self._sizes[_place(data, kind)]
 
     def entry(self, data: SolverData, index: int, kind: TaskKind | None = None) -> Entry:
+        """See `gasp_env.library.View`."""
         return self._drawn[_place(data, kind, index)]
 
     def nearest(self, text: str, exclude: str | None = None) -> float:
+        """See `gasp_env.library.View`."""
         return self._nearest[_text_key(text, exclude)]
 
 

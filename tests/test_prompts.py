@@ -5,8 +5,8 @@ import dataclasses
 from gasp_env.gate import GateRules
 from gasp_env.goalposts import ours
 from gasp_env.prompts import FencedStyle
-from gasp_env.tasks import AXES
-from tests.test_curriculum import GOALPOSTS, known_task
+from gasp_env.tasks import AXES, Goalpost
+from tests.test_curriculum import GOALPOSTS, SEEDS, known_task
 
 STYLE, RULES = FencedStyle(), GateRules()
 
@@ -24,6 +24,73 @@ def test_teacher_sees_what_it_may() -> None:
 def test_axes_differ() -> None:
     assert len({STYLE.lemma(GOALPOSTS[0], "statement", axis, RULES) for axis in AXES}) == 2
     assert len({STYLE.lift(known_task(), axis, RULES) for axis in AXES}) == 2
+
+
+def test_an_open_axis_names_none() -> None:
+    prompts = {STYLE.lift(known_task(), axis, RULES) for axis in (*AXES, "none")}
+    assert len(prompts) == 3
+    open_axis = STYLE.lemma(GOALPOSTS[0], "statement", "none", RULES)
+    assert "algorithm:" not in open_axis
+    assert "inputs and outputs:" not in open_axis
+
+
+def test_only_the_sighted_lift_sees_the_goalpost() -> None:
+    blind = STYLE.lift(known_task(), "f", RULES)
+    sighted = STYLE.sighted_lift(known_task(), GOALPOSTS[1], "statement", "f", RULES)
+    assert GOALPOSTS[1].statement in sighted
+    assert GOALPOSTS[1].statement not in blind
+    assert "return x * 3" in STYLE.sighted_lift(known_task(), GOALPOSTS[1], "reference", "f", RULES)
+
+
+def test_proposals_ask_for_what_is_read() -> None:
+    deduction = STYLE.propose("deduction", SEEDS, None, RULES)
+    abduction = STYLE.propose("abduction", SEEDS, None, RULES)
+    induction = STYLE.propose("induction", [], SEEDS[0].program, RULES)
+    for prompt in (deduction, abduction):
+        assert all(task.program in prompt for task in SEEDS)
+        assert "tagged python" in prompt
+        assert "one block tagged input" in prompt
+        assert "tagged message" not in prompt
+    assert deduction != abduction
+    assert SEEDS[0].program in induction
+    assert "10 blocks tagged input" in induction
+    assert "tagged message" in induction
+    assert "tagged python" not in induction
+
+
+def test_a_problem_that_reads_standard_input() -> None:
+    goalpost = Goalpost(
+        "s",
+        "Add two numbers.",
+        "",
+        (("1 2\n",), ("3 4\n",)),
+        ("3\n", "7\n"),
+        1,
+        entry="",
+        rule="livecodebench",
+    )
+    prompt = STYLE.goalpost(goalpost)
+    assert "standard input" in prompt
+    assert "Input:\n1 2\nOutput:\n3" in prompt
+    assert "3 4" not in prompt
+    assert "Input:\n3 4\nOutput:\n7" in STYLE.lemma(goalpost, "tests", "f", RULES)
+
+
+def test_a_problem_with_an_entry_of_its_own() -> None:
+    goalpost = Goalpost(
+        "m",
+        "Add two numbers.",
+        "class Solution:\n    def add(self, a: int, b: int) -> int:",
+        ((1, 2), (3, 4)),
+        (3, 7),
+        1,
+        entry="Solution.add",
+        rule="livecodebench",
+    )
+    prompt = STYLE.goalpost(goalpost)
+    assert "class Solution:" in prompt
+    assert "add(1, 2) == 3" in prompt
+    assert "add(3, 4)" not in prompt
 
 
 def test_hidden_pairs_stay_hidden() -> None:
