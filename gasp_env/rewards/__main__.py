@@ -18,7 +18,7 @@ from typing import Any
 
 from gasp_env import plugins
 from gasp_env.rewards.needs import NEEDS, explain
-from gasp_env.rewards.registry import solver_specs, specs
+from gasp_env.rewards.registry import SolverSpec, TeacherReward, solver_specs, specs
 
 
 def records() -> list[dict[str, Any]]:
@@ -27,6 +27,10 @@ def records() -> list[dict[str, Any]]:
     Keys: ``id``; ``kind`` (teacher or solver); ``source``; ``tag`` (paper, code or ours); ``formula``; ``needs``;
     ``available`` (whether an environment here can compute it); ``stages``; ``deviation`` from the source.
     """
+    known: list[tuple[str, TeacherReward | SolverSpec]] = [
+        *(("teacher", spec) for spec in sorted(specs(), key=lambda spec: spec.name)),
+        *(("solver", spec) for spec in sorted(solver_specs(), key=lambda spec: spec.name)),
+    ]
     return [
         {
             "id": spec.name,
@@ -39,8 +43,7 @@ def records() -> list[dict[str, Any]]:
             "stages": list(spec.stages),
             "deviation": spec.deviation,
         }
-        for kind, group in (("teacher", specs()), ("solver", solver_specs()))
-        for spec in sorted(group, key=lambda spec: spec.name)
+        for kind, spec in known
     ]
 
 

@@ -1,9 +1,12 @@
-"""Rewards by name.
+"""Rewards by name: a function is registered with one decorator, and chosen wherever an env is made.
 
-@teacher_reward("mine")                        a reward is a function and a name
-TeacherRewards("mine")                         which can then be chosen,
-TeacherRewards("path/to/file.py:mine")         also by the file or the module that registers it,
-TeacherRewards({"lemma": "mine", "lift": "gasp_lift"})      and for one stage alone.
+    @teacher_reward("mine")
+    TeacherRewards("mine")
+    TeacherRewards("path/to/file.py:mine")      or "module:mine": imported first
+    TeacherRewards({"lemma": "mine", "lift": "gasp_lift"})
+
+What a reward needs beyond the outcomes it declares, and `TeacherRewards.check` compares it with what an
+environment offers, before anything is played.
 """
 
 from __future__ import annotations
@@ -113,7 +116,7 @@ def teacher_reward(
         stages: where it can be used, if not everywhere.
 
     Raises:
-        ValueError: the name is taken, or a need is unknown.
+        ValueError: the name is taken or cannot be one, or a need or a stage is unknown.
 
     Example:
         >>> @teacher_reward("half")
@@ -126,7 +129,14 @@ def teacher_reward(
         where = source or _module(function)
         _register(
             TeacherReward(
-                name, function, _known(name, needs), where, formula or _first_line(function), tag, deviation
+                name,
+                function,
+                _known(name, needs),
+                where,
+                formula or _first_line(function),
+                tag,
+                deviation,
+                _known_stages(name, stages),
             )
         )
         return function
@@ -293,6 +303,8 @@ def _checked(name: str, got: Any, expected: int) -> list[Terms]:
 
 
 def _register(reward: TeacherReward) -> None:
+    if not reward.name or ":" in reward.name:
+        raise ValueError(f"expected the name of a teacher reward without a colon, got {reward.name!r}")
     known = _teacher.get(reward.name)
     if reward.name in _by_stage or (known and not _is_again(known.function, reward.function)):
         raise ValueError(f"a teacher reward named {reward.name!r} exists already; choose another name")
@@ -304,6 +316,14 @@ def _known(name: str, needs: Sequence[str]) -> frozenset[str]:
     if unknown := sorted(wanted - set(NEEDS)):
         raise ValueError(f"teacher reward {name!r} needs {unknown}; what can be declared is {sorted(NEEDS)}")
     return wanted
+
+
+def _known_stages(name: str, stages: Sequence[str]) -> tuple[str, ...]:
+    if not stages or not set(stages) <= set(PROPOSING):
+        raise ValueError(
+            f"teacher reward {name!r}: expected stages among {list(PROPOSING)}, got {list(stages)}"
+        )
+    return tuple(stages)
 
 
 def _composed(name: str) -> TeacherReward:

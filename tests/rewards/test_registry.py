@@ -1,0 +1,250 @@
+"""Choosing rewards, and what is refused."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gasp_env.rewards import Outcome, registry, specs, teacher_reward, teacher_rewards
+from gasp_env.rewards.needs import NEEDS
+from gasp_env.rewards.outcome import in_band
+from gasp_env.rewards.registry import TeacherRewards, get_solver_reward, solver_reward
+from tests.rewards.outcomes import outcome, pay
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "my_reward.py"
+
+
+@pytest.fixture(autouse=True)
+def registry_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test registers is forgotten after it."""
+    for name in ("_teacher", "_solver", "_solver_specs"):
+        monkeypatch.setattr(registry, name, dict(getattr(registry, name)))
+
+
+@given(st.integers(1, 1000), st.integers(0, 1000), st.integers(0, 10), st.integers(0, 10))
+def test_band_is_exact(samples: int, correct: int, low: int, high: int) -> None:
+    p = Fraction(correct, samples)
+    assert in_band(correct, samples, (low, high)) == (Fraction(low, 10) <= p <= Fraction(high, 10))
+
+
+def test_one_name_serves_every_stage() -> None:
+    chosen = TeacherRewards("azr_paper")
+    assert list(chosen.by_stage) == ["lemma", "lift", "propose"]
+    steps = [outcome(2, 8, stage) for stage in ("propose", "lemma", "lift")]
+    assert chosen(steps) == [{"learnability": 0.75}] * 3
+
+
+def test_gasp_chooses_by_stage() -> None:
+    lemma, lift = outcome(1, 8, "lemma"), outcome(1, 8, "lift")
+    assert TeacherRewards("gasp")([lift, lemma]) == [
+        {"learnability": pytest.approx(0.97, abs=0.005)},
+        {"out_of_band": -0.5},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "samples", "expected"),
+    [
+        ("gasp_lemma", 5, [-0.5, -0.5, 0.82, 0.82, -0.5, -0.5]),
+        ("gasp_lemma", 10, [-0.5, -0.5, -0.5, 0.42, 0.82, 1.0, 0.82, 0.42, -0.5, -0.5, -0.5]),
+        ("gasp_lift", 5, [-0.5, 0.69, 0.10, -0.5, -0.5, -0.5]),
+        ("gasp_lift", 10, [-0.5, 1.0, 0.69, 0.31, 0.10, 0.03, -0.5, -0.5, -0.5, -0.5, -0.5]),
+        ("gasp_lift", 16, [-0.5, -0.5, 0.97, 0.75, 0.48, 0.28, 0.14, 0.06, 0.03, *[-0.5] * 8]),
+    ],
+)
+def test_gasp_at_other_numbers_of_attempts(name: str, samples: int, expected: list[float]) -> None:
+    got = [pay(name, outcome(correct, samples))[0] for correct in range(samples + 1)]
+    assert got == pytest.approx(expected, abs=0.005)
+
+
+def test_a_mapping_may_leave_out_the_unguided_stage() -> None:
+    guided = TeacherRewards({"lemma": "gasp_lemma", "lift": "azr_code"})
+    guided.check((), ("lemma", "lift"))
+    with pytest.raises(ValueError, match="'propose'.*azr_paper"):
+        guided.check((), ("propose",))
+    whole = TeacherRewards({"lemma": "gasp_lemma", "lift": "azr_code", "propose": "azr_paper"})
+    whole.check((), ("propose",))
+    assert whole([outcome(0, 8, "propose")]) == [{"learnability": 0.0}]
+
+
+@pytest.mark.parametrize("stages", [("propose",), ("lemma", "lift", "propose")])
+def test_gasp_is_no_reward_for_unguided_proposals(stages: tuple[str, ...]) -> None:
+    TeacherRewards("gasp").check((), ("lemma", "lift"))
+    with pytest.raises(ValueError, match=r"'gasp' is for \['lemma', 'lift'\].*stage 'propose'.*azr_paper"):
+        TeacherRewards("gasp").check((), stages)
+    with pytest.raises(ValueError, match="stage 'propose'"):
+        TeacherRewards("gasp")([outcome(4, 8, "propose")])
+
+
+@pytest.mark.parametrize("choice", [{"lemma": "gasp_lemma"}, {"propose": "azr_paper"}, {}])
+def test_a_mapping_has_to_have_lemma_and_lift(choice: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match="lemma.*lift"):
+        TeacherRewards(choice)
+
+
+def test_a_mapping_names_single_rewards() -> None:
+    with pytest.raises(ValueError, match="one reward per stage.*gasp_lemma"):
+        TeacherRewards({"lemma": "gasp", "lift": "gasp_lift"})
+    with pytest.raises(ValueError, match="solve"):
+        TeacherRewards({"lemma": "gasp_lemma", "lift": "gasp_lift", "solve": "azr_paper"})
+    with pytest.raises(ValueError, match="sgs_relevance.*propose"):
+        TeacherRewards({"lemma": "vhg", "lift": "vhg", "propose": "sgs_relevance"})
+
+
+def test_needs_are_checked_against_what_an_env_offers() -> None:
+    with pytest.raises(ValueError, match="'rzero_paper' needs 'batch'.*num_envs > 1"):
+        TeacherRewards("rzero_paper").check(())
+    TeacherRewards("rzero_paper").check({"batch"})
+    with pytest.raises(ValueError, match="'opensir' needs 'embedding'.*novelty"):
+        TeacherRewards("opensir").check({"batch", "relevance"})
+    with pytest.raises(ValueError, match="'sgs_relevance' needs 'relevance'"):
+        TeacherRewards("sgs_relevance").check({"batch", "embedding"}, ("lemma", "lift"))
+    # A stage that the curriculum does not have asks for nothing.
+    mixed = TeacherRewards({"lemma": "vhg", "lift": "vhg", "propose": "lsp_zero"})
+    mixed.check((), ("lemma", "lift"))
+    with pytest.raises(ValueError, match="lsp_zero"):
+        mixed.check((), ("propose",))
+    assert mixed.needs == {"batch"}
+
+
+def test_declared_needs_are_known_ones() -> None:
+    with pytest.raises(ValueError, match="'mind_reading'.*'batch'"):
+        teacher_reward("test_need", needs=["mind_reading"])(lambda outcomes: [])
+    # One need as a text is one need, and not its letters.
+    teacher_reward("test_need", needs="judge")(lambda outcomes: [{"x": 0.0} for _ in outcomes])
+    with pytest.raises(ValueError, match="test_need.*judge.*no environment here offers"):
+        TeacherRewards("test_need")
+    assert "test_need" not in teacher_rewards()
+    assert "judge" in NEEDS
+
+
+def test_nothing_but_a_name_is_needed() -> None:
+    @teacher_reward("test_plain")
+    def plain(outcomes):
+        return [{"x": 0.5} for _ in outcomes]
+
+    (spec,) = [spec for spec in specs() if spec.name == "test_plain"]
+    assert (spec.source, spec.formula, spec.tag, spec.needs) == (__name__, "", "ours", frozenset())
+    assert pay("test_plain", outcome(1, 8)) == [0.5]
+
+
+@pytest.mark.parametrize("name", ["", "a:b"])
+def test_names_that_could_not_be_chosen(name: str) -> None:
+    with pytest.raises(ValueError, match="without a colon"):
+        teacher_reward(name)(lambda outcomes: [])
+
+
+def test_stages_of_a_reward() -> None:
+    @teacher_reward("test_lifts_only", stages=("lift",))
+    def lifts_only(outcomes):
+        return [{"x": 1.0} for _ in outcomes]
+
+    assert list(TeacherRewards("test_lifts_only").by_stage) == ["lift"]
+    with pytest.raises(ValueError, match="stages among"):
+        teacher_reward("test_bad_stage", stages=("solve",))(lifts_only)
+
+
+def test_unscored_outcome_is_not_shown_to_a_reward() -> None:
+    unscored = Outcome("lemma", "f", "g", "infra_error", scored=False)
+    assert TeacherRewards("gasp")([unscored, outcome(4, 8)]) == [None, {"learnability": 1.0}]
+
+
+def test_bad_terms_are_refused() -> None:
+    @teacher_reward("test_not_finite")
+    def not_finite(outcomes):
+        return [{"x": float("nan")} for _ in outcomes]
+
+    @teacher_reward("test_too_few")
+    def too_few(outcomes):
+        return []
+
+    @teacher_reward("test_no_list")
+    def no_list(outcomes):
+        return {"x": 1.0}
+
+    @teacher_reward("test_no_terms")
+    def no_terms(outcomes):
+        return [1.0 for _ in outcomes]
+
+    assert {"test_not_finite", "test_too_few"} <= set(teacher_rewards())
+    for name, complaint in {
+        "test_not_finite": "finite",
+        "test_too_few": "expected 1 dicts",
+        "test_no_list": "expected a list",
+        "test_no_terms": "finite named terms",
+    }.items():
+        with pytest.raises(ValueError, match=complaint):
+            TeacherRewards(name)([outcome(1, 8)])
+    # The same definition again is a notebook's cell run twice; another one is a mistake.
+    teacher_reward("test_too_few")(too_few)
+    with pytest.raises(ValueError, match="exists already"):
+        teacher_reward("test_too_few")(not_finite)
+    with pytest.raises(ValueError, match="exists already"):
+        teacher_reward("gasp")(too_few)
+    with pytest.raises(ValueError, match="exists already"):
+        teacher_reward("soar")(too_few)
+
+
+def test_errors_say_what_can_be_chosen() -> None:
+    with pytest.raises(ValueError, match="gasp_lemma.*'nope'"):
+        TeacherRewards("nope")
+    with pytest.raises(ValueError, match="binary.*'nope'"):
+        get_solver_reward("nope")
+
+
+def test_the_example_is_chosen_by_its_path() -> None:
+    parent = outcome(4, 8).task
+    assert parent is not None
+    from gasp_env.library import Entry
+
+    lift = outcome(2, 8, "lift", parent=Entry(parent, 4, 8, True))
+    first, second = TeacherRewards(f"{EXAMPLE}:mine")([outcome(2, 8), lift])
+    assert first == {"learnability": pytest.approx(0.94921875), "harder": 0.0}
+    assert second == {"learnability": pytest.approx(0.94921875), "harder": 0.2}
+    assert TeacherRewards({"lemma": f"{EXAMPLE}:mine", "lift": "gasp_lift"}).by_stage["lemma"].name == "mine"
+
+
+def test_a_file_by_path_and_by_name_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "twice_of_test.py").write_text(
+        "from gasp_env import teacher_reward\n"
+        "@teacher_reward('twice')\n"
+        "def twice(outcomes):\n    return [{'x': 2.0} for _ in outcomes]\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert pay("twice_of_test:twice", outcome(1, 8)) == [2.0]
+    assert pay(f"{tmp_path}/twice_of_test.py:twice", outcome(1, 8)) == [2.0]
+    with pytest.raises(ValueError, match="gasp_lemma.*'other'"):
+        TeacherRewards(f"{tmp_path}/twice_of_test.py:other")
+
+
+@pytest.mark.parametrize("name", ["no_such_module:x", "no/such/file.py:x", ":x"])
+def test_what_cannot_be_imported(name: str) -> None:
+    with pytest.raises(ValueError, match="cannot be imported"):
+        TeacherRewards(name)
+    with pytest.raises(ValueError, match="cannot be imported"):
+        get_solver_reward(name)
+
+
+@pytest.mark.parametrize(
+    ("reason", "azr", "binary"),
+    [("correct", 1.0, 1.0), ("wrong", -0.5, 0.0), ("wall_limit", -0.5, 0.0), ("malformed", -1.0, 0.0)],
+)
+def test_solver_rewards(reason: str, azr: float, binary: float) -> None:
+    assert sum(get_solver_reward("azr")(reason).values()) == azr
+    assert sum(get_solver_reward("binary")(reason).values()) == binary
+
+
+def test_solver_rewards_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine_of_test.py").write_text(
+        "from gasp_env import solver_reward\n"
+        "@solver_reward('generous')\n"
+        "def generous(reason):\n    return {'right': 2.0 if reason == 'correct' else 0.1}\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert get_solver_reward("mine_of_test:generous")("correct") == {"right": 2.0}
+    with pytest.raises(ValueError, match="exists already"):
+        solver_reward("generous")(lambda reason: {"x": 0.0})
