@@ -1,4 +1,19 @@
-"""What can be chosen when an environment is made: plain values, so that a registered env's spec goes through JSON."""
+"""What can be chosen when an environment is made: plain values, so that a registered env's spec goes through JSON.
+
+Each claim of GASP is one switch away from its ablation:
+
+| claim | without it |
+|---|---|
+| goalposts guide the teacher | id `AZR-Code-v0` |
+| invented tasks do more than real ones | id `RLVR-Code-v0`; both: `goalpost_rate=0.5` |
+| a step in between (the lemma) helps | `lifts=0`; only hard ones: that with `admit={"lemma": (1, 5)}`, `teacher_reward="gasp_lift"` |
+| the lift should not see the goalpost | `lift_sees_goalpost=True` |
+| variants along two axes | `axis="f"`, `axis="io"`, or no axis named: `axis="none"` |
+| near-copies are kept out | `novelty="exact"`, or nothing is: `novelty="off"` |
+| tasks are asked as three kinds | `convert=False` |
+| only tasks in the band are trained on | `solver_data="all"`, or `"non_extremes"` |
+| the rewards' shapes | `teacher_reward=...` (the bands stay) |
+"""
 
 from __future__ import annotations
 
