@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ast
 import functools
-import math
 import re
 from collections import Counter
 from collections.abc import Hashable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gasp_env.library import task_text
 from gasp_env.novelty import normal_form
@@ -24,27 +24,36 @@ def text_of(outcome: Outcome) -> str:
     return task_text(outcome.task) if outcome.task is not None else ""
 
 
-@functools.lru_cache(maxsize=4096)
-def _grams(text: str) -> tuple[Counter[tuple[str, ...]], ...]:
-    words = text.split()
-    return tuple(Counter(zip(*(words[i:] for i in range(order)), strict=False)) for order in _ORDERS)
+def bleu(texts: Sequence[str]) -> NDArray[np.float64]:
+    """Sentence BLEU of every text (rows, the hypotheses) against every other (columns, the references).
 
+    Words between blanks, orders 1 to 4 weighted alike. An order without a match counts 0.1 matches; if not one
+    word matches, the score is 0. That is what R-Zero's code asks of its library: smoothing method 1 of Chen and
+    Cherry (2014).
 
-def bleu(hypothesis: str, reference: str) -> float:
-    """Sentence BLEU of words between blanks, orders 1 to 4 weighted alike, in [0, 1].
-
-    An order without a match counts 0.1 matches; if not one word matches, the score is 0. That is what
-    R-Zero's code asks of its library: smoothing method 1 of Chen and Cherry (2014).
+    Returns:
+        (texts, texts) scores in [0, 1].
     """
-    own, other = _grams(hypothesis), _grams(reference)
-    if not own[0] & other[0]:
-        return 0.0
-    logarithm = 0.0
-    for mine, theirs in zip(own, other, strict=True):
-        matched = sum(min(count, theirs[gram]) for gram, count in mine.items())
-        logarithm += math.log((matched or _LITTLE) / max(1, mine.total()))
-    length, aim = own[0].total(), other[0].total()
-    return min(1.0, math.exp(1 - aim / length)) * math.exp(logarithm / len(_ORDERS))
+    size = len(texts)
+    split = [text.split() for text in texts]
+    logarithm, shared = np.zeros((size, size)), np.zeros((size, size))
+    for order in _ORDERS:
+        # Who has a run of words, and how often: matches are counted run by run, which most texts do not share.
+        holders: dict[tuple[str, ...], list[tuple[int, int]]] = {}
+        for place, words_of in enumerate(split):
+            grams = Counter(zip(*(words_of[i:] for i in range(order)), strict=False))
+            for gram, count in grams.items():
+                holders.setdefault(gram, []).append((place, count))
+        matched = np.zeros((size, size))
+        for held in holders.values():
+            places, counts = np.array(held).T
+            matched[np.ix_(places, places)] += np.minimum.outer(counts, counts)
+        totals = np.array([max(1, len(words_of) - order + 1) for words_of in split])
+        logarithm += np.log(np.where(matched > 0, matched, _LITTLE) / totals[:, None])
+        shared = matched if order == 1 else shared
+    lengths = np.array([max(1, len(words_of)) for words_of in split])
+    brevity = np.minimum(1.0, np.exp(1 - lengths[None, :] / lengths[:, None]))
+    return np.where(shared > 0, brevity * np.exp(logarithm / len(_ORDERS)), 0.0)
 
 
 def bleu_clusters(texts: Sequence[str], threshold: float = 0.5) -> list[int]:
@@ -54,11 +63,9 @@ def bleu_clusters(texts: Sequence[str], threshold: float = 0.5) -> list[int]:
     alphabetical order, so that the order of the batch does not matter; R-Zero takes the direction that comes first.
     """
     known = sorted({text for text in texts if text})
-    distance = np.full((len(known), len(known)), np.inf)
-    for i, one in enumerate(known):
-        for j in range(i):
-            other = known[j]
-            distance[i, j] = distance[j, i] = 1 - (bleu(one, other) + bleu(other, one)) / 2
+    alike = bleu(known)
+    distance = 1 - (alike + alike.T) / 2
+    np.fill_diagonal(distance, np.inf)
     sizes = Counter(texts)
     weight = np.array([float(sizes[text]) for text in known])
     cluster = list(range(len(known)))
@@ -84,8 +91,14 @@ def shares(clusters: Sequence[Hashable]) -> list[float]:
 
 @functools.lru_cache(maxsize=4096)
 def template(program: str) -> str:
-    """A program up to formatting, names it binds, and constants: what is left when its literals are masked."""
-    tree = ast.parse(program)
+    """A program up to formatting, names it binds, and constants: what is left when its literals are masked.
+
+    A text that is no Python is its own template: another domain's programs need not be.
+    """
+    try:
+        tree = ast.parse(program)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return program
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant):
             node.value = "" if isinstance(node.value, str) else 0

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gasp_env.rewards.texts import bleu, bleu_clusters, copy_ratio, jaccard, shares, template, words
+from gasp_env.rewards import texts
+from gasp_env.rewards.texts import bleu_clusters, copy_ratio, jaccard, shares, template, words
+
+
+def bleu(hypothesis: str, reference: str) -> float:
+    return float(texts.bleu([hypothesis, reference])[0, 1])
 
 
 def test_bleu_by_hand() -> None:
@@ -35,10 +41,19 @@ def test_bleu_at_the_ends() -> None:
     st.lists(st.sampled_from(["", "a", "a b c d e", "a b c d f", "a b c d", "v w x y z"]), max_size=8),
     st.data(),
 )
-def test_clusters_do_not_depend_on_the_order(texts: list[str], data: st.DataObject) -> None:
-    order = data.draw(st.permutations(range(len(texts))))
-    straight = shares(bleu_clusters(texts))
-    assert shares(bleu_clusters([texts[i] for i in order])) == [straight[i] for i in order]
+def test_clusters_do_not_depend_on_the_order(some: list[str], data: st.DataObject) -> None:
+    order = data.draw(st.permutations(range(len(some))))
+    straight = shares(bleu_clusters(some))
+    assert shares(bleu_clusters([some[i] for i in order])) == [straight[i] for i in order]
+
+
+@given(st.lists(st.lists(st.sampled_from("abc"), max_size=6).map(" ".join), min_size=1, max_size=6))
+def test_bleu_of_many_is_bleu_of_each_pair(some: list[str]) -> None:
+    scores = texts.bleu(some)
+    assert scores.shape == (len(some), len(some))
+    assert np.all((scores >= 0) & (scores <= 1 + 1e-12))
+    pairs = [[bleu(one, other) for other in some] for one in some]
+    np.testing.assert_allclose(scores, pairs)
 
 
 def test_clusters_are_of_like_texts() -> None:
@@ -76,6 +91,7 @@ def test_template_masks_literals_and_names() -> None:
         "def f(y):\n    '''Add.'''\n    return y + 20  # more"
     )
     assert template("def f(x):\n    return x + 1") != template("def f(x):\n    return x - 1")
+    assert template("(define (f x) x") == "(define (f x) x"
     assert template("def f(x):\n    return x + 'a'") == template("def f(x):\n    return x + 'b'")
 
 
