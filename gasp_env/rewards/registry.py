@@ -12,79 +12,43 @@ environment offers, before anything is played.
 from __future__ import annotations
 
 import functools
-import inspect
-import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
-from numbers import Real
-from pathlib import Path
-from typing import Any, Literal, Protocol
 
 from gasp_env import plugins
+from gasp_env.rewards.definitions import first_line, is_again, module_of
 from gasp_env.rewards.needs import NEEDS, OFFERED, explain
 from gasp_env.rewards.outcome import Outcome
+from gasp_env.rewards.spec import (
+    PROPOSING,
+    RewardFunction,
+    SolverReward,
+    SolverSpec,
+    Tag,
+    TeacherReward,
+    Terms,
+    checked_terms,
+)
 
-Terms = dict[str, float]
-SolverReward = Callable[[str], Terms]
-#: ``paper`` and ``code`` are what was published, where the two differ or the code alone has it; ``ours`` is not.
-Tag = Literal["paper", "code", "ours"]
+__all__ = [
+    "RewardFunction",
+    "SolverReward",
+    "SolverSpec",
+    "TeacherReward",
+    "TeacherRewards",
+    "Terms",
+    "each",
+    "get_solver_reward",
+    "listed_reward",
+    "solver_reward",
+    "solver_rewards",
+    "solver_specs",
+    "specs",
+    "teacher_reward",
+    "teacher_rewards",
+]
 
-#: Stages in which a teacher proposes. A mapping from stages to rewards has to have the first two.
-PROPOSING = ("lemma", "lift", "propose")
+#: What a mapping from stages to rewards has to have.
 _MAPPED = ("lemma", "lift")
-
-
-class RewardFunction(Protocol):
-    """Terms for each of the outcomes that one step resolved, in the same order."""
-
-    def __call__(self, outcomes: Sequence[Outcome]) -> list[Terms]:
-        """Return one dict of named terms per outcome; their sum is the reward."""
-        ...
-
-
-@dataclass(frozen=True)
-class TeacherReward:
-    """A registered teacher reward.
-
-    Attributes:
-        name: what it is chosen by.
-        function: see `RewardFunction`. None if it is listed only, because nothing here meets its needs.
-        needs: what it has to be given beyond the outcomes; names of `gasp_env.rewards.needs.NEEDS`.
-        source: paper or repository.
-        formula: in a line.
-        tag: see `Tag`.
-        deviation: in what it differs from its source, empty if in nothing we know of.
-        stages: where it can be used.
-    """
-
-    name: str
-    function: RewardFunction | None
-    needs: frozenset[str] = frozenset()
-    source: str = ""
-    formula: str = ""
-    tag: Tag = "ours"
-    deviation: str = ""
-    stages: tuple[str, ...] = PROPOSING
-
-    @property
-    def available(self) -> bool:
-        """Whether some environment of ours can compute it."""
-        return self.function is not None and self.needs <= OFFERED
-
-
-@dataclass(frozen=True)
-class SolverSpec:
-    """What is known of a solver reward; the fields are those of `TeacherReward`."""
-
-    name: str
-    source: str
-    formula: str
-    tag: Tag = "ours"
-    needs: frozenset[str] = frozenset()
-    available: bool = True
-    stages: tuple[str, ...] = ("attempt", "solve", "goalpost")
-    deviation: str = ""
-
 
 _teacher: dict[str, TeacherReward] = {}
 #: Names that stand for one reward per stage.
@@ -126,14 +90,14 @@ def teacher_reward(
     """
 
     def register(function: RewardFunction) -> RewardFunction:
-        where = source or _module(function)
+        where = source or module_of(function)
         _register(
             TeacherReward(
                 name,
                 function,
                 _known(name, needs),
                 where,
-                formula or _first_line(function),
+                formula or first_line(function),
                 tag,
                 deviation,
                 _known_stages(name, stages),
@@ -165,10 +129,10 @@ def solver_reward(
     """Register a solver reward: reason of a verdict to named terms."""
 
     def register(function: SolverReward) -> SolverReward:
-        if name in _solver and not _is_again(_solver[name], function):
+        if name in _solver and not is_again(_solver[name], function):
             raise ValueError(f"a solver reward named {name!r} exists already; choose another name")
         _solver[name] = function
-        _solver_specs[name] = SolverSpec(name, source or _module(function), _first_line(function), tag)
+        _solver_specs[name] = SolverSpec(name, source or module_of(function), first_line(function), tag)
         return function
 
     return register
@@ -284,29 +248,19 @@ class TeacherRewards:
             reward = self.by_stage[stage]
             assert reward.function is not None  # `_get_teacher_reward` refuses what cannot be computed
             for place, value in zip(
-                at, _checked(reward.name, reward.function([outcomes[i] for i in at]), len(at)), strict=True
+                at,
+                checked_terms(reward.name, reward.function([outcomes[i] for i in at]), len(at)),
+                strict=True,
             ):
                 terms[place] = value
         return terms
-
-
-def _checked(name: str, got: Any, expected: int) -> list[Terms]:
-    """What a reward returned, once it is what a reward has to return."""
-    if not isinstance(got, list | tuple):
-        raise ValueError(f"teacher reward {name!r}: expected a list of terms, got {type(got).__name__}")
-    if len(got) != expected:
-        raise ValueError(f"teacher reward {name!r}: expected {expected} dicts of terms, got {len(got)}")
-    for value in got:
-        if not isinstance(value, Mapping) or not value or not all(map(_is_number, value.values())):
-            raise ValueError(f"teacher reward {name!r}: expected finite named terms, got {value!r}")
-    return [{str(term): float(number) for term, number in value.items()} for value in got]
 
 
 def _register(reward: TeacherReward) -> None:
     if not reward.name or ":" in reward.name:
         raise ValueError(f"expected the name of a teacher reward without a colon, got {reward.name!r}")
     known = _teacher.get(reward.name)
-    if reward.name in _by_stage or (known and not _is_again(known.function, reward.function)):
+    if reward.name in _by_stage or (known and not is_again(known.function, reward.function)):
         raise ValueError(f"a teacher reward named {reward.name!r} exists already; choose another name")
     _teacher[reward.name] = reward
 
@@ -359,42 +313,9 @@ def _get_teacher_reward(plain: str) -> TeacherReward:
     return reward
 
 
-def _is_number(term: Any) -> bool:
-    return isinstance(term, Real) and math.isfinite(term)
-
-
 def _imported(name: str) -> str:
     """The name after the colon of ``"module:name"``, once the module has been imported to register it."""
     module, colon, plain = name.rpartition(":")
     if colon:
         plugins.import_source(module, f"reward {name!r}")
     return plain
-
-
-def _is_again(known: Any, function: Any) -> bool:
-    """Whether this is the same definition once more.
-
-    As when a notebook's cell is run again, or a file is imported both by its name and by its path.
-    """
-    if known is None or function is None:
-        return known is function
-    same_name = _attribute(known, "__qualname__") == _attribute(function, "__qualname__")
-    same_module = _attribute(known, "__module__") == _attribute(function, "__module__")
-    return same_name and (same_module or (_file(known) is not None and _file(known) == _file(function)))
-
-
-def _first_line(function: Any) -> str:
-    return (inspect.getdoc(function) or "").partition("\n")[0]
-
-
-def _module(function: Any) -> str:
-    return str(getattr(function, "__module__", ""))
-
-
-def _attribute(function: Any, name: str) -> Any:
-    return getattr(function, name, id(function))
-
-
-def _file(function: Any) -> Path | None:
-    code = getattr(inspect.unwrap(function), "__code__", None)
-    return None if code is None else Path(code.co_filename).resolve()

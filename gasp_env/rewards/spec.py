@@ -1,0 +1,92 @@
+"""What a reward is, and what is known of one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any, Literal, Protocol
+
+from gasp_env.rewards.needs import OFFERED
+from gasp_env.rewards.outcome import Outcome
+
+Terms = dict[str, float]
+SolverReward = Callable[[str], Terms]
+#: ``paper`` and ``code`` are what was published, where the two differ or the code alone has it; ``ours`` is not.
+Tag = Literal["paper", "code", "ours"]
+
+#: Stages in which a teacher proposes.
+PROPOSING = ("lemma", "lift", "propose")
+
+
+class RewardFunction(Protocol):
+    """Terms for each of the outcomes that one step resolved, in the same order."""
+
+    def __call__(self, outcomes: Sequence[Outcome]) -> list[Terms]:
+        """Return one dict of named terms per outcome; their sum is the reward."""
+        ...
+
+
+@dataclass(frozen=True)
+class TeacherReward:
+    """A registered teacher reward.
+
+    Attributes:
+        name: what it is chosen by.
+        function: see `RewardFunction`. None if it is listed only, because nothing here meets its needs.
+        needs: what it has to be given beyond the outcomes; names of `gasp_env.rewards.needs.NEEDS`.
+        source: paper or repository.
+        formula: in a line.
+        tag: see `Tag`.
+        deviation: in what it differs from its source, empty if in nothing we know of.
+        stages: where it can be used.
+    """
+
+    name: str
+    function: RewardFunction | None
+    needs: frozenset[str] = frozenset()
+    source: str = ""
+    formula: str = ""
+    tag: Tag = "ours"
+    deviation: str = ""
+    stages: tuple[str, ...] = PROPOSING
+
+    @property
+    def available(self) -> bool:
+        """Whether some environment of ours can compute it."""
+        return self.function is not None and self.needs <= OFFERED
+
+
+@dataclass(frozen=True)
+class SolverSpec:
+    """What is known of a solver reward; the fields are those of `TeacherReward`."""
+
+    name: str
+    source: str
+    formula: str
+    tag: Tag = "ours"
+    needs: frozenset[str] = frozenset()
+    available: bool = True
+    stages: tuple[str, ...] = ("attempt", "solve", "goalpost")
+    deviation: str = ""
+
+
+def checked_terms(name: str, got: Any, expected: int) -> list[Terms]:
+    """What the teacher reward ``name`` returned for ``expected`` outcomes, as plain dicts of floats.
+
+    Raises:
+        ValueError: it is not a list of one dict per outcome, whose values are finite.
+    """
+    if not isinstance(got, list | tuple):
+        raise ValueError(f"teacher reward {name!r}: expected a list of terms, got {type(got).__name__}")
+    if len(got) != expected:
+        raise ValueError(f"teacher reward {name!r}: expected {expected} dicts of terms, got {len(got)}")
+    for value in got:
+        if not isinstance(value, Mapping) or not value or not all(map(_is_number, value.values())):
+            raise ValueError(f"teacher reward {name!r}: expected finite named terms, got {value!r}")
+    return [{str(term): float(number) for term, number in value.items()} for value in got]
+
+
+def _is_number(term: Any) -> bool:
+    return isinstance(term, Real) and math.isfinite(term)
