@@ -1,9 +1,4 @@
-"""A second opinion on every goalpost of ours: a solution by another, slower road, and a source of inputs.
-
-Each function here solves the problem its name says from the statement alone, by enumeration, by
-stepping time or by painting cells, and shares nothing with the reference program. Each ``draw_*``
-makes the arguments of one small random instance. `tests/test_goalposts.py` compares the three.
-"""
+"""The first twenty, from calendars to crews."""
 
 from __future__ import annotations
 
