@@ -1,19 +1,21 @@
 """GASP-Code-v0: guided asymmetric self-play on code, as a Gymnasium environment.
 
 Two roles share one stream of turns. Each observation says whose turn it is and what they read; the
-action is their text.
+action is their text. AZR-Code-v0 and RLVR-Code-v0 are the same environment under other curricula.
 
 | | |
 |---|---|
 | agents | `teacher_0`, `solver_0` |
-| stages | `lemma`, `lift` (teacher); `attempt`, `solve`, `goalpost` (solver) |
-| observation | `{"agent": Discrete(2), "stage": Discrete(5), "prompt": text, "samples": Discrete}` |
+| stages | `lemma`, `lift`, `propose` (teacher); `attempt`, `solve`, `goalpost` (solver) |
+| observation | `{"agent": Discrete(2), "stage": Discrete(6), "prompt": text, "samples": Discrete}` |
 | action | a text, or a tuple of 1 to `samples` texts; k texts in one step equal k steps of one |
 | scalar reward | sum over `info["rewards"]`; bookkeeping, learners use `info["credits"]` |
 
 `info["credits"]` lists what became known in the step as `Credit(turn, sample, agent, reward, terms)`.
 The teacher's credit appears in the step that closes the attempts at its proposal. A `reward` of None
 is unscored: the infrastructure failed, `info["scored"]` is False, the scalar counts 0 for it.
+`info["verdicts"]` says of each text of the step what became of it; `info["agent"]`, `"stage"`, `"kind"`,
+`"axis"` and `"turn"` say in words whose turn it is now, and are missing when the episode is over.
 
 | reward | valid proposal | otherwise |
 |---|---|---|
@@ -22,7 +24,8 @@ is unscored: the infrastructure failed, `info["scored"]` is False, the scalar co
 | solver | 1 right, -0.5 wrong | -1 unreadable |
 
 p is the share of the solver's attempts that were right. See `gasp_env.curriculum` for the order of
-stages and `gasp_env.options.Options` for everything that can be chosen.
+stages and `gasp_env.options.Options` for everything that can be chosen. With `focal` one role is left to the
+caller and a `partner` plays the other (`gasp_env.focal`): a decision process of one agent.
 
 Version history: v0, first release.
 """
@@ -122,6 +125,10 @@ class GaspCodeEnv(gym.Env[Observation, Action]):
             seed: an int also restores the library the env was constructed with; None keeps what
                 finished episodes committed to it.
             options: ``{"goalpost": id}`` pins a goalpost. Unknown keys are ignored.
+
+        Raises:
+            ValueError: there is no such goalpost.
+            RuntimeError: the focal role never gets to act, or its partner failed (`gasp_env.focal.Focal.begin`).
         """
         super().reset(seed=seed)
         if seed is not None:
@@ -147,7 +154,9 @@ class GaspCodeEnv(gym.Env[Observation, Action]):
         if self.render_mode != "ansi":
             return None
         transcript = self.transcript
-        return "" if transcript is None else render_transcript(transcript)
+        if transcript is None:
+            return ""
+        return render_transcript(transcript, waiting=self._driver.turns[0])
 
 
 def turn_info(turn: Turn | None) -> dict[str, Any]:

@@ -127,9 +127,10 @@ class GaspCodeVectorEnv(VectorEnv[dict[str, Any], Sequence[Action | None], np.nd
             self._driver.restore_library()
         self._focal.begin({int(number): self._rngs[number] for number in np.flatnonzero(mask)}, options)
         infos: dict[str, Any] = {}
+        turns = self.turns
         for number in np.flatnonzero(mask):
-            self._last[number] = self.turns[number]
-            infos = self._add_info(infos, turn_info(self.turns[number]), int(number))
+            self._last[number] = turns[number]
+            infos = self._add_info(infos, turn_info(turns[number]), int(number))
         return self._observe(), infos
 
     def step(
@@ -150,13 +151,14 @@ class GaspCodeVectorEnv(VectorEnv[dict[str, Any], Sequence[Action | None], np.nd
         terminated = np.zeros(self.num_envs, dtype=bool)
         truncated = np.zeros(self.num_envs, dtype=bool)
         infos: dict[str, Any] = {}
+        after = self.turns
         for number, item in enumerate(stepped):
             if item is None:
                 continue
             info = step_info(item, self._focal.agents)
             rewards[number] = sum(info["rewards"].values())
             terminated[number], truncated[number] = item.terminated, item.truncated
-            infos = self._add_info(infos, turn_info(self.turns[number]) | _without_credits(info), number)
+            infos = self._add_info(infos, turn_info(after[number]) | _without_credits(info), number)
         credits = np.empty(self.num_envs, dtype=object)
         for number, item in enumerate(stepped):
             credits[number] = [] if item is None else list(item.credits)

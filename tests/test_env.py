@@ -118,7 +118,7 @@ def test_options_say_what_they_expect() -> None:
             )
         },
     ):
-        with pytest.raises(ValueError, match="expected|cannot be loaded|must be|do not fit"):
+        with pytest.raises(ValueError, match="expected|cannot be|has no|must be|do not fit"):
             GaspCodeEnv(**wrong)
     with pytest.raises(ValueError, match="'nowhere'"):
         GaspCodeEnv(**OPTIONS).reset(options={"goalpost": "nowhere"})
@@ -134,6 +134,10 @@ def test_actions_are_checked_before_anything_moves(sandbox: Sandbox) -> None:
             env.step(wrong)
     assert env.driver.turns[0] is not None
     assert env.driver.turns[0].stage == "lemma"
+    _, _, terminated, *_ = env.step("no")
+    assert terminated
+    with pytest.raises(RuntimeError, match="is over .* call reset"):
+        env.step("late")
 
 
 class FailingSandbox:

@@ -141,6 +141,20 @@ def test_vector_partial_reset_and_state(sandbox: Sandbox) -> None:
     assert [turn.prompt for turn in envs.turns if turn] == after
 
 
+def test_one_seed_is_one_episode_to_all(sandbox: Sandbox) -> None:
+    envs = GaspCodeVectorEnv(num_envs=4)
+    observations, _ = envs.reset(seed=[7] * 4)
+    assert len(set(observations["prompt"])) == 1
+    observations, _ = envs.reset(seed=7)
+    assert len(set(observations["prompt"])) > 1
+    with pytest.raises(ValueError, match="expected 4 seeds, one per env, got 3"):
+        envs.reset(seed=[1, 2, 3])
+    with pytest.raises(ValueError, match="expected a reset_mask of 4 bools"):
+        envs.reset(options={"reset_mask": np.ones(3, dtype=bool)})
+    with pytest.raises(ValueError, match="expected 4 actions, one per env, got 1"):
+        envs.step(["x"])
+
+
 def test_a_state_keeps_what_kind_of_library_it_was(sandbox: Sandbox) -> None:
     envs = GaspCodeVectorEnv(num_envs=2, library_capacity=1, **OPTIONS)
     envs.reset(seed=0)

@@ -1,0 +1,16 @@
+"""A plain Gymnasium loop over one episode; any policy that turns a prompt into texts takes the place of this one."""
+
+import gymnasium as gym
+
+from gasp_env import partners
+
+policy = partners.get("scripted")
+env = gym.make("gasp_env:GASP-Code-v0", render_mode="ansi")
+observation, info = env.reset(seed=0)
+terminated = truncated = False
+while not (terminated or truncated):
+    (texts,) = policy([observation["prompt"]], [observation["samples"]])
+    observation, reward, terminated, truncated, info = env.step(texts)
+    for credit in info["credits"]:
+        print(f"turn {credit.turn} sample {credit.sample}: {credit.agent} {credit.reward} {credit.terms}")
+print(env.render())

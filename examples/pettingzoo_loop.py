@@ -1,0 +1,14 @@
+"""A PettingZoo loop over one episode; two policies may take the place of this one, a policy an agent."""
+
+from gasp_env import aec, partners
+
+policy = partners.get("scripted")
+env = aec.env()
+env.reset(seed=0)
+for agent in env.agent_iter():
+    observation, reward, terminated, truncated, info = env.last()
+    print(f"{agent:9}  {info.get('stage', 'over'):7}  reward since it acted last {reward:+.3f}")
+    if terminated or truncated:
+        env.step(None)
+    else:
+        env.step(policy([observation["prompt"]], [observation["samples"]])[0])
