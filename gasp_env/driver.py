@@ -222,6 +222,8 @@ class Driver:
             available = {"batch"} if count > 1 else set()
             if self.schedule.novelty not in ("off", "exact"):
                 available.add("embedding")
+            if self._relevance is not None:
+                available.add("relevance")
             self.teacher_rewards.check(available, stages)
         if stages == PROPOSES["azr"]:
             kinds = {task.kind for task in self.domain.seeds()}

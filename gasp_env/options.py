@@ -6,7 +6,7 @@ Each claim of GASP is one switch away from its ablation:
 |---|---|
 | goalposts guide the teacher | id `AZR-Code-v0` |
 | invented tasks do more than real ones | id `RLVR-Code-v0`; both: `goalpost_rate=0.5` |
-| two steps are better than one | `lifts=0`; for a hard one: `admit={"lemma": (1, 5)}`, `teacher_reward="gasp_lift"` too |
+| two steps are better than one | `lifts=0`; for a hard one, `admit={"lemma": (1, 5)}`, `teacher_reward="gasp_lift"` |
 | the lift should not see the goalpost | `lift_sees_goalpost=True` |
 | variants along two axes | `axis="f"`, `axis="io"`, or no axis named: `axis="none"` |
 | near-copies are kept out | `novelty="exact"`, or nothing is: `novelty="off"` |

@@ -128,7 +128,7 @@ def _say_totals(record: dict[str, Any], sandbox: Sandbox, terminal: Terminal) ->
     terminal.say(f"sandbox   {sandbox.runs} runs, tier {sandbox.tier}")
 
 
-def replay(path: Path, chosen: int | None, tier: str, terminal: Terminal) -> int:
+def replay(path: Path, chosen: int | None, tier: str, trust: bool, terminal: Terminal) -> int:
     """Play stored episodes again and say where they differ; returns the exit status."""
     records = transcript.load(path)
     if chosen is not None and not 1 <= chosen <= len(records):
@@ -139,7 +139,7 @@ def replay(path: Path, chosen: int | None, tier: str, terminal: Terminal) -> int
         if chosen not in (None, number):
             continue
         executed = sandbox.runs
-        found = transcript.replay(record, sandbox)
+        found = transcript.replay(record, sandbox, trust=trust)
         if chosen is not None:
             terminal.say(render_transcript(record, prompts=True) + "\n")
         verdict = f"{len(found)} differences" if found else "identical"
@@ -161,7 +161,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.seed < 0:
             raise ValueError(f"expected a seed of at least 0, got {options.seed}")
         if options.replay:
-            return replay(options.replay, options.episode, options.sandbox, terminal)
+            return replay(options.replay, options.episode, options.sandbox, options.trust, terminal)
         env = GaspCodeEnv(domain=options.domain, attempts=options.attempts, sandbox=options.sandbox)
         goalpost = options.goalpost
         player: Player = ask_person
@@ -209,6 +209,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--save", type=Path, metavar="FILE", help="append the episode to this file")
     parser.add_argument(
         "--replay", type=Path, metavar="FILE", help="play the episodes stored in this file again"
+    )
+    parser.add_argument(
+        "--trust",
+        action="store_true",
+        help="with --replay: import the modules and files that the stored episodes name, such as a reward's",
     )
     parser.add_argument(
         "--episode", type=int, metavar="K", help="with --replay: only the K-th, from 1, and show it"

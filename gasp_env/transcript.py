@@ -28,6 +28,8 @@ from gasp_env.turns import Credit, Resolution
 FORMAT = 2
 #: Goalposts an env may have been drawing from; more than that is no transcript of ours.
 MAX_GOALPOSTS = 10_000_000
+#: Packages whose names a transcript may say.
+_OURS = ("gasp_env", "learners")
 #: Stands for the goalposts that an unguided episode does not play.
 _NO_GOALPOST = Goalpost("", "", "", (), ())
 
@@ -180,7 +182,7 @@ class Difference:
         return f"{self.where}: stored {self.stored!r}, replayed {self.replayed!r}"
 
 
-def replay(record: Mapping[str, Any], sandbox: Sandbox) -> list[Difference]:
+def replay(record: Mapping[str, Any], sandbox: Sandbox, *, trust: bool = False) -> list[Difference]:
     """Play a stored episode again: every run is executed, every verdict decided, every reward computed anew.
 
     What the episode was given is taken as stored: seed, goalpost, options, texts, and the answers the
@@ -188,15 +190,24 @@ def replay(record: Mapping[str, Any], sandbox: Sandbox) -> list[Difference]:
     says where it was judged then, not where it is now, and a reward that compares the proposals of a batch,
     which one episode cannot tell.
 
+    Args:
+        record: the transcript.
+        sandbox: where its programs are executed.
+        trust: import the modules and files that it names (a reward of somebody's own, say). A transcript is
+            data, and may come from anybody: without this only names of gasp_env and learners are followed.
+
     Returns:
         Where prompts, verdicts, outcomes or rewards differ from those that follow; empty if nowhere.
         The texts of verdict details are not compared: they are for people.
 
     Raises:
-        TranscriptError: the record lacks something that is needed to begin the episode.
+        TranscriptError: the record lacks something that is needed to begin the episode, or names code of its own
+            and is not trusted.
         gasp_env.sandbox.SandboxError: the sandbox cannot be opened.
     """
     try:
+        if not trust:
+            _refuse_code(record)
         replayed = _replayed(record, sandbox)
     except (SandboxError, TranscriptError):
         raise
@@ -205,6 +216,19 @@ def replay(record: Mapping[str, Any], sandbox: Sandbox) -> list[Difference]:
             f"the transcript lacks a part or has one of the wrong type: {error!r}"
         ) from None
     return list(_differences("", record, replayed))
+
+
+def _refuse_code(record: Mapping[str, Any]) -> None:
+    rewards = record["teacher_reward"]
+    names = [record["domain"], record["style"], record["solver_reward"], record["schedule"]["novelty"]]
+    names += [rewards] if isinstance(rewards, str) else list(rewards.values())
+    for name in names:
+        source, colon, _ = (name or "").rpartition(":")
+        if colon and source.partition(".")[0] not in _OURS:
+            raise TranscriptError(
+                f"the transcript names code of its own, {name!r}, which playing it again would run; ask for that "
+                "(--trust) if you trust whoever wrote it"
+            )
 
 
 def _replayed(record: Mapping[str, Any], sandbox: Sandbox) -> dict[str, Any]:

@@ -94,3 +94,30 @@ def test_broken_records_are_refused(record: dict[str, Any], sandbox: Sandbox) ->
         broken = {name: value for name, value in record.items() if name != key}
         with pytest.raises((transcript.TranscriptError, ValueError)):
             transcript.replay(broken, sandbox)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        {"teacher_reward": "mine.py:mine"},
+        {"teacher_reward": {"lemma": "gasp_lemma", "lift": "os:system"}},
+        {"solver_reward": "mine:half"},
+        {"domain": "mine.py:domain"},
+        {"style": "mine.py:Style"},
+        {"schedule": {"novelty": "mine.py:embedder"}},
+        {"schedule": {"novelty": "sentence-transformers:./model"}},
+    ],
+)
+def test_code_that_a_transcript_names_is_not_run_unless_asked_for(
+    record: dict[str, Any],
+    sandbox: Sandbox,
+    names: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text("open('ran', 'w').close()\n")
+    changed = {**record, **names, "schedule": {**record["schedule"], **names.get("schedule", {})}}
+    with pytest.raises(transcript.TranscriptError, match="code of its own"):
+        transcript.replay(changed, sandbox)
+    assert not (tmp_path / "ran").exists()
