@@ -1,16 +1,38 @@
-"""Texts to vectors, so that near copies of a task can be told from new ones."""
+"""Texts to vectors, so that near copies of a task can be told from new ones.
+
+What can be chosen (`get`):
+
+- ``hashing``: counts of code tokens and pairs of neighbours. Needs nothing, and is the same everywhere.
+- ``sentence-transformers:MODEL`` or ``sentence-transformers:MODEL@THRESHOLD``: a neural embedder of that library, by
+  the name or path of its model; the threshold is 0.95 unless said. ``pip install 'gasp-env[embedders]'``.
+- ``module:name``, ``file.py:name``: an `Embedder` of your own, or what makes one when it is called.
+
+Similarities are comparable within one embedder only, and so are thresholds: an embedder brings its own.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+import hashlib
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from functools import cache, lru_cache
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-Vectors = NDArray[np.float64]
+from gasp_env import plugins
+
+Vectors = NDArray[np.floating[Any]]
+
+#: Above which cosine a neural code embedder's texts count as the same: GASP's, whose embedder is not named.
+NEURAL_THRESHOLD = 0.95
+_NEURAL = "sentence-transformers:"
 
 
+@runtime_checkable
 class Embedder(Protocol):
     """What novelty measures similarity with.
 
@@ -25,3 +47,156 @@ class Embedder(Protocol):
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Rows of unit length, shape (n, d): one a text, the same whatever other texts come with it."""
         ...
+
+
+@cache
+def get(name: str) -> Embedder:
+    """The embedder of a name; asked twice, the same one.
+
+    Raises:
+        ValueError: there is none, it cannot be loaded, or its threshold is not a number in (-1, 1].
+    """
+    if name == "hashing":
+        return HashingEmbedder()
+    if name.startswith(_NEURAL):
+        return _neural(name)
+    if ":" not in name:
+        raise ValueError(
+            "expected an embedder 'hashing', 'sentence-transformers:MODEL[@THRESHOLD]', 'module:name' or 'file.py:name', "
+            f"got {name!r}"
+        )
+    found = plugins.load(name, "embedder")
+    if not isinstance(found, Embedder) or isinstance(found, type):
+        if not callable(found):
+            raise ValueError(f"embedder {name!r}: expected name, threshold and embed, got {type(found).__name__}")
+        found = found()
+    if not isinstance(found, Embedder):
+        raise ValueError(f"embedder {name!r}: expected name, threshold and embed, got {type(found).__name__}")
+    _check_threshold(name, found.threshold)
+    return found
+
+
+class HashingEmbedder:
+    """Signed feature hashing of tokens and of pairs of neighbouring tokens, indentation included.
+
+    It knows nothing of meaning: whoever changes one operation changes one token in hundred, and so does
+    who swaps two statements. Its threshold is where it rejects at most 5 % of one-operation variants, which is
+    what lifts are; there it rejects little else than copies (``benchmarks/embedder_threshold.py``).
+
+    Weinberger et al. 2009, arXiv 0902.2206, for the signs, which keep inner products unbiased.
+    """
+
+    name = "hashing"
+
+    def __init__(self, threshold: float = 0.95, dimensions: int = 1024, pairs=True, root=False) -> None:
+        self.threshold = threshold
+        self.dimensions = dimensions
+        self.pairs=pairs
+        self.root=root
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """Rows of unit length, shape (n, dimensions)."""
+        vectors = np.zeros((len(texts), self.dimensions))
+        for row, text in zip(vectors, texts, strict=True):
+            tokens = ["", *_tokens(text), ""]
+            features = Counter(tokens[:-1])
+            if self.pairs: features.update(f"{a} {b}" for a, b in zip(tokens, tokens[1:], strict=False))
+            for feature, count in features.items():
+                number = _hash(feature)
+                w = math.sqrt(count) if self.root else count
+                row[(number >> 1) % self.dimensions] += w if number & 1 else -w
+            row /= np.linalg.norm(row)
+        return vectors
+
+
+_TOKEN = re.compile(
+    r"""(?P<line>^[ \t]*(?=[^\s#])) | (?P<skip>\#.*)
+      | (?P<token>\w+(?:\.\d+)? | "(?:[^"\\\n]|\\.)*" | '(?:[^'\\\n]|\\.)*' | (?:\*\*|//|>>|<<|[-+*/%&|^=<>!:])=? | [^\s\w])
+    """,
+    re.VERBOSE | re.MULTILINE,
+)
+
+
+def _tokens(text: str) -> Iterator[str]:
+    """Words, numbers, strings and signs; where blocks begin and end. No comments, no other white space."""
+    blocks = [0]
+    for match in _TOKEN.finditer(text):
+        if match.lastgroup == "token":
+            yield match[0]
+        elif match.lastgroup == "line":
+            width = len(match[0].expandtabs(8))
+            while width < blocks[-1]:
+                blocks.pop()
+                yield "dedent"
+            if width > blocks[-1]:
+                blocks.append(width)
+                yield "indent"
+
+
+@lru_cache(2**16)
+def _hash(feature: str) -> int:
+    return int.from_bytes(hashlib.blake2b(feature.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
+
+
+class EmbeddingTable:
+    """Embeddings of texts. Rows are only ever added, so that views, and copies of a library, may share them."""
+
+    def __init__(self, embedder: Embedder) -> None:
+        self._embedder = embedder
+        self._row: dict[bytes, int] = {}
+        self._table = np.empty((0, 0), np.float32)
+
+    def rows(self, texts: Sequence[str]) -> NDArray[np.int64]:
+        """Which row each text has; those that are new are embedded."""
+        keys = [_digest(text) for text in texts]
+        new = {key: text for key, text in zip(keys, texts, strict=True) if key not in self._row}
+        if new:
+            self._append(list(new), self._embed(list(new.values())))
+        return np.array([self._row[key] for key in keys], dtype=np.int64)
+
+    def similarities(self, text: str) -> NDArray[np.float32]:
+        """Cosine similarity of a text with every row."""
+        # einsum: a row's product depends on nothing but the row. A matrix product may round it otherwise
+        # when there are more rows, and the same text be rejected in one view and not in the other.
+        table = self._table[: len(self._row)]
+        products: NDArray[np.float32] = np.einsum("nd,d->n", table, self._embed([text])[0])
+        return products
+
+    def __len__(self) -> int:
+        return len(self._row)
+
+    def of(self, texts: Sequence[str]) -> EmbeddingTable:
+        """A table of its own with the rows that these texts have here."""
+        known = [key for key in dict.fromkeys(map(_digest, texts)) if key in self._row]
+        fresh = EmbeddingTable(self._embedder)
+        if known:
+            fresh._append(known, self._table[[self._row[key] for key in known]])
+        return fresh
+
+    def _embed(self, texts: list[str]) -> NDArray[np.float32]:
+        name, vectors = self._embedder.name, np.asarray(self._embedder.embed(texts))
+        if vectors.ndim != 2 or len(vectors) != len(texts) or not np.isfinite(vectors).all():
+            raise ValueError(
+                f"embedder {name!r}: expected finite numbers of shape ({len(texts)}, d), got shape {vectors.shape}"
+            )
+        if len(self._row) and vectors.shape[1] != self._table.shape[1]:
+            raise ValueError(
+                f"embedder {name!r}: expected {self._table.shape[1]} numbers a text, as before, got {vectors.shape[1]}"
+            )
+        return vectors.astype(np.float32)
+
+    def _append(self, keys: Sequence[bytes], vectors: NDArray[np.float32]) -> None:
+        count, total = len(self._row), len(self._row) + len(keys)
+        if total > len(self._table):
+            table = np.empty((max(total, 2 * len(self._table)), vectors.shape[1]), np.float32)
+            if count:
+                table[:count] = self._table[:count]
+            self._table = table
+        self._table[count:total] = vectors
+        self._row.update(zip(keys, range(count, total), strict=True))
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+

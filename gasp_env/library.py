@@ -1,75 +1,62 @@
-"""The library: every valid task with what is known of its difficulty."""
+"""The library: every valid task with what is known of its difficulty.
+
+A task says where it came from (goalpost, parent, axis, c of n, step), and carries its teacher's program,
+which is known to be right. So an entry is also an off-policy sample for a solver, one that no attempt had
+to find::
+
+    view = library.view()
+    for entry in sample(view, rng, 32, "non_extremes", kind="induction"):
+        prompt = domain.style.solve(entry.task, "induction", 0)      # what the solver would read
+        answer = entry.task.program                                  # what solves it; wrap it as the style asks
+        # As another kind: the answer to "deduction" on input i is entry.task.outputs[i], the one to
+        # "abduction" entry.task.inputs[i].
+
+No policy sampled that answer: treat it as supervised data, or give it no importance weight at all.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any, Literal, Protocol, get_args
+from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from gasp_env import entries as files
 from gasp_env import eviction as evictions
-from gasp_env.embedders import Embedder
-from gasp_env.entries import Entry, entry_of_record, entry_record, task_of_record, task_record
-from gasp_env.tasks import Proposal, Task, TaskKind
+from gasp_env.embedders import Embedder, EmbeddingTable
+from gasp_env.entries import (
+    Entry,
+    LibraryError,
+    entry_of_record,
+    entry_record,
+    task_of_record,
+    task_record,
+)
+from gasp_env.library_view import LibraryView, SolverData, View, matches, sample, task_text
+from gasp_env.lineage import Lineage
+from gasp_env.tasks import Task, TaskKind
 from gasp_env.values import encode
 
 __all__ = [
     "Entry",
     "Library",
+    "LibraryError",
     "LibraryView",
     "SolverData",
     "View",
     "entry_of_record",
     "entry_record",
+    "matches",
+    "sample",
     "task_of_record",
     "task_record",
     "task_text",
 ]
 
-#: What a solver is given of a library: accepted tasks, all valid ones, or those neither always nor never solved.
-SolverData = Literal["accepted", "all", "non_extremes"]
-
-
-class View(Protocol):
-    """What an episode may ask of the library. It does not change."""
-
-    def __contains__(self, fingerprint: object) -> bool:
-        """Whether a task with this fingerprint had been accepted: what a new proposal may not repeat.
-
-        One that was too hard or too easy may be proposed again, for the solver has changed since.
-        """
-        ...
-
-    def size(self, data: SolverData, kind: TaskKind | None = None) -> int:
-        """Number of entries of that sort; of one task kind, or of all."""
-        ...
-
-    def entry(self, data: SolverData, index: int, kind: TaskKind | None = None) -> Entry:
-        """The entry number ``index`` of that sort, oldest first.
-
-        Raises:
-            IndexError: the index is not in ``range(size(data, kind))``.
-        """
-        ...
-
-    def nearest(self, text: str, exclude: str | None = None) -> float:
-        """Greatest cosine similarity of ``text`` with an accepted task, -1.0 if there is none.
-
-        Args:
-            text: `task_text` of what is compared.
-            exclude: fingerprint of tasks that are not compared with.
-
-        Raises:
-            ValueError: the library has no embedder.
-        """
-        ...
-
-
-def task_text(task: Task | Proposal) -> str:
-    """What embedders read of a task: message and program."""
-    return f"{task.message.strip()}\n\n{task.program.strip()}\n".lstrip()
+#: Rows of embeddings of what was evicted since, before they are given up.
+_WASTE = 1024
 
 
 class Library:
@@ -78,7 +65,8 @@ class Library:
     Args:
         entries: what it begins with, as if committed.
         capacity: greatest number of entries; None: it only grows.
-        eviction: policy that says what goes when there are more (`gasp_env.eviction`).
+        eviction: policy that says what goes when there are more (`gasp_env.eviction`). What was evicted is
+            forgotten: novelty does not know it any more, and it may come again.
         embedder: what `View.nearest` measures with; None: it cannot.
 
     Attributes:
@@ -94,18 +82,18 @@ class Library:
         eviction: str = "oldest",
         embedder: Embedder | None = None,
     ) -> None:
-        if capacity is not None and capacity < 1:
-            raise ValueError(f"expected a capacity of at least 1, or None, got {capacity!r}")
+        if capacity is not None and (type(capacity) is not int or capacity < 1):
+            raise ValueError(f"expected a capacity of at least 1, or None for no limit, got {capacity!r}")
         self.capacity = capacity
         self.eviction = eviction
         self.embedder = embedder
         self.entries: list[Entry] = []
         self.step = 0
         self._worth = evictions.get(eviction)
+        self._table = None if embedder is None else EmbeddingTable(embedder)
         self._last_id = 0
         self._view: LibraryView | None = None
-        self._vectors = None if embedder is None else _Vectors(embedder)
-        self._index()
+        self._index(())
         self.commit(entries)
 
     def __len__(self) -> int:
@@ -114,155 +102,133 @@ class Library:
     @property
     def accepted(self) -> int:
         """Number of accepted tasks."""
-        return sum(entry.accepted for entry in self.entries)
+        return self.view().size("accepted")
 
     def commit(self, entries: Iterable[Entry]) -> int:
         """Add entries, dropping those that tell nothing new; return how many were added and kept.
 
         Nothing new is a task that has been accepted already, or one not accepted that is known. A lift
         that changed only the inputs of its lemma has the lemma's fingerprint, and is known by its inputs as well.
-        An evicted task is known no more, and may come again.
+
+        Each is given an id, and the id of its parent: the newest entry with the fingerprint that its task
+        names. Of an episode's lift that is the lemma committed just before it.
         """
         before = self._last_id
         for entry in entries:
-            key = _key(entry.task)
-            known = self._accepted if entry.accepted else self._known
-            if key in known:
-                continue
-            self._last_id += 1
-            parent = self._newest.get(entry.task.parent, 0) if entry.task.parent is not None else 0
-            self._add(replace(entry, id=self._last_id, parent=parent, step=entry.step or self.step), key)
+            parent = 0 if entry.task.parent is None else self._newest.get(entry.task.parent, 0)
+            self._add(replace(entry, id=self._last_id + 1, parent=parent, step=entry.step or self.step))
         self._evict()
         return sum(entry.id > before for entry in self.entries)
 
     def view(self) -> LibraryView:
         """The library as it is now, unchanged by what is committed or evicted later."""
         if self._view is None:
-            self._view = LibraryView(self.entries, self._vectors)
+            if self._table is not None and len(self._table) > 2 * len(self.entries) + _WASTE:
+                self._table = self._table.of([task_text(entry.task) for entry in self.entries])
+            self._view = LibraryView(self.entries, self._table)
         return self._view
+
+    def sample(
+        self,
+        rng: np.random.Generator,
+        count: int,
+        data: SolverData = "accepted",
+        kind: TaskKind | None = None,
+        *,
+        replacement: bool = False,
+    ) -> list[Entry]:
+        """Draw entries of the library as it is now: see `sample`."""
+        return sample(self.view(), rng, count, data, kind, replacement=replacement)
+
+    def lineage(self) -> Lineage:
+        """The family trees of what is in it now."""
+        return Lineage(self.entries)
+
+    def copy(self) -> Library:
+        """A library of its own with the same entries. Embeddings are shared, which nobody can tell."""
+        twin = Library(capacity=self.capacity, eviction=self.eviction, embedder=self.embedder)
+        twin.step, twin._table, twin._last_id = self.step, self._table, self._last_id
+        twin._index(self.entries)
+        return twin
+
+    def save(self, path: str | Path) -> None:
+        """Write all entries as JSON lines (`gasp_env.entries`); the file is replaced as a whole or not at all.
+
+        Raises:
+            LibraryError: a value is too long to be read back.
+            OSError: the file cannot be written.
+        """
+        files.write(self.entries, path)
+
+    @classmethod
+    def load(cls, path: str | Path, **options: Any) -> Library:
+        """The library that `save` wrote, with the same ids. ``options`` are the keywords of `Library`.
+
+        Embeddings are not stored: they are made anew when they are first asked for.
+
+        Raises:
+            LibraryError: a line is not an entry; the message says which, and what was expected.
+            OSError: the file cannot be read.
+        """
+        return cls._restored(files.read(path), str(path), options)
 
     def state(self) -> list[dict[str, Any]]:
         """JSON-able records of all entries."""
         return [entry_record(entry) for entry in self.entries]
 
     @classmethod
-    def from_state(cls, records: Iterable[dict[str, Any]], **options: Any) -> Library:
-        """The library `state` was taken of."""
-        return cls((entry_of_record(record) for record in records), **options)
+    def from_state(cls, records: Iterable[Any], **options: Any) -> Library:
+        """The library `state` was taken of. ``options`` are the keywords of `Library`.
 
-    def _add(self, entry: Entry, key: str) -> None:
-        self._view = None
+        Raises:
+            LibraryError: a record is not an entry.
+        """
+        read = [entry_of_record(record, f"library entry {n}") for n, record in enumerate(records, start=1)]
+        return cls._restored(read, "library", options)
+
+    @classmethod
+    def _restored(cls, entries: Sequence[Entry], where: str, options: dict[str, Any]) -> Library:
+        """Entries that have ids keep them and their parents; those that have none are committed."""
+        if not any(entry.id for entry in entries):
+            return cls(entries, **options)
+        library = cls(**options)
+        for entry in entries:
+            if not library._last_id < entry.id or not entry.parent < entry.id:
+                raise LibraryError(
+                    f"{where}, entry with id {entry.id}: expected an id above {library._last_id} of the entry before "
+                    f"and above its parent's, {entry.parent}; keep the order, or remove 'id' and 'parent' everywhere "
+                    "to have them given anew"
+                )
+            library._add(entry)
+        library.step = max(entry.step for entry in entries)
+        library._evict()
+        return library
+
+    def _add(self, entry: Entry) -> None:
+        """Append an entry that has its id, unless it tells nothing new."""
+        key = _key(entry.task)
+        if key in (self._accepted if entry.accepted else self._known):
+            return
         self._known.add(key)
         if entry.accepted:
             self._accepted.add(key)
-        self._newest[entry.task.fingerprint] = entry.id
+        self._newest[entry.task.fingerprint] = self._last_id = entry.id
         self.entries.append(entry)
+        self._view = None
 
     def _evict(self) -> None:
         excess = 0 if self.capacity is None else len(self.entries) - self.capacity
-        if excess <= 0:
-            return
-        gone = evictions.evicted(self.eviction, self._worth, tuple(self.entries), excess)
-        self.entries = [entry for position, entry in enumerate(self.entries) if position not in gone]
-        self._index()
+        if excess > 0:
+            gone = evictions.evicted(self.eviction, self._worth, tuple(self.entries), excess)
+            self._index(entry for position, entry in enumerate(self.entries) if position not in gone)
 
-    def _index(self) -> None:
+    def _index(self, entries: Iterable[Entry]) -> None:
+        """Hold these entries and no others."""
+        self.entries = list(entries)
         self._view = None
-        self._known: set[str] = set()
-        self._accepted: set[str] = set()
-        self._newest: dict[str, int] = {}
-        entries, self.entries = self.entries, []
-        for entry in entries:
-            self._add(entry, _key(entry.task))
-
-
-class LibraryView:
-    """A library at one moment. What is asked of it is worked out at the first question."""
-
-    def __init__(self, entries: Sequence[Entry], vectors: _Vectors | None) -> None:
-        self._entries = tuple(entries)
-        self._vectors = vectors
-        self._sorts: dict[tuple[SolverData, TaskKind | None], tuple[Entry, ...]] = {}
-        self._known: frozenset[str] | None = None
-        self._rows: NDArray[np.int64] | None = None
-
-    def __contains__(self, fingerprint: object) -> bool:
-        if self._known is None:
-            self._known = frozenset(entry.task.fingerprint for entry in self._sort("accepted"))
-        return fingerprint in self._known
-
-    def size(self, data: SolverData, kind: TaskKind | None = None) -> int:
-        """Number of entries of that sort; of one task kind, or of all."""
-        return len(self._sort(data, kind))
-
-    def entry(self, data: SolverData, index: int, kind: TaskKind | None = None) -> Entry:
-        """The entry number ``index`` of that sort, oldest first.
-
-        Raises:
-            IndexError: the index is not in ``range(size(data, kind))``.
-        """
-        found = self._sort(data, kind)
-        if not 0 <= index < len(found):
-            raise IndexError(f"expected an index in [0, {len(found)}), got {index}")
-        return found[index]
-
-    def nearest(self, text: str, exclude: str | None = None) -> float:
-        """Greatest cosine similarity of ``text`` with an accepted task, -1.0 if there is none.
-
-        Raises:
-            ValueError: the library has no embedder.
-        """
-        if self._vectors is None:
-            raise ValueError("nearest: expected a library with an embedder, this one has none; give it one")
-        entries = self._sort("accepted")
-        if self._rows is None:
-            self._rows = self._vectors.rows([task_text(entry.task) for entry in entries])
-        kept = [
-            row for row, entry in zip(self._rows, entries, strict=True) if entry.task.fingerprint != exclude
-        ]
-        if not kept:
-            return -1.0
-        return float(self._vectors.similarities(text)[kept].max())
-
-    def _sort(self, data: SolverData, kind: TaskKind | None = None) -> tuple[Entry, ...]:
-        if (data, kind) not in self._sorts:
-            if data not in get_args(SolverData):
-                raise ValueError(
-                    f"expected data to be one of {', '.join(get_args(SolverData))}, got {data!r}"
-                )
-            self._sorts[data, kind] = tuple(
-                entry for entry in self._entries if matches(entry, data) and kind in (None, entry.task.kind)
-            )
-        return self._sorts[data, kind]
-
-
-class _Vectors:
-    """Embeddings by text: rows are only ever added, so that views may share them."""
-
-    def __init__(self, embedder: Embedder) -> None:
-        self._embedder = embedder
-        self._row: dict[str, int] = {}
-        self._rows: list[NDArray[np.float64]] = []
-
-    def rows(self, texts: Sequence[str]) -> NDArray[np.int64]:
-        """Which row each text has; those that are new are embedded."""
-        new = [text for text in dict.fromkeys(texts) if text not in self._row]
-        if new:
-            for text, vector in zip(new, self._embedder.embed(new), strict=True):
-                self._row[text] = len(self._rows)
-                self._rows.append(vector)
-        return np.array([self._row[text] for text in texts], dtype=np.int64)
-
-    def similarities(self, text: str) -> NDArray[np.float64]:
-        """Cosine similarity of a text with every row."""
-        return np.stack(self._rows) @ self._embedder.embed([text])[0]
-
-
-def matches(entry: Entry, data: SolverData) -> bool:
-    """Whether an entry belongs to the data a filter names."""
-    if data == "accepted":
-        return entry.accepted
-    return data == "all" or 0 < entry.correct < entry.samples
+        self._known = {_key(entry.task) for entry in self.entries}
+        self._accepted = {_key(entry.task) for entry in self.entries if entry.accepted}
+        self._newest = {entry.task.fingerprint: entry.id for entry in self.entries}
 
 
 def _key(task: Task) -> str:
