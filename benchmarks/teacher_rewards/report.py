@@ -1,0 +1,172 @@
+"""SIMULATION: from runs to means, intervals over seeds, a table and a figure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.teacher_rewards.loop import PASS_AT, SOLVED, Measured, Plan
+from learners.metrics import bootstrap_interval
+
+NOTICE = (
+    "SIMULATION: players and execution are formulas (item-response model); only the game, the rewards and the\n"
+    "advantages are real. It says nothing about language models; see the assumptions in benchmarks/teacher_rewards."
+)
+#: Name: (column, digits, what it is). The last quarter is that of the budget.
+METRICS: dict[str, tuple[str, int, str]] = {
+    "goal_p": ("goal p", 3, "mean success rate of the student on the goalposts at the end, exact"),
+    "goals_solved": ("solved", 1, f"goalposts with a success rate of at least {SOLVED} at the end"),
+    "goal_pass": (
+        f"pass@{PASS_AT}",
+        3,
+        f"mean chance on the goalposts that one of {PASS_AT} answers is right",
+    ),
+    "ability": ("gain", 2, "mean gain of ability over all skills, in logits"),
+    "accepted": ("accepted", 2, "share of proposals that the curriculum accepted, last quarter"),
+    "invalid": ("invalid", 2, "share of proposals that the gate rejected, but for duplicates, last quarter"),
+    "duplicate": ("dupl.", 2, "share of proposals that repeated an accepted task, last quarter"),
+    "success": ("c/n", 2, "mean c/n of valid proposals, last quarter"),
+    "difficulty": ("difficulty", 1, "mean difficulty of valid proposals, in logits, last quarter"),
+    "skills": (
+        "skills",
+        1,
+        "effective number of skills of accepted tasks (e to their entropy), last quarter",
+    ),
+    "reward_first": (
+        "r first",
+        2,
+        "mean teacher reward in the first quarter; of another scale for every reward",
+    ),
+    "reward_last": ("r last", 2, "mean teacher reward in the last quarter"),
+}
+PRIMARY = "goal_p"
+CAVEAT = (
+    "Brackets: 95 % percentile bootstrap over seeds, of the mean; with few seeds it is too narrow. difference: to the\n"
+    "first row, seed by seed (same world, same streams); several rows are several chances to see one by luck."
+)
+
+
+def summarise(runs: Sequence[Measured], names: Sequence[str]) -> list[dict[str, Any]]:
+    """Per arm: mean and interval of every metric, and of the differences of the first arm's at the same seed."""
+    found = []
+    by_arm = {
+        name: sorted((run for run in runs if run.reward == name), key=lambda run: run.seed) for name in names
+    }
+    for name in names:
+        own, first = by_arm[name], by_arm[names[0]]
+        found.append(
+            {
+                "reward": name,
+                "seeds": [run.seed for run in own],
+                "metrics": {metric: _estimate([run.metrics[metric] for run in own]) for metric in METRICS},
+                "difference": {
+                    metric: _estimate(
+                        [a.metrics[metric] - b.metrics[metric] for a, b in zip(own, first, strict=True)]
+                    )
+                    for metric in METRICS
+                },
+            }
+        )
+    return found
+
+
+def _estimate(values: Sequence[float]) -> dict[str, float | None]:
+    """Mean and interval of the values there are; None where there is none, no interval of a single one."""
+    known = [value for value in values if not math.isnan(value)]
+    if not known:
+        return {"mean": None, "low": None, "high": None}
+    low, high = bootstrap_interval(known) if len(known) > 1 else (None, None)
+    return {"mean": float(np.mean(known)), "low": low, "high": high}
+
+
+def table(arms: Sequence[dict[str, Any]]) -> str:
+    """One row an arm: the primary metric and its difference with intervals, the others' means."""
+    header = [
+        "reward",
+        METRICS[PRIMARY][0],
+        "difference",
+        *(METRICS[name][0] for name in METRICS if name != PRIMARY),
+    ]
+    lines = [header]
+    for position, arm in enumerate(arms):
+        cells = [Path(arm["reward"]).name, _interval(arm["metrics"][PRIMARY])]
+        cells.append(_interval(arm["difference"][PRIMARY], sign="+") if position else "-")
+        for name, (_, digits, _) in METRICS.items():
+            if name != PRIMARY:
+                mean = arm["metrics"][name]["mean"]
+                cells.append("-" if mean is None else f"{mean:.{digits}f}")
+        lines.append(cells)
+    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if column < 1 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        )
+        for line in lines
+    )
+
+
+def _interval(estimate: dict[str, float | None], sign: str = "") -> str:
+    mean, low, high = estimate["mean"], estimate["low"], estimate["high"]
+    if mean is None:
+        return "-"
+    return f"{mean:{sign}.3f}" + ("" if low is None else f" [{low:{sign}.3f}, {high:{sign}.3f}]")
+
+
+def curves(
+    runs: Sequence[Measured], plan: Plan, points: int = 25
+) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Samples, and the primary metric of every run there: shapes (points,), (runs, points)."""
+    at = np.linspace(0, plan.budget, points)
+    known = [np.array(run.curve, dtype=np.float64) for run in runs]
+    return at, np.array([np.interp(at, curve[:, 0], curve[:, 1]) for curve in known])
+
+
+def draw(runs: Sequence[Measured], arms: Sequence[dict[str, Any]], plan: Plan, path: Path) -> None:
+    """Learning curves with the range of the seeds, and the differences with their intervals.
+
+    Raises:
+        ValueError: matplotlib is missing, or cannot write a file of this kind.
+    """
+    try:
+        import matplotlib
+    except ImportError:
+        raise ValueError("--figure needs matplotlib: pip install matplotlib") from None
+    matplotlib.use("agg")
+    from matplotlib import pyplot
+
+    labels = [Path(arm["reward"]).name for arm in arms]
+    with matplotlib.rc_context({"svg.fonttype": "none", "font.size": 8, "svg.hashsalt": "teacher_rewards"}):
+        figure, (left, right) = pyplot.subplots(
+            1, 2, figsize=(10, 3.2 + 0.12 * len(arms)), layout="constrained", width_ratios=(3, 2)
+        )
+        for number, (arm, label) in enumerate(zip(arms, labels, strict=True)):
+            at, values = curves([run for run in runs if run.reward == arm["reward"]], plan)
+            colour = f"C{number % 10}"
+            style = "-" if number < 10 else "--"
+            left.plot(at, values.mean(axis=0), style, color=colour, linewidth=1.2, label=label)
+            left.fill_between(
+                at, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.08, linewidth=0
+            )
+            gap = arm["difference"][PRIMARY]
+            right.plot(gap["mean"], -number, "o", color=colour, markersize=4)
+            if gap["low"] is not None:
+                right.plot([gap["low"], gap["high"]], [-number, -number], color=colour, linewidth=1.2)
+        left.set(xlabel="samples of both roles", ylabel="mean success rate on the goalposts")
+        left.set_title("mean and range over seeds", fontsize=8)
+        left.legend(fontsize=6)
+        right.axvline(0, color="grey", linewidth=0.8)
+        right.set_yticks([-number for number in range(len(arms))], labels)
+        right.set_xlabel(f"difference to {labels[0]}")
+        right.set_title("paired, 95 % bootstrap over seeds", fontsize=8)
+        figure.suptitle(
+            f"SIMULATION (item-response model, curriculum {plan.curriculum}): not about language models"
+        )
+        try:
+            figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None, dpi=110)
+        finally:
+            pyplot.close(figure)
