@@ -10,7 +10,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from gasp_env import partners
+from gasp_env import partners, plugins
 from gasp_env.env import GaspCodeEnv
 from gasp_env.sandbox import Sandbox
 from gasp_env.scripted import GOALPOST
@@ -127,6 +127,24 @@ def test_a_vector_env_equals_single_ones(sandbox: Sandbox, focal: str) -> None:
         observation, _ = env.reset(seed=20 + number, options=PINNED)
         play(env, observation)
         assert env.transcript == record
+
+
+ASKED: list[list[int]] = []
+
+
+def counted(prompts: Sequence[str], samples: Sequence[int]) -> list[tuple[str, ...]]:
+    """Remembers for how many prompts it was asked, and how many texts of each."""
+    ASKED.append(list(samples))
+    return partners.silent(prompts, samples)
+
+
+@pytest.mark.docker
+def test_a_partner_is_asked_for_all_episodes_at_once(sandbox: Sandbox) -> None:
+    envs = GaspCodeVectorEnv(num_envs=5, focal="teacher_0", partner=f"{HERE}:counted", **OPTIONS)
+    envs.reset(seed=0)
+    _, _, terminated, _, _ = envs.step([proposal(PROGRAMS[0])] * 4 + ["no"])
+    assert terminated.tolist() == [True] * 5
+    assert plugins.load(f"{HERE}:ASKED", "test") == [[8] * 4]
 
 
 @pytest.mark.docker

@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import json
 import warnings
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -15,7 +17,7 @@ from gymnasium.wrappers.vector import RecordEpisodeStatistics
 
 import gasp_env
 from gasp_env.env import GaspCodeEnv
-from gasp_env.sandbox import Sandbox
+from gasp_env.sandbox import Result, Run, Sandbox
 from gasp_env.turns import Credit, Turn
 from gasp_env.vector import GaspCodeVectorEnv
 from tests.players import PROGRAMS, REFUSED, answer, proposal, right_answer
@@ -153,6 +155,56 @@ def test_one_seed_is_one_episode_to_all(sandbox: Sandbox) -> None:
         envs.reset(options={"reset_mask": np.ones(3, dtype=bool)})
     with pytest.raises(ValueError, match="expected 4 actions, one per env, got 1"):
         envs.step(["x"])
+
+
+class Counted(Sandbox):
+    """Counts batches."""
+
+    batches = 0
+
+    def run_many(self, runs: Iterable[Run]) -> list[Result]:
+        self.batches += 1
+        return super().run_many(runs)
+
+
+def test_a_step_is_one_batch(sandbox: Sandbox) -> None:
+    with Counted() as own:
+        envs = gym.make_vec("GASP-Code-v0", num_envs=64, sandbox=own, **OPTIONS)
+        envs.reset(seed=0)
+        assert (own.batches, own.runs) == (0, 0)
+        # Novelty compares with the library as it was, so that all of them may be valid.
+        envs.step([proposal(PROGRAMS[number % 3]) for number in range(64)])
+        assert own.batches == 1
+        envs.step([(answer("python", PROGRAMS[number % 3]),) * 4 for number in range(64)])
+        assert own.batches == 2
+        assert own.runs < own.requested
+
+
+def test_a_seed_restores_the_library_the_env_was_made_with(sandbox: Sandbox, tmp_path: Path) -> None:
+    def play(envs: GaspCodeVectorEnv, program: str) -> str:
+        *_, infos = envs.step([proposal(program)])
+        if envs.turns[0] is not None and envs.turns[0].stage == "attempt":
+            envs.step([("no idea",) * 8])
+        verdict: str = infos["verdicts"][0][0]
+        return verdict
+
+    path, options = tmp_path / "library.jsonl", {**OPTIONS, "admit": {"lemma": [0, 10]}, "attempts": 8}
+    first = GaspCodeVectorEnv(num_envs=1, **options)
+    first.reset(seed=0)
+    assert play(first, PROGRAMS[0]) == "valid"
+    while any(first.turns):
+        first.step(["no idea"])
+    assert len(first.library) == 1
+    first.library.save(path)
+    envs = GaspCodeVectorEnv(num_envs=1, library=path, **options)
+    for seed, size in ((0, 1), (None, 2), (0, 1)):
+        envs.reset(seed=seed)
+        assert len(envs.library) == size
+        assert play(envs, PROGRAMS[0]) == "duplicate"
+        envs.reset()
+        play(envs, PROGRAMS[2])
+        while any(envs.turns):
+            envs.step(["no idea"])
 
 
 def test_a_state_keeps_what_kind_of_library_it_was(sandbox: Sandbox) -> None:
