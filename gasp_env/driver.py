@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,7 @@ class Driver:
 
     Attributes:
         options, domain, schedule, goalposts: what is played.
-        library: valid tasks of finished episodes. Whoever trains may set ``library_step``, which new entries carry.
+        library: valid tasks of finished episodes. Whoever trains may set its ``step``, which new entries carry.
         reasons: how often each stage met each verdict, ``("lemma", "duplicate")`` and so on, since the env was made.
     """
 
@@ -80,7 +80,6 @@ class Driver:
         _ = self.sandbox  # not opened, but a tier that does not exist is refused here
         self._first_library = self._make_library(options.library)
         self.library = self._first_library.copy()
-        self.library_step = 0
         self.reasons: Counter[tuple[str, str]] = Counter()
         self.episodes: list[Episode | None] = [None] * count
         self._transcripts: list[Transcript | None] = [None] * count
@@ -172,7 +171,7 @@ class Driver:
             )
             self.reasons.update((resolution.turn.stage, v.reason) for v in resolution.verdicts)
             if episode.done:
-                self.library.commit(replace(entry, step=self.library_step) for entry in episode.entries)
+                self.library.commit(episode.entries)
         if self.options.on_infra_error == "raise":
             for item in stepped:
                 for verdict in item.resolution.verdicts if item else ():

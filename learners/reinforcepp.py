@@ -401,7 +401,7 @@ def main(args: Args) -> dict[str, Any]:
             for group in optimizer.param_groups:
                 group["lr"] = args.lr * learning_rate(progress)
             envs.reset(seed=episode_seeds if step == 0 else None)
-            envs.driver.library_step = step + 1
+            envs.library.step = step + 1
             rollout = play(envs, policy, sampling, generator)
             played = time.perf_counter()
             metrics = update(policy, start, optimizer, rollout.records, args, rng)
