@@ -68,7 +68,9 @@ def get(name: str) -> Embedder:
     found = plugins.load(name, "embedder")
     if not isinstance(found, Embedder) or isinstance(found, type):
         if not callable(found):
-            raise ValueError(f"embedder {name!r}: expected name, threshold and embed, got {type(found).__name__}")
+            raise ValueError(
+                f"embedder {name!r}: expected name, threshold and embed, got {type(found).__name__}"
+            )
         found = found()
     if not isinstance(found, Embedder):
         raise ValueError(f"embedder {name!r}: expected name, threshold and embed, got {type(found).__name__}")
@@ -91,8 +93,8 @@ class HashingEmbedder:
     def __init__(self, threshold: float = 0.95, dimensions: int = 1024, pairs=True, root=False) -> None:
         self.threshold = threshold
         self.dimensions = dimensions
-        self.pairs=pairs
-        self.root=root
+        self.pairs = pairs
+        self.root = root
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Rows of unit length, shape (n, dimensions)."""
@@ -100,13 +102,70 @@ class HashingEmbedder:
         for row, text in zip(vectors, texts, strict=True):
             tokens = ["", *_tokens(text), ""]
             features = Counter(tokens[:-1])
-            if self.pairs: features.update(f"{a} {b}" for a, b in zip(tokens, tokens[1:], strict=False))
+            if self.pairs:
+                features.update(f"{a} {b}" for a, b in zip(tokens, tokens[1:], strict=False))
             for feature, count in features.items():
                 number = _hash(feature)
                 w = math.sqrt(count) if self.root else count
                 row[(number >> 1) % self.dimensions] += w if number & 1 else -w
             row /= np.linalg.norm(row)
         return vectors
+
+
+class _Neural:
+    """A model of the sentence-transformers library. Text beyond the model's own length is cut off."""
+
+    def __init__(self, name: str, model: Any, threshold: float) -> None:
+        self.name = name
+        self.threshold = threshold
+        self._model = model
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """Rows of unit length, shape (n, d of the model)."""
+        # One at a time: beside a longer text a shorter one is padded, which changes its last digits, and with them,
+        # now and then, whether it is similar enough. An episode must not depend on who was embedded beside it.
+        encoded = self._model.encode(
+            list(texts),
+            batch_size=1,
+            normalize_embeddings=True,
+            convert_to_numpy=True,
+            show_progress_bar=False,
+        )
+        vectors: Vectors = np.asarray(encoded).reshape(len(texts), -1)
+        return vectors
+
+
+def _neural(name: str) -> Embedder:
+    model, at, said = name.removeprefix(_NEURAL).rpartition("@")
+    if not at:
+        model, said = said, str(NEURAL_THRESHOLD)
+    try:
+        threshold = float(said)
+    except ValueError:
+        threshold = math.nan
+    _check_threshold(name, threshold)
+    if not model:
+        raise ValueError(f"embedder {name!r}: expected the name or path of a model after the colon")
+    try:
+        from sentence_transformers import SentenceTransformer
+    except ImportError as error:
+        raise ValueError(
+            f"embedder {name!r}: sentence-transformers cannot be imported ({error}); install it with "
+            "pip install 'gasp-env[embedders]', or choose 'hashing'"
+        ) from error
+    try:
+        # Weights in safetensors only: other formats are pickles, which execute what they hold.
+        loaded = SentenceTransformer(model, model_kwargs={"use_safetensors": True})
+    except Exception as error:
+        raise ValueError(
+            f"embedder {name!r}: the model {model!r} cannot be loaded: {type(error).__name__}: {error}"
+        ) from error
+    return _Neural(name, loaded, threshold)
+
+
+def _check_threshold(name: str, threshold: object) -> None:
+    if not isinstance(threshold, float | int) or not -1 < threshold <= 1:
+        raise ValueError(f"embedder {name!r}: expected a threshold in (-1, 1], got {threshold!r}")
 
 
 _TOKEN = re.compile(
@@ -135,7 +194,9 @@ def _tokens(text: str) -> Iterator[str]:
 
 @lru_cache(2**16)
 def _hash(feature: str) -> int:
-    return int.from_bytes(hashlib.blake2b(feature.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
+    return int.from_bytes(
+        hashlib.blake2b(feature.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big"
+    )
 
 
 class EmbeddingTable:
@@ -198,5 +259,3 @@ class EmbeddingTable:
 
 def _digest(text: str) -> bytes:
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
-
-

@@ -211,7 +211,7 @@ class _Record:
             program=self._text(record["program"], f"{prefix}program"),
             inputs=inputs,
             outputs=outputs,
-            shown=self._integer(record["shown"], f"{prefix}shown", 0, len(inputs)),
+            shown=self._integer(record["shown"], f"{prefix}shown", 0),
             message=self._text(record["message"], f"{prefix}message", empty=True),
             fingerprint=self._text(record["fingerprint"], f"{prefix}fingerprint"),
             stage=self._choice(record["stage"], f"{prefix}stage", STAGES),
