@@ -23,7 +23,8 @@ TOKENS = st.text(st.characters(codec="utf-8", exclude_categories=("Zs", "Zl", "Z
 
 
 def verdict(sandbox: Sandbox, question: Question, answer: str) -> Verdict:
-    asked = judge.ask(question, f"```python\n{answer}\n```", FencedStyle(), Limits())
+    limits = Limits(cpu_seconds=2, wall_seconds=60.0)
+    asked = judge.ask(question, f"```python\n{answer}\n```", FencedStyle(), limits)
     assert isinstance(asked, list)
     return judge.decide(question, sandbox.run_many(asked), asked)
 

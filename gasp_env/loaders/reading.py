@@ -34,6 +34,11 @@ class Skipped:
     field: str
     reason: str
 
+    @property
+    def why(self) -> str:
+        """The field and what was expected there, without what came: the same for records with the same defect."""
+        return f"{self.field}: {self.reason.partition(', came ')[0]}"
+
 
 @dataclass(frozen=True)
 class Loaded:
@@ -52,8 +57,8 @@ class Loaded:
     dropped: Mapping[str, int] = field(default_factory=dict)
 
     def reasons(self) -> dict[str, int]:
-        """How many records were skipped for which reason, the commonest first. What came in their stead is left out."""
-        found = Counter(f"{item.field}: {item.reason.partition(', came ')[0]}" for item in self.skipped)
+        """How many records were skipped for which reason (`Skipped.why`), the commonest first."""
+        found = Counter(item.why for item in self.skipped)
         return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
 
 

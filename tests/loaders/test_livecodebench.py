@@ -13,6 +13,7 @@ import pytest
 from gasp_env import goalposts, judge
 from gasp_env.judge import Question
 from gasp_env.loaders import Loaded, Skipped, livecodebench
+from gasp_env.loaders.__main__ import main
 from gasp_env.prompts import FencedStyle
 from gasp_env.sandbox import Limits, Sandbox
 from gasp_env.tasks import Goalpost
@@ -309,3 +310,28 @@ def test_reasons_are_counted() -> None:
         Skipped(3, "c", "z", "expected a y, came 2"),
     )
     assert list(Loaded((), skipped).reasons().items()) == [("z: expected a y", 2), ("x: expected a y", 1)]
+
+
+def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = write(
+        tmp_path / "lcb.jsonl", stdin_record(), method_record(), stdin_record(question_id="x", difficulty=1)
+    )
+    out, report = tmp_path / "out.jsonl", tmp_path / "report.json"
+    assert (
+        main(["livecodebench", str(source), "--out", str(out), "--to", "2023-12-31", "--json", str(report)])
+        == 0
+    )
+    assert capsys.readouterr().out == (
+        "1 of 3 records became goalposts, with 4 tests\n1 are of other days\n"
+        "    1  difficulty: expected a field that holds a str\n       line 3, x: 1\n"
+    )
+    assert [goalpost.id for goalpost in goalposts.load(out)] == ["own001_a"]
+    assert json.loads(report.read_text())["skipped"] == [
+        {"line": 3, "id": "x", "field": "difficulty", "reason": "expected a field that holds a str, came 1"}
+    ]
+    before = out.read_bytes()
+    for wrong in (["--strict"], ["--from", "soon"]):
+        assert main(["livecodebench", str(source), "--out", str(out), *wrong]) == 2
+        assert capsys.readouterr().err.startswith("error: ")
+    assert main(["livecodebench", str(tmp_path / "absent.jsonl"), "--out", str(out)]) == 2
+    assert out.read_bytes() == before
