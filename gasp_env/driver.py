@@ -143,9 +143,8 @@ class Driver:
                 reset them before the next step.
         """
         # Actions are checked and the sandbox opened before the first episode moves.
-        moving = [
-            (n, _texts(n, action, self.turns[n])) for n, action in enumerate(actions) if action is not None
-        ]
+        turns = self.turns
+        moving = [(n, _texts(n, action, turns[n])) for n, action in enumerate(actions) if action is not None]
         sandbox = self.sandbox
         sandbox.open()
         try:

@@ -178,13 +178,7 @@ class GaspCodeVectorEnv(VectorEnv[dict[str, Any], Sequence[Action | None], np.nd
             rng, _ = seeding.np_random(0)
             rng.bit_generator.state = saved
             self._rngs.append(rng)
-        library = self.library
-        self._driver.library = Library.from_state(
-            state["library"],
-            capacity=library.capacity,
-            eviction=library.eviction,
-            embedder=library.embedder,
-        )
+        self._driver.restore_library(state["library"])
 
     def _observe(self) -> dict[str, Any]:
         seen = [observe(turn, last) for turn, last in zip(self.turns, self._last, strict=True)]
