@@ -1,4 +1,17 @@
-"""Relevance by text: the cosine of a proposal and its goalpost, by any embedder."""
+"""Relevance by text: the cosine of a proposal and its goalpost, by any embedder.
+
+Measured on our forty goalposts with ``hashing`` and empty messages, as in `gasp_env.relevance.operations`
+(`pytest tests/test_relevance.py -k tells_variants -rP` prints it)::
+
+                                     AUC     quantiles 5, 50, 95 %    pass a gate at 0.7
+    one step away                  1.000     0.81  0.92  0.96         1.00
+    half of the program left out   0.998     0.71  0.84  0.91         0.97
+    solved by another road         0.839     0.48  0.66  0.80         0.35
+    strangers                                0.41  0.54  0.66         0.02
+
+Any two programs are similar to such an embedder, so a gate must stand higher than the default. Names count: of the four
+variants in `gasp_env.scripted` two are measured at 0.71 and 0.76, two with names of their own at 0.55 and 0.52.
+"""
 
 from __future__ import annotations
 
