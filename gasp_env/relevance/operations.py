@@ -1,7 +1,7 @@
 """Relevance by syntax: which operations a program and a reference have in common, and how often.
 
-Measured on our forty goalposts (`pytest tests/test_relevance.py -k tells_variants -rP` prints it). AUC: how often a variant
-of a goalpost's reference is measured above the reference of another goalpost, the stranger::
+Measured on our forty goalposts (`pytest tests/test_relevance.py -k tells_variants -rP` prints it). AUC: how often a
+variant of a goalpost's reference is measured above the reference of another goalpost, the stranger::
 
                                      AUC     quantiles 5, 50, 95 %    pass a gate at 0.3
     one step away                  1.000     0.88  0.96  1.00         1.00
@@ -9,10 +9,10 @@ of a goalpost's reference is measured above the reference of another goalpost, t
     solved by another road         0.677     0.11  0.29  0.47         0.45
     strangers                                0.11  0.23  0.39         0.25
 
-Four variants written by hand, those of `gasp_env.scripted`, are measured at 0.30, 0.60, 0.30 and 0.32: all pass, none with
-room to spare but the second. So a gate at 0.3 is a tie and no proof. It sees the manner and not the problem,
-which is why a solution by another road (those of `tests/brute_force`) is often taken for a stranger. What keeps less than a
-third of a reference's operations cannot pass, and code that is never reached counts like any other.
+Four variants written by hand, those of `gasp_env.scripted`, are measured at 0.30, 0.60, 0.30 and 0.32: all pass, only
+the second with room to spare. So a gate at 0.3 ties, and proves nothing. It sees the manner and not the problem, which
+is why a solution by another road (those of `tests/brute_force`) is often taken for a stranger. What keeps less than
+0.3 of a reference's operations cannot pass, and code that is never reached counts like any other.
 """
 
 from __future__ import annotations

@@ -21,8 +21,8 @@ class RelevanceRule:
         name: see `gasp_env.relevance.get`.
         mode: ``gate``: a proposal below the threshold is rejected, rewards are left alone. ``scale``: a positive
             reward is multiplied by the relevance. ``score``: ``weight`` times the relevance is added to the reward.
-        threshold: of ``gate``, in [0, 1]. 0.3 is for ``operations``; ``similarity`` by ``hashing`` wants about 0.7 (what both
-            then let through stands in their modules). Measure what yours wants.
+        threshold: of ``gate``, in [0, 1]. 0.3 is for ``operations``; ``similarity`` by ``hashing`` wants about 0.7
+            (their modules say what passes then). Measure what yours wants.
         weight: of ``score``, at least 0.
     """
 
