@@ -15,7 +15,7 @@ How outputs are compared is the question's rule:
 - ``exact``: equal under `gasp_env.values`. A program that reads standard input must print the expected text to the
   last character.
 - ``livecodebench``: as LiveCodeBench compares, see `gasp_env.livecodebench` for that and for where we differ. An
-  answer is preceded by a line of imports, the same for every answer.
+  answer is preceded by a line of imports.
 """
 
 from __future__ import annotations

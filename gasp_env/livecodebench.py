@@ -8,7 +8,7 @@ What is the same as there (``lcb_runner/evaluation/testing_util.py``, read at co
 - *Programs that read standard input* (entry empty): printed and expected text are stripped and cut at newlines,
   and each line is stripped. There must be as many lines. Lines that differ as texts are equal if all their tokens are
   numbers, equal as decimals in order: ``1.50`` is ``1.5``, and no tolerance is given.
-- Every program finds the names of common modules imported (`PRELUDE`), may recurse 50000 deep and print ints of
+- Every program finds the names of common modules imported (`MODULES`), may recurse 50000 deep and print ints of
   50000 digits.
 
 What is different here, on purpose:
@@ -28,9 +28,11 @@ What is different here, on purpose:
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 from dataclasses import replace
 from decimal import Decimal, InvalidOperation
+from functools import cache
 from typing import Any
 
 from gasp_env.parsing import ParseError, parse_program
@@ -43,26 +45,35 @@ MODULES = (
     "itertools", "functools", "operator", "io", "sys", "json", "builtins", "typing",
 )  # fmt: skip
 
-#: One line, executed before every program.
-PRELUDE = "; ".join([*(f"from {name} import *" for name in MODULES), "import " + ", ".join(MODULES)])
+#: Those of them that take longer to import than most tests to run: only for programs that use one of their names.
+COSTLY = frozenset({"datetime", "random", "statistics"})
 
 #: The interpreter's bounds that programs of such problems are written for.
 RECURSION, DIGITS = 50_000, 50_000
 #: Bytes a test's answer may have; problems that need more are refused when they are loaded.
 OUTPUT_BYTES = 2**20
 
+_NAME = re.compile(r"[^\W\d]\w*")
 _LINE_END = re.compile(r"\r\n|\r|\n")
 
 
 def program(answer: str) -> str:
-    """An answer with `PRELUDE` in the line before it; after its ``from __future__`` imports, which have to be first."""
+    """An answer with `prelude` in the line before it; after its ``from __future__`` imports, which have to be first."""
     answer = answer.removeprefix("\ufeff")  # which is only ignored where it is first
+    imports = prelude(answer)
     first = _future_lines(answer) if "__future__" in answer else 0
     ends = [match.end() for match in _LINE_END.finditer(answer)]
     if first > len(ends):
-        return f"{answer}\n{PRELUDE}\n"
+        return f"{answer}\n{imports}\n"
     at = ends[first - 1] if first else 0
-    return f"{answer[:at]}{PRELUDE}\n{answer[at:]}"
+    return f"{answer[:at]}{imports}\n{answer[at:]}"
+
+
+def prelude(answer: str) -> str:
+    """One line that imports `MODULES`, but for costly ones of which the answer has no name, in any place."""
+    used = set(_NAME.findall(answer))
+    modules = [name for name in MODULES if name not in COSTLY or used & _public(name)]
+    return "; ".join([*(f"from {name} import *" for name in modules), "import " + ", ".join(modules)])
 
 
 def limits(given: Limits) -> Limits:
@@ -119,3 +130,9 @@ def _future_lines(answer: str) -> int:
         ),
         default=0,
     )
+
+
+@cache
+def _public(module: str) -> frozenset[str]:
+    """A costly module's name and what ``from module import *`` defines."""
+    return frozenset({module, *importlib.import_module(module).__all__})

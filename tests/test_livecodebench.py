@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gasp_env import judge, livecodebench
 from gasp_env.judge import Question, Verdict
-from gasp_env.livecodebench import PRELUDE, program, same_text, same_value
+from gasp_env.livecodebench import COSTLY, MODULES, prelude, program, same_text, same_value
 from gasp_env.prompts import FencedStyle
 from gasp_env.sandbox import Limits, Sandbox
 from gasp_env.sandbox.runs import Result, Status
@@ -145,14 +145,44 @@ def test_exactly_equal_json_values_are_right(one: Any, other: Any) -> None:
         "from __future__ \\\n  import annotations\nx: Unknown = 1",
         "\ufefffrom __future__ import annotations\nx = 1",
         "text = '__future__'\n",
+        "print(date.today(), random.random(), mean([1]))",
     ],
 )  # fmt: skip
 def test_the_prelude_leaves_a_program_one(answer: str) -> None:
     before, after = ast.parse(answer.lstrip("\ufeff")), ast.parse(program(answer))
     compile(after, "<program>", "exec", dont_inherit=True)
-    rest = [ast.dump(node) for node in after.body if ast.unparse(node) not in PRELUDE.split("; ")]
+    rest = [ast.dump(node) for node in after.body if ast.unparse(node) not in prelude(answer).split("; ")]
     assert rest == [ast.dump(node) for node in before.body]
-    assert len(after.body) - len(before.body) == len(PRELUDE.split("; "))
+    assert len(after.body) - len(before.body) == len(prelude(answer).split("; "))
+
+
+@pytest.mark.parametrize(
+    ("answer", "costly"),
+    [
+        ("print(sum(map(int, input().split())))", set()),
+        ("shuffle(x)", {"random"}),
+        ("random.shuffle(x)", {"random"}),
+        ("def f(): return [median(x), date(2024, 1, 1)]", {"statistics", "datetime"}),
+        ("import statistics", {"statistics"}),
+    ],
+)
+def test_costly_modules_are_imported_for_those_who_use_them(answer: str, costly: set[str]) -> None:
+    imports = prelude(answer).split("; ")
+    assert imports == prelude(answer + " ").split("; ")
+    kept = [name for name in MODULES if name not in COSTLY or name in costly]
+    assert imports == [*(f"from {name} import *" for name in kept), f"import {', '.join(kept)}"]
+
+
+@pytest.mark.docker
+def test_every_module_is_there_under_its_name_and_its_names_mean_the_usual(sandbox: Sandbox) -> None:
+    answer = (
+        "assert math.pi == pi and comb(4, 2) == 6 and re.sub('a', 'b', 'a') == 'b' and sub(3, 2) == 1\n"
+        "assert pow(2, 3, 5) == 3 and open is builtins.open and compile is builtins.compile\n"
+        "assert (copy.copy([1]), bisect.bisect([1], 1), datetime.date(1, 1, 1)) == ([1], 1, date(1, 1, 1))\n"
+        "assert 0 <= random.random() < 1 and mean([1, 3]) == 2 and ascii_lowercase[0] == 'a' and List[int]\n"
+        "input(); print(sum(map(int, input().split())))"
+    )
+    assert verdict(sandbox, SUM, answer).correct
 
 
 @pytest.mark.docker
