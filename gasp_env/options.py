@@ -68,7 +68,8 @@ class Options:
         teacher_reward: a name, ``"module:name"``, ``"file.py:name"``, or one for each stage.
         solver_reward: likewise.
         relevance: a name (`gasp_env.relevance.get`), or None to ask for none. Variants only.
-        relevance_mode, relevance_threshold, relevance_weight: see `gasp_env.relevance.RelevanceRule`.
+        relevance_mode, relevance_threshold, relevance_weight: see `gasp_env.relevance.RelevanceRule`. The threshold
+            suits ``operations``; ``similarity`` wants about 0.7 (numbers in their docstrings).
         library: path of a stored library to begin with, or None for an empty one.
         library_capacity: most entries it may hold; None for any number.
         library_eviction: which go when it is full (`gasp_env.eviction`).
