@@ -296,5 +296,8 @@ _UNBOUNDED = float("inf")
 
 def shorten(value: Any) -> str:
     """A value as it is shown in messages."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except RecursionError:
+        return f"a {type(value).__name__} that is nested too deeply"
     return text if len(text) <= _SHOWN_CHARS else text[: _SHOWN_CHARS - 3] + "..."

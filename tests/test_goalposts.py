@@ -262,6 +262,11 @@ METHOD: dict[str, Any] = {
 }
 
 
+DEEP: list[Any] = []
+for _ in range(100_000):
+    DEEP = [DEEP]
+
+
 def test_whole_programs_and_methods_are_read_and_written(tmp_path: Path) -> None:
     loaded = goalposts.load(write(tmp_path / "real.jsonl", STDIN, METHOD))
     assert [(goalpost.entry, goalpost.rule) for goalpost in loaded] == [
@@ -348,6 +353,7 @@ def test_what_does_not_fit_entry_and_rule_is_named(
         ("Solution.f", (({1: 2},),), (1,)),
         ("Solution.f", ((1,),), (b"1",)),
         ("Solution.f", ((1,),), (1j,)),
+        ("Solution.f", ((1,),), (DEEP,)),
     ],
 )
 def test_dump_refuses_what_a_record_cannot_hold(
