@@ -22,6 +22,7 @@ from gasp_env import values
 from gasp_env.loaders import recorder
 from gasp_env.loaders.reading import Account, Loaded, Reader, Source, readers
 from gasp_env.records import shorten
+from gasp_env.sandbox.errors import SandboxError
 from gasp_env.sandbox.runs import HASH_SEEDS, Limits, Result, Run, Status
 from gasp_env.tasks import Arguments, Goalpost
 
@@ -73,6 +74,7 @@ def load_humaneval(
 
     Raises:
         GoalpostError: a line is no JSON; with ``strict`` at any record that cannot be converted.
+        SandboxError: the sandbox failed, which says nothing of the records.
     """
     return _load(source, _humaneval, sandbox, limits or Limits(), strict)
 
@@ -166,7 +168,7 @@ def _check(problem: _Problem, results: list[Result], expected: str) -> None:
     """Refuse a problem whose runs failed, or differ between hash seeds."""
     for result in results:
         if result.status is Status.INFRA_ERROR:
-            raise RuntimeError(f"the sandbox failed at {problem.reader.name}: {result.error}")
+            raise SandboxError(f"the sandbox failed at {problem.reader.name}: {result.error}")
         if result.status is not Status.OK:
             came = f"{result.status}: {result.error}"
             problem.reader.refuse(problem.field, expected, came, recorder.FIX)

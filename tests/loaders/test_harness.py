@@ -15,7 +15,7 @@ from gasp_env.judge import Question
 from gasp_env.loaders import Loaded, harness
 from gasp_env.loaders.__main__ import main
 from gasp_env.prompts import FencedStyle
-from gasp_env.sandbox import Limits, Run, Sandbox
+from gasp_env.sandbox import Limits, Run, Sandbox, SandboxError
 from gasp_env.sandbox.runs import Result
 from gasp_env.tasks import Goalpost
 
@@ -234,7 +234,7 @@ class Broken:
 
 
 def test_a_failure_of_the_sandbox_is_not_the_records() -> None:
-    with pytest.raises(RuntimeError, match="the sandbox failed at Own/0: no engine"):
+    with pytest.raises(SandboxError, match="the sandbox failed at Own/0: no engine"):
         harness.load_humaneval([humaneval()], Broken())
 
 
