@@ -183,6 +183,9 @@ GOALPOST = """\
 {examples}
 Answer with the program in one fenced block tagged python."""
 
+#: Characters of its tests after which no more are shown to a teacher: problems of others have megabytes of them.
+SEEN_TESTS = 16_384
+
 STDIN = "Write a program that reads standard input and prints the answer."
 
 
@@ -237,7 +240,7 @@ class FencedStyle:
 
     def goalpost(self, goalpost: Goalpost) -> str:
         """See `PromptStyle.goalpost`."""
-        shown = _tests(goalpost, goalpost.shown)
+        shown = _tests(goalpost, slice(goalpost.shown))
         examples = f"\nFor example:\n{shown}\n" if shown else ""
         return GOALPOST.format(statement=goalpost.statement, wanted=_wanted(goalpost), examples=examples)
 
@@ -250,23 +253,36 @@ class FencedStyle:
         return parsing.parse_answer(text, kind)
 
 
+def _signature(goalpost: Goalpost) -> str:
+    """What a program must define, in its own words or in ours."""
+    if goalpost.signature:
+        return goalpost.signature
+    owner, dot, name = goalpost.entry.rpartition(".")
+    return f"a class {owner} with a method {name}" if dot else f"a function {name}"
+
+
 def _wanted(goalpost: Goalpost) -> str:
-    if not goalpost.entry:
-        return STDIN
-    return f"Write a program that defines\n\n{goalpost.signature}"
+    return f"Write a program that defines\n\n{_signature(goalpost)}" if goalpost.entry else STDIN
 
 
 def _seen(goalpost: Goalpost, sees: Sees) -> str:
     """A goalpost as the teacher sees it."""
     if sees == "reference":
         return f"```python\n{goalpost.reference}\n```"
-    if sees == "tests":
-        return f"{goalpost.signature or STDIN}\n\n{_tests(goalpost, len(goalpost.inputs))}"
-    return f"{goalpost.statement}\n\n{goalpost.signature or STDIN}"
+    asked = _signature(goalpost) if goalpost.entry else STDIN
+    if sees == "statement":
+        return f"{goalpost.statement}\n\n{asked}"
+    shown, size = [], 0
+    for index in range(len(goalpost.inputs)):
+        shown.append(_tests(goalpost, slice(index, index + 1)))
+        size += len(shown[-1])
+        if size > SEEN_TESTS and index + 1 >= goalpost.shown:
+            break
+    return f"{asked}\n\n" + "\n".join(shown)
 
 
-def _tests(goalpost: Goalpost, count: int) -> str:
-    inputs, outputs = goalpost.inputs[:count], goalpost.outputs[:count]
+def _tests(goalpost: Goalpost, which: slice) -> str:
+    inputs, outputs = goalpost.inputs[which], goalpost.outputs[which]
     if goalpost.entry:
         return pairs(inputs, outputs, goalpost.entry.rpartition(".")[2])
     # Texts as they are: a program that reads them splits lines, it does not parse literals.

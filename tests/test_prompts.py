@@ -4,7 +4,7 @@ import dataclasses
 
 from gasp_env.gate import GateRules
 from gasp_env.goalposts import ours
-from gasp_env.prompts import FencedStyle
+from gasp_env.prompts import SEEN_TESTS, FencedStyle
 from gasp_env.tasks import AXES, Goalpost
 from tests.test_curriculum import GOALPOSTS, SEEDS, known_task
 
@@ -120,3 +120,16 @@ def test_goalpost_shows_no_hidden_test() -> None:
         assert prompt.count("f(") >= goalpost.shown
         assert goalpost.reference is not None
         assert goalpost.reference not in prompt
+
+
+def test_a_teacher_that_sees_tests_is_not_drowned_in_them() -> None:
+    many = Goalpost("m", "Double.", "def f(s)", tuple(("x" * 500 + str(i),) for i in range(999)), ("",) * 999)
+    prompt = STYLE.lemma(many, "tests", "f", RULES)
+    assert len(prompt) < 2 * SEEN_TESTS
+    assert prompt.count("f('xx") > 20
+
+
+def test_a_method_without_a_signature_is_named() -> None:
+    goalpost = Goalpost("m", "Double.", "", ((1,),), (2,), entry="Solution.twice", rule="livecodebench")
+    for prompt in (STYLE.goalpost(goalpost), STYLE.lemma(goalpost, "statement", "f", RULES)):
+        assert "a class Solution with a method twice" in prompt
