@@ -14,12 +14,14 @@ Assumptions
    ``p (1-p) (r_right - r_wrong)`` in expectation: nothing at p = 0 and p = 1, most at p = 1/2. A reward peaked at
    1/2 is therefore favoured *by construction*.
 3. *Transfer.* Skills lie on a ring. Practice of one moves its neighbours by a Gaussian kernel. Easy tasks teach
-   what hard ones of the same skill need: there is nothing to a hard task but more of the same ability.
+   what hard ones of the same skill need: there is nothing to a hard task but more of the same ability. A single task
+   is soon known by heart and then teaches little, so that old tasks cannot be practised for ever.
 4. *Goalposts* are tasks of the skills the student starts weakest in, at p < 0.03.
 5. *The teacher* draws the difficulty of a lemma relative to its goalpost, of a lift relative to its lemma, from a
    Gaussian, and a drift of skill from a categorical. An unguided proposer draws both relative to the tasks it is
-   shown. It learns by REINFORCE on standardised rewards. It does not see the student's ability. It begins with tasks
-   that are rather easy, so that a teacher that never learns runs out of use; beginning elsewhere changes the picture.
+   shown. It learns by REINFORCE on standardised rewards. It does not see the student's ability. Where it begins
+   (``--start``) decides much: from easy lemmas a teacher that never learns runs out of use, from hard ones the student
+   grows into its range.
 6. *Invalid proposals* become likelier with difficulty; a text already accepted is rejected by the real gate.
 7. *Texts.* Tasks of one skill and variant read alike, others do not; all programs have one structure. Rewards that need
    an embedder or a measure of relevance are refused.

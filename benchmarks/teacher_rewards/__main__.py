@@ -56,6 +56,13 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--train-on", choices=get_args(TrainOn), default=plan.train_on)
     parser.add_argument("--student-rate", type=float, default=plan.student_rate)
     parser.add_argument("--teacher-rate", type=float, default=plan.teacher_rate)
+    parser.add_argument(
+        "--start",
+        type=float,
+        default=plan.start,
+        help="mean offset of lemmas from goalposts at first, in logits: -7 is easy for the student, -3 hard "
+        "(default: %(default)s)",
+    )
     parser.add_argument("--json", type=Path, metavar="OUT", help="where to write everything")
     parser.add_argument("--figure", type=Path, metavar="OUT", help=".svg, .png or .pdf to draw")
     options = parser.parse_args(arguments)
@@ -67,6 +74,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     for name in ("student_rate", "teacher_rate"):
         if not 0 <= getattr(options, name) < 100:
             parser.error(f"expected --{name.replace('_', '-')} in [0, 100), got {getattr(options, name)}")
+    if not -50 <= options.start <= 50:
+        parser.error(f"expected --start in [-50, 50], got {options.start}")
     chosen = options.rewards or [DEFAULT[options.curriculum]]
     if chosen[0] == FROZEN or chosen[0].startswith(SHUFFLED):
         parser.error(f"expected the first of --rewards to be a reward, got {chosen[0]!r}, which is a control")
@@ -106,7 +115,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     plan = Plan(
         options.curriculum, options.updates, options.episodes, options.attempts, options.train_on,
-        options.student_rate, options.teacher_rate,
+        options.student_rate, options.teacher_rate, options.start,
     )  # fmt: skip
     started = time.monotonic()
     try:

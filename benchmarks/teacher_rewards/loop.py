@@ -41,6 +41,8 @@ class Plan:
         attempts: n.
         train_on: which answers the student learns from; ``solve`` is what was published.
         student_rate, teacher_rate: step sizes.
+        start: mean offset of a lemma's difficulty from its goalpost's before the teacher has learned, in logits. At -7
+            lemmas are easy for the student (p about 0.85), at -3 hard (p about 0.1).
     """
 
     curriculum: Literal["gasp", "azr"] = "gasp"
@@ -48,8 +50,9 @@ class Plan:
     episodes: int = 16
     attempts: int = 8
     train_on: TrainOn = "solve"
-    student_rate: float = 0.35
+    student_rate: float = 0.5
     teacher_rate: float = 0.5
+    start: float = -7.0
 
     @property
     def budget(self) -> int:
@@ -134,7 +137,7 @@ class Arm:
             self.world.domain
         )
         self.student = Student(self.world.ability, plan.student_rate)
-        self.teacher = Teacher(0.0 if reward == FROZEN else plan.teacher_rate)
+        self.teacher = Teacher(0.0 if reward == FROZEN else plan.teacher_rate, plan.start)
         self.library = Library()
         self.goals = [item_of(goalpost) for goalpost in self.world.goalposts]
         # One stream for each who draws, so that one arm's longer episodes do not shift another's.

@@ -13,6 +13,9 @@ from gasp_env.tasks import TaskKind
 
 #: Width of the transfer kernel, in skills.
 WIDTH = 1.0
+#: Step size of what is learned by heart of a single task. At 4 one right answer at p = 1/2 and advantage 1 makes the
+#: same task p = 0.88.
+BY_HEART = 4.0
 
 
 def kernel(width: float = WIDTH) -> Array:
@@ -28,17 +31,21 @@ def sigmoid(logit: Any) -> Any:
 
 @dataclass
 class Student:
-    """Ability of a skill is ``start + kernel @ learned``; ``learned`` is what training moves.
+    """Ability of a skill is ``start + kernel @ learned``; training moves ``learned``, and ``memory`` of single tasks.
+
+    Without memory, a task once accepted could be practised for ever, and a teacher would not be needed for long.
 
     Attributes:
         start: ability before training, shape (SKILLS,).
         rate: step size.
+        memory: what was learned by heart, in logits, by task.
     """
 
     start: Array
     rate: float
     learned: Array = field(default_factory=lambda: np.zeros(SKILLS))
     transfer: Array = field(default_factory=kernel)
+    memory: dict[Item, float] = field(default_factory=dict)
 
     @property
     def ability(self) -> Array:
@@ -47,17 +54,20 @@ class Student:
 
     def chance(self, item: Item) -> float:
         """Success rate on a task."""
-        return float(sigmoid(self.ability[item.skill] - item.difficulty))
+        return float(sigmoid(self.ability[item.skill] - item.difficulty + self.memory.get(item, 0.0)))
 
     def learn(self, answers: list[tuple[Item, bool, float]], episodes: int) -> None:
         """One REINFORCE step on (task, whether right, advantage).
 
-        The gradient of ``log P(right or wrong)`` is ``(right - p) * kernel[skill]``. The sum is divided by the number
-        of episodes, not of answers: an episode without a task to train on teaches nothing.
+        The gradient of ``log P(right or wrong)`` is ``(right - p) * kernel[skill]``, and ``right - p`` for the task's
+        memory. The sum is divided by the number of episodes, not of answers: an episode without a task to train on
+        teaches nothing. Memory is one task's own, so its step is not.
         """
         gradient = np.zeros(SKILLS)
-        for item, right, advantage in answers:
-            gradient += advantage * (right - self.chance(item)) * self.transfer[item.skill]
+        pushes = [(item, advantage * (right - self.chance(item))) for item, right, advantage in answers]
+        for item, push in pushes:
+            gradient += push * self.transfer[item.skill]
+            self.memory[item] = self.memory.get(item, 0.0) + BY_HEART * push
         self.learned += self.rate * gradient / max(1, episodes)
 
     def answer(self, prompt: str, kind: TaskKind, rng: np.random.Generator) -> tuple[str, Item, bool]:

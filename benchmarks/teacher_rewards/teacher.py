@@ -13,9 +13,9 @@ from gasp_env.tasks import TaskKind
 #: Drift of skill a variant may have, and how it is drawn before anything is learned.
 DRIFTS = np.arange(-2, 3)
 DRIFT_LOGITS = np.array([-2.0, -1.0, 0.5, -1.0, -2.0])
-#: Mean offset of difficulty before anything is learned: lemmas are easy for the student (p about 0.85), lifts a little
-#: harder than lemmas, free proposals like what was shown.
-OFFSETS = {"lemma": -7.0, "lift": 0.5, "propose": 0.0}
+#: Mean offset of difficulty before anything is learned: lifts a little harder than lemmas, free proposals like what was
+#: shown. That of lemmas is an option (`benchmarks.teacher_rewards.loop.Plan`).
+OFFSETS = {"lift": 0.5, "propose": 0.0}
 SPREAD = 1.0
 LEAST_SPREAD, GREATEST_SPREAD = 0.4, 1.5
 #: Difficulties are kept within this, far beyond where anything depends on them.
@@ -56,11 +56,12 @@ class Teacher:
 
     Args:
         rate: step size; 0 for a teacher that never learns.
+        start: mean offset of a lemma's difficulty from its goalpost's, before anything is learned.
     """
 
-    def __init__(self, rate: float) -> None:
+    def __init__(self, rate: float, start: float) -> None:
         self.rate = rate
-        self.heads = {stage: Head(bias) for stage, bias in OFFSETS.items()}
+        self.heads = {stage: Head(bias) for stage, bias in {"lemma": start, **OFFSETS}.items()}
 
     def propose(
         self, prompt: str, stage: str, kind: TaskKind | None, rng: np.random.Generator
@@ -89,7 +90,8 @@ class Teacher:
         level = round(TENTHS * min(max(wanted, -FARTHEST), FARTHEST))
         item = Item(int(skill + DRIFTS[drift]) % SKILLS, level, variant)
         invalid = INVALID + (1 - INVALID) / 2 * float(sigmoid(item.difficulty - INVALID_AT))
-        text = broken(unreadable) if fails < invalid else item.proposal(kind or "induction")
+        wanted_kind = kind or "induction"
+        text = broken(unreadable, wanted_kind) if fails < invalid else item.proposal(wanted_kind)
         return text, Draw(stage, context, noise, drift, item)
 
     def learn(self, draws: list[tuple[Draw, float]]) -> None:

@@ -95,13 +95,12 @@ def items(prompt: str) -> list[Item]:
     return [Item.of_code(int(code)) for code in _PROGRAM.findall(prompt)]
 
 
-def broken(unreadable: bool) -> str:
+def broken(unreadable: bool, kind: TaskKind = "induction") -> str:
     """An invalid proposal: one that cannot be read, or one whose program raises."""
-    return (
-        "no task"
-        if unreadable
-        else f"```python\n{_RAISING}\n```\n" + "".join(f"```input\n{x}\n```\n" for x in INPUTS)
-    )
+    if unreadable:
+        return "no task"
+    inputs = INPUTS if kind == "induction" else INPUTS[:1]
+    return f"```python\n{_RAISING}\n```\n" + "".join(f"```input\n{x}\n```\n" for x in inputs)
 
 
 def given(item: Item, variant: int) -> str:
