@@ -30,7 +30,7 @@ from tests.test_curriculum import (
 
 def azr(number: int = 0, view: Library | None = None, **options: Any) -> Episode:
     schedule = Schedule(**{"curriculum": "azr", "solver_data": "all", "convert": False, **options})
-    return Episode(PYTHON, schedule, (), (view or Library()).view(), number)
+    return Episode(PYTHON, schedule, (), (Library() if view is None else view).view(), number)
 
 
 def azr_of(kind: str, view: Library | None = None, **options: Any) -> Episode:

@@ -72,7 +72,7 @@ def library(accepted: bool = True) -> Library:
 def episode(
     seed: int = 0, *, view: Library | None = None, goalpost: int | None = 0, **schedule: Any
 ) -> Episode:
-    return Episode(PYTHON, Schedule(**schedule), GOALPOSTS, (view or Library()).view(), seed, goalpost)
+    return Episode(PYTHON, Schedule(**schedule), GOALPOSTS, (Library() if view is None else view).view(), seed, goalpost)
 
 
 def step(
