@@ -18,6 +18,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cache, lru_cache
+from itertools import pairwise
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -29,6 +30,9 @@ Vectors = NDArray[np.floating[Any]]
 
 #: Above which cosine a neural code embedder's texts count as the same: GASP's, whose embedder is not named.
 NEURAL_THRESHOLD = 0.95
+#: From which cosine the hashing embedder's texts count as the same. At 0.95 it would reject nearly all lifts that
+#: change one operation; here it rejects at most 5 % of them (``benchmarks/results/embedder_threshold``).
+HASHING_THRESHOLD = 0.9995
 _NEURAL = "sentence-transformers:"
 
 
@@ -62,8 +66,8 @@ def get(name: str) -> Embedder:
         return _neural(name)
     if ":" not in name:
         raise ValueError(
-            "expected an embedder 'hashing', 'sentence-transformers:MODEL[@THRESHOLD]', 'module:name' or 'file.py:name', "
-            f"got {name!r}"
+            "expected an embedder 'hashing', 'sentence-transformers:MODEL[@THRESHOLD]', 'module:name' or "
+            f"'file.py:name', got {name!r}"
         )
     found = plugins.load(name, "embedder")
     if not isinstance(found, Embedder) or isinstance(found, type):
@@ -79,36 +83,39 @@ def get(name: str) -> Embedder:
 
 
 class HashingEmbedder:
-    """Signed feature hashing of tokens and of pairs of neighbouring tokens, indentation included.
+    """Signed feature hashing of tokens and of pairs of neighbouring tokens; layout and comments do not count.
 
-    It knows nothing of meaning: whoever changes one operation changes one token in hundred, and so does
-    who swaps two statements. Its threshold is where it rejects at most 5 % of one-operation variants, which is
-    what lifts are; there it rejects little else than copies (``benchmarks/embedder_threshold.py``).
+    It knows nothing of meaning. Who changes an operation changes one token in a hundred, and so does who swaps two
+    statements: so at a threshold that lets lifts pass it rejects little that the exact test does not, 1 to 3 % of
+    near copies, and at 0.95 nearly everything (``benchmarks/embedder_threshold.py``).
 
-    Weinberger et al. 2009, arXiv 0902.2206, for the signs, which keep inner products unbiased.
+    Signs, which keep inner products unbiased: Weinberger et al. 2009, arXiv 0902.2206.
+
+    Args:
+        threshold: see `Embedder`.
+        dimensions: length of a row. Features that fall together add up.
     """
 
     name = "hashing"
 
-    def __init__(self, threshold: float = 0.95, dimensions: int = 1024, pairs=True, root=False) -> None:
+    def __init__(self, threshold: float = HASHING_THRESHOLD, dimensions: int = 1024) -> None:
         self.threshold = threshold
         self.dimensions = dimensions
-        self.pairs = pairs
-        self.root = root
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Rows of unit length, shape (n, dimensions)."""
         vectors = np.zeros((len(texts), self.dimensions))
         for row, text in zip(vectors, texts, strict=True):
             tokens = ["", *_tokens(text), ""]
-            features = Counter(tokens[:-1])
-            if self.pairs:
-                features.update(f"{a} {b}" for a, b in zip(tokens, tokens[1:], strict=False))
+            features = Counter(tokens[1:])
+            features.update(f"{first} {second}" for first, second in pairwise(tokens))
             for feature, count in features.items():
                 number = _hash(feature)
-                w = math.sqrt(count) if self.root else count
-                row[(number >> 1) % self.dimensions] += w if number & 1 else -w
-            row /= np.linalg.norm(row)
+                row[(number >> 1) % self.dimensions] += count if number & 1 else -count
+            length = float(np.linalg.norm(row))
+            if length == 0:  # every feature met another with the opposite sign
+                row[0] = length = 1.0
+            row /= length
         return vectors
 
 
@@ -122,6 +129,8 @@ class _Neural:
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Rows of unit length, shape (n, d of the model)."""
+        if not texts:
+            return np.zeros((0, 0))
         # One at a time: beside a longer text a shorter one is padded, which changes its last digits, and with them,
         # now and then, whether it is similar enough. An episode must not depend on who was embedded beside it.
         encoded = self._model.encode(
@@ -169,9 +178,14 @@ def _check_threshold(name: str, threshold: object) -> None:
 
 
 _TOKEN = re.compile(
-    r"""(?P<line>^[ \t]*(?=[^\s#])) | (?P<skip>\#.*)
-      | (?P<token>\w+(?:\.\d+)? | "(?:[^"\\\n]|\\.)*" | '(?:[^'\\\n]|\\.)*' | (?:\*\*|//|>>|<<|[-+*/%&|^=<>!:])=? | [^\s\w])
-    """,
+    r"""(?P<line>^[ \t]*(?=[^\s\#]))
+      | (?P<comment>\#.*)
+      | (?P<token>
+            \w+(?:\.\d+)?
+          | "(?:[^"\\\n]|\\.)*" | '(?:[^'\\\n]|\\.)*'
+          | (?:\*\*|//|>>|<<|[-+*/%&|^=<>!:])=?
+          | [^\s\w]
+        )""",
     re.VERBOSE | re.MULTILINE,
 )
 

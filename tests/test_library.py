@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 
 from gasp_env.embedders import HashingEmbedder
 from gasp_env.entries import task_of_record, task_record
-from gasp_env.library import Entry, Library, LibraryError, LibraryView, matches, sample, task_text
+from gasp_env.library import Entry, Library, LibraryError, LibraryView, SolverData, matches, sample, task_text
 from gasp_env.tasks import TASK_KINDS, Proposal, Task, TaskKind
 from gasp_env.values import encode
 
-DATA = ("accepted", "all", "non_extremes")
+DATA: tuple[SolverData, ...] = ("accepted", "all", "non_extremes")
+KINDS: tuple[TaskKind | None, ...] = (None, *TASK_KINDS)
 
 
 def task(number: int, parent: str | None = None, inputs: int = 6, kind: TaskKind = "induction") -> Task:
@@ -54,7 +55,7 @@ def seen(view: LibraryView) -> dict[str, Any]:
     """All that can be asked of a view, but for similarities."""
     asked: dict[str, Any] = {"known": [str(n) in view for n in range(21)]}
     for data in DATA:
-        for kind in (None, *TASK_KINDS):
+        for kind in KINDS:
             asked[f"{data} {kind}"] = [view.entry(data, i, kind).id for i in range(view.size(data, kind))]
     return asked
 
@@ -135,7 +136,7 @@ def test_sizes_and_entries_agree_with_what_the_library_holds(made: list[list[Ent
     view = library.view()
     for data in DATA:
         assert view.size(data) == sum(view.size(data, kind) for kind in TASK_KINDS)
-        for kind in (None, *TASK_KINDS):
+        for kind in KINDS:
             held = [e for e in library.entries if matches(e, data) and kind in (None, e.task.kind)]
             assert [view.entry(data, i, kind) for i in range(view.size(data, kind))] == held
             for index in (-1, len(held)):
