@@ -73,7 +73,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="default: one per processor")
     parser.add_argument("--envs", type=int, nargs="+", default=list(ENVS), help="default: 1 8 64 256")
     parser.add_argument(
-        "--repeats", type=int, help="rounds (default 5; with --quick 2, and 1 beyond 64 envs)"
+        "--repeats", type=int, help="rounds (default 5; with --quick 2, and 1 from 64 envs on)"
     )
     parser.add_argument("--seed", type=int, default=0, help="of texts and envs (default 0)")
     options = parser.parse_args(arguments)
@@ -96,7 +96,7 @@ def plan(options: argparse.Namespace) -> tuple[dict[str, Case], dict[str, int]]:
     cases |= {str(count): Case(count, -(-least // count)) for count in options.envs}
     repeats = options.repeats or (2 if options.quick else 5)
     few = options.quick and options.repeats is None
-    return cases, {name: 1 if few and case.count > GOAL_ENVS else repeats for name, case in cases.items()}
+    return cases, {name: 1 if few and case.count >= GOAL_ENVS else repeats for name, case in cases.items()}
 
 
 def measure(found: dict[str, Any], options: argparse.Namespace) -> None:
