@@ -7,7 +7,6 @@ written otherwise. Whether they do is for a sandbox to say; this only writes the
 from __future__ import annotations
 
 import ast
-import builtins
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -215,13 +214,9 @@ ONE_OPERATION: dict[str, Edit] = {
 
 
 def _bound(tree: ast.Module) -> set[str]:
-    """Parameters and names that are assigned to, but for those that hide a builtin."""
+    """Parameters and names that are assigned to."""
     stored = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
-    return {
-        n
-        for n in stored | {n.arg for n in ast.walk(tree) if isinstance(n, ast.arg)}
-        if not hasattr(builtins, n)
-    }
+    return stored | {n.arg for n in ast.walk(tree) if isinstance(n, ast.arg)}
 
 
 def renamed(program: str) -> str:

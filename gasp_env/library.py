@@ -11,7 +11,8 @@ to find::
         # As another kind: the answer to "deduction" on input i is entry.task.outputs[i], the one to
         # "abduction" entry.task.inputs[i].
 
-No policy sampled that answer: treat it as supervised data, or give it no importance weight at all.
+No policy sampled that answer, so it has no behaviour log-probabilities: train on it as on supervised data, or
+decide what to put in their place.
 """
 
 from __future__ import annotations
@@ -91,7 +92,6 @@ class Library:
         self.step = 0
         self._worth = evictions.get(eviction)
         self._table = None if embedder is None else EmbeddingTable(embedder)
-        self._last_id = 0
         self._view: LibraryView | None = None
         self._index(())
         self.commit(entries)
@@ -147,7 +147,7 @@ class Library:
     def copy(self) -> Library:
         """A library of its own with the same entries. Embeddings are shared, which nobody can tell."""
         twin = Library(capacity=self.capacity, eviction=self.eviction, embedder=self.embedder)
-        twin.step, twin._table, twin._last_id = self.step, self._table, self._last_id
+        twin.step, twin._table = self.step, self._table
         twin._index(self.entries)
         return twin
 
@@ -229,6 +229,9 @@ class Library:
         self._known = {_key(entry.task) for entry in self.entries}
         self._accepted = {_key(entry.task) for entry in self.entries if entry.accepted}
         self._newest = {entry.task.fingerprint: entry.id for entry in self.entries}
+        # What comes next depends on the entries alone, so that a stored library goes on as this one would. An
+        # id whose entry was evicted at once may be given again; nobody has it as a parent, for lifts come later.
+        self._last_id = self.entries[-1].id if self.entries else 0
 
 
 def _key(task: Task) -> str:

@@ -12,11 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gasp_env import domain
 from gasp_env.embedders import HashingEmbedder
 from gasp_env.entries import task_of_record, task_record
 from gasp_env.library import Entry, Library, LibraryError, LibraryView, SolverData, matches, sample, task_text
 from gasp_env.tasks import TASK_KINDS, Proposal, Task, TaskKind
-from gasp_env.values import encode
+from gasp_env.values import encode, render, render_arguments
 
 DATA: tuple[SolverData, ...] = ("accepted", "all", "non_extremes")
 KINDS: tuple[TaskKind | None, ...] = (None, *TASK_KINDS)
@@ -205,6 +206,23 @@ def test_every_entry_is_drawn_equally_often() -> None:
     assert counts.max() < 470
 
 
+def test_an_entry_is_a_sample_for_a_solver() -> None:
+    """As the module says: prompt, and what answers it, for every kind of task."""
+    style = domain.get("python").style
+    (entry,) = Library([Entry(task(1), 4, 8, True)]).sample(np.random.default_rng(0), 1, kind="induction")
+    answers = {
+        "induction": ("python", entry.task.program),
+        "deduction": ("output", render(entry.task.outputs[5])),
+        "abduction": ("input", render_arguments(entry.task.inputs[5])),
+    }
+    for kind, (tag, answer) in answers.items():
+        prompt = style.solve(entry.task, kind, 5)  # type: ignore[arg-type]
+        assert f"fenced block tagged {tag}" in prompt
+        parsed = style.parse_answer(f"```{tag}\n{answer}\n```", kind)  # type: ignore[arg-type]
+        wanted = {"induction": entry.task.program, "deduction": 5, "abduction": entry.task.inputs[5]}[kind]
+        assert parsed == wanted if kind == "induction" else encode(parsed) == encode(wanted)
+
+
 # Eviction
 
 
@@ -280,9 +298,8 @@ def test_a_file_holds_all_of_it(
     assert seen(again.view()) == seen(library.view())
     # Both go on alike.
     fresh = [Entry(task(50 + n, parent="3"), 4, 8, True, 1) for n in range(3)]
-    if library.entries and library.entries[-1].id == library._last_id:
-        assert library.commit(fresh) == again.commit(fresh)
-        assert again.state() == library.state()
+    assert library.commit(fresh) == again.commit(fresh)
+    assert again.state() == library.state()
 
 
 def values() -> st.SearchStrategy[Any]:
