@@ -38,9 +38,7 @@ def import_source(source: str, what: str) -> ModuleType:
                 raise
         return sys.modules[name]
     except Exception as error:
-        raise ValueError(
-            f"{what}: {source!r} cannot be imported: {type(error).__name__}: {error}"
-        ) from error
+        raise ValueError(f"{what}: {source!r} cannot be imported: {type(error).__name__}: {error}") from error
 
 
 def load(name: str, what: str) -> Any:
