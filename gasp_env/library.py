@@ -135,10 +135,10 @@ class Library:
         data: SolverData = "accepted",
         kind: TaskKind | None = None,
         *,
-        replacement: bool = False,
+        replace: bool = False,
     ) -> list[Entry]:
         """Draw entries of the library as it is now: see `sample`."""
-        return sample(self.view(), rng, count, data, kind, replacement=replacement)
+        return sample(self.view(), rng, count, data, kind, replace=replace)
 
     def lineage(self) -> Lineage:
         """The family trees of what is in it now."""

@@ -71,7 +71,7 @@ def sample(
     data: SolverData = "accepted",
     kind: TaskKind | None = None,
     *,
-    replacement: bool = False,
+    replace: bool = False,
 ) -> list[Entry]:
     """Draw entries uniformly, the same from the same generator state and view.
 
@@ -81,7 +81,7 @@ def sample(
     size = view.size(data, kind)
     if size == 0:
         return []
-    drawn = rng.choice(size, count if replacement else min(count, size), replace=replacement)
+    drawn = rng.choice(size, count if replace else min(count, size), replace=replace)
     return [view.entry(data, int(index), kind) for index in drawn]
 
 

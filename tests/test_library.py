@@ -188,7 +188,7 @@ def test_draws_are_the_generators_and_of_the_sort_asked_for(
 ) -> None:
     library = Library([entry for batch in made for entry in batch])
     drawn, again = (
-        library.sample(np.random.default_rng(seed), count, data, replacement=replacement) for _ in range(2)
+        library.sample(np.random.default_rng(seed), count, data, replace=replacement) for _ in range(2)
     )
     assert drawn == again
     assert all(matches(entry, data) for entry in drawn)
