@@ -37,7 +37,8 @@ from pathlib import Path
 from typing import Any
 
 from gasp_env import values
-from gasp_env.records import OPTIONAL, GoalpostError, Record, shorten
+from gasp_env.goalpost_records import OPTIONAL, GoalpostError, GoalpostRecord
+from gasp_env.records import shorten
 from gasp_env.tasks import Arguments, Evidence, Goalpost
 
 __all__ = ["GoalpostError", "dump", "load", "of_record", "ours", "record", "with_evidence"]
@@ -166,7 +167,7 @@ def of_record(record: Any, where: str) -> Goalpost:
     Raises:
         GoalpostError: the record is not as described above.
     """
-    return Record(where).goalpost(record)
+    return GoalpostRecord(where).goalpost(record)
 
 
 def _read(data: bytes, name: str) -> tuple[Goalpost, ...]:
@@ -174,7 +175,7 @@ def _read(data: bytes, name: str) -> tuple[Goalpost, ...]:
     for number, raw in enumerate(data.split(b"\n"), start=1):
         if not raw.strip():
             continue
-        reader = Record(f"{name}, line {number}")
+        reader = GoalpostRecord(f"{name}, line {number}")
         goalpost = reader.goalpost(reader.json(raw))
         if goalpost.id in found:
             raise GoalpostError(

@@ -1,36 +1,20 @@
-"""Checks records of goalposts. Every complaint reads alike: which field, what was expected, what came, what to do."""
+"""Reads records of files. Every complaint reads alike: which field, what was expected, what came, what to do."""
 
 from __future__ import annotations
 
-import ast
 import json
-import keyword
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
-from gasp_env import livecodebench, values
-from gasp_env.tasks import RULES, Arguments, Evidence, Goalpost, Rule
-from sandbox_image.worker import wire
+from gasp_env.values import ValueSyntaxError
 
-DIFFICULTIES = ("easy", "medium", "hard")
-
-REQUIRED = ("id", "statement", "signature", "tests")
-OPTIONAL: dict[str, Any] = {
-    "shown": 0,
-    "reference": None,
-    "evidence": [],
-    "tags": [],
-    "difficulty": "medium",
-    "entry": "f",
-    "rule": "exact",
-}
-#: Encoded bytes of one test's arguments: a run holds them beside the program, see `values.MAX_BYTES`.
-MAX_ARGUMENTS = values.MAX_BYTES // 2
 _SHOWN_CHARS = 80
+#: Stands for a field that is not there.
+ABSENT = object()
 
 
-class GoalpostError(ValueError):
-    """A goalpost file that does not hold what it should; the message names the line, the field and the fix.
+class RecordError(ValueError):
+    """A record that is not what it should be; the message names the place, the field and the fix.
 
     Attributes:
         field: the field that is wrong, such as ``tests[3].input``; empty if it is the whole record.
@@ -44,172 +28,22 @@ class GoalpostError(ValueError):
 
 
 class Record:
-    """Checks one record. Every complaint goes through `refuse`."""
+    """Checks one record, part by part. ``field`` is what messages call a part.
+
+    Attributes:
+        error: what is raised, at the first part that is wrong.
+    """
+
+    error: type[RecordError] = RecordError
 
     def __init__(self, where: str) -> None:
         self._where = where
-
-    def goalpost(self, value: Any) -> Goalpost:
-        """The goalpost that a record describes."""
-        record = self._object(value, "", REQUIRED, OPTIONAL)
-        entry, rule = self._entry(record["entry"]), self._rule(record["rule"])
-        signature = self._signature(record["signature"], entry)
-        arity = self._arity(signature, entry)
-        tests = self._list(record["tests"], "tests")
-        if not tests:
-            self.refuse(
-                "tests", "at least one test", tests, "add one: an expected value is what judges an answer"
-            )
-        pairs = [self._test(test, f"tests[{index}]", arity, entry, rule) for index, test in enumerate(tests)]
-        reference = record["reference"]
-        difficulty = self._text(record["difficulty"], "difficulty")
-        if difficulty not in DIFFICULTIES:
-            self.refuse("difficulty", "one of " + ", ".join(DIFFICULTIES), difficulty, "choose the nearest")
-        return Goalpost(
-            id=self._text(record["id"], "id"),
-            statement=self._text(record["statement"], "statement"),
-            signature=signature,
-            inputs=tuple(arguments for arguments, _ in pairs),
-            outputs=tuple(output for _, output in pairs),
-            shown=self._integer(record["shown"], "shown", 0, len(pairs)),
-            reference=None if reference is None else self._text(reference, "reference"),
-            evidence=tuple(
-                self._evidence(item, f"evidence[{index}]")
-                for index, item in enumerate(self._list(record["evidence"], "evidence"))
-            ),
-            tags=tuple(
-                self._text(tag, f"tags[{index}]")
-                for index, tag in enumerate(self._list(record["tags"], "tags"))
-            ),
-            difficulty=difficulty,
-            entry=entry,
-            rule=rule,
-        )
-
-    def _entry(self, value: Any) -> str:
-        names = value.split(".") if type(value) is str and value else []
-        right = value == "" or (0 < len(names) < 3 and all(map(_is_name, names)))
-        if not right:
-            self.refuse(
-                "entry",
-                "the name of a function, Class.method, or nothing for a whole program",
-                value,
-                "write what the tests call, without parentheses",
-            )
-        return str(value)
-
-    def _rule(self, value: Any) -> Rule:
-        for rule in RULES:
-            if value == rule:
-                return rule
-        self.refuse("rule", "one of " + ", ".join(RULES), value, "see gasp_env.judge for what they mean")
-
-    def _signature(self, value: Any, entry: str) -> str:
-        if not entry and value != "":
-            self.refuse(
-                "signature",
-                "an empty text, because the entry is empty",
-                value,
-                "leave it empty, or name the entry",
-            )
-        return value if value == "" and (not entry or "." in entry) else self._text(value, "signature")
-
-    def _test(
-        self, test: Any, field: str, arity: tuple[int, float], entry: str, rule: Rule
-    ) -> tuple[Arguments, Any]:
-        record = self._object(test, field, ("input", "output"), {})
-        if not entry:
-            given = self._stream(record["input"], f"{field}.input", wire.MAX_STDIN)
-            return (given,), self._stream(record["output"], f"{field}.output", livecodebench.OUTPUT_BYTES)
-        if rule == "exact":
-            arguments = self._literal(record["input"], f"{field}.input", values.parse_arguments)
-            output = self._literal(record["output"], f"{field}.output", values.parse_literal)
-        else:
-            listed = self._list(record["input"], f"{field}.input")
-            arguments = tuple(self._bounded(listed, f"{field}.input", MAX_ARGUMENTS))
-            output = self._bounded(record["output"], f"{field}.output", livecodebench.OUTPUT_BYTES)
-        least, most = arity
-        if not least <= len(arguments) <= most:
-            wanted = (
-                str(least)
-                if least == most
-                else f"{least} to {most}"
-                if most != _UNBOUNDED
-                else f"{least} or more"
-            )
-            self.refuse(
-                f"{field}.input",
-                f"{wanted} argument(s), as the signature takes",
-                record["input"],
-                "write the arguments as between the parentheses of a call; a list alone is one argument: '[1, 2]'",
-            )
-        return arguments, output
-
-    def _stream(self, value: Any, field: str, most: int) -> str:
-        """What is read from standard input or printed there; may be empty."""
-        if type(value) is not str:
-            self.refuse(field, "a text", value, "write the text itself, as the program reads or prints it")
-        try:
-            size = len(value.encode())
-        except UnicodeEncodeError:
-            self.refuse(field, "a text that UTF-8 can encode", value, "remove the lone surrogates")
-        if size > most:
-            self.refuse(field, f"at most {most} bytes", f"{size} bytes", "leave the test out")
-        return value
-
-    def _bounded(self, value: Any, field: str, most: int) -> Any:
-        try:
-            values.encode(value, max_bytes=most)
-        except values.Unserializable as error:
-            self.refuse(field, "a JSON value within bounds", value, f"leave the test out: {error}")
-        return value
-
-    def _evidence(self, item: Any, field: str) -> Evidence:
-        record = self._object(item, field, ("model", "samples", "correct"), {})
-        samples = self._integer(record["samples"], f"{field}.samples", 1, None)
-        correct = self._integer(record["correct"], f"{field}.correct", 0, samples)
-        return Evidence(self._text(record["model"], f"{field}.model"), samples, correct)
-
-    def _arity(self, signature: str, entry: str) -> tuple[int, float]:
-        """Least and most positional arguments of the entry."""
-        if not signature:
-            return 0, _UNBOUNDED
-        owner, dot, name = entry.rpartition(".")
-        fix = f"write one line such as 'def {name}(nums: list[int]) -> int'"
-        if dot:
-            fix = f"write 'class {owner}:' and in it the header 'def {name}(self, ...):', or nothing"
-        body = _parsed(signature.rstrip().removesuffix(":") + ": pass") or (
-            _parsed(signature) if dot else None
-        )
-        if body is None:
-            self.refuse("signature", "starter code" if dot else "a function header", signature, fix)
-        if dot:
-            body = [
-                node
-                for item in body
-                if isinstance(item, ast.ClassDef) and item.name == owner
-                for node in item.body
-                if isinstance(node, ast.FunctionDef) and node.name == name
-            ]
-        functions = [node for node in body if isinstance(node, ast.FunctionDef) and node.name == name]
-        if len(body) != 1 or len(functions) != 1 or (not dot and "\n" in signature):
-            self.refuse(
-                "signature",
-                f"a class {owner} with {name}" if dot else f"one line that defines {name}",
-                signature,
-                fix,
-            )
-        takes = functions[0].args
-        if takes.kwonlyargs:
-            self.refuse("signature", "positional parameters only", signature, fix)
-        most = len(takes.posonlyargs) + len(takes.args) - bool(dot)
-        return most - len(takes.defaults), _UNBOUNDED if takes.vararg else most
 
     def json(self, raw: bytes) -> Any:
         """A line of a file, as JSON values."""
         try:
             return json.loads(raw.decode("utf-8"), object_pairs_hook=self._once)
-        except GoalpostError:
+        except RecordError:
             raise
         except (ValueError, RecursionError) as error:
             self.refuse(
@@ -227,9 +61,10 @@ class Record:
             self.refuse(twice, "the field once", names, "keep one of them")
         return record
 
-    def _object(
-        self, value: Any, field: str, required: tuple[str, ...], optional: dict[str, Any]
+    def fields(
+        self, value: Any, field: str, required: tuple[str, ...], optional: Mapping[str, Any]
     ) -> dict[str, Any]:
+        """An object with these fields and no others; ``optional`` says what stands for those not there."""
         known = (*required, *optional)
         if type(value) is not dict:
             self.refuse(field, "an object with " + ", ".join(known), value, "write it as {...}")
@@ -242,56 +77,52 @@ class Record:
                 self.refuse(prefix + name, "the field", ABSENT, "add it")
         return {**optional, **value}
 
-    def _list(self, value: Any, field: str) -> list[Any]:
+    def items(self, value: Any, field: str) -> list[Any]:
+        """A list of anything."""
         if type(value) is not list:
             self.refuse(field, "a list", value, "write it as [...], empty if there is nothing to say")
-        return list(value)
+        return [*value]
 
-    def _text(self, value: Any, field: str) -> str:
-        if type(value) is not str or not value.strip():
-            self.refuse(field, "a text that is not empty", value, "write it in quotes")
+    def text(self, value: Any, field: str, *, empty: bool = False) -> str:
+        """A text; unless it may be ``empty``, one with something in it."""
+        if type(value) is not str or not (value.strip() or empty):
+            self.refuse(
+                field, "a text" + ("" if empty else " that is not empty"), value, "write it in quotes"
+            )
         return str(value)
 
-    def _integer(self, value: Any, field: str, least: int, most: int | None) -> int:
+    def integer(self, value: Any, field: str, least: int, most: int | None = None) -> int:
+        """A whole number within bounds, both included."""
         if type(value) is not int or value < least or (most is not None and value > most):
             wanted = f"an integer from {least}" + ("" if most is None else f" to {most}")
             self.refuse(field, wanted, value, "write a plain number in that range")
         return int(value)
 
-    def _literal(self, value: Any, field: str, parse: Callable[[str], Any]) -> Any:
-        text = self._text(value, field)
+    def choice(self, value: Any, field: str, choices: tuple[Any, ...]) -> Any:
+        """One of some texts, or of texts and None."""
+        if type(value) not in (str, type(None)) or value not in choices:
+            named = ", ".join("null" if choice is None else str(choice) for choice in choices)
+            self.refuse(field, f"one of {named}", value, "choose one")
+        return value
+
+    def literal(self, value: Any, field: str, parse: Callable[[str], Any], *, empty: bool = False) -> Any:
+        """A value written as a literal, read by ``parse``."""
+        text = self.text(value, field, empty=empty)
         try:
             return parse(text)
-        except values.ValueSyntaxError as error:
+        except ValueSyntaxError as error:
             expected = f"Python literals of built-in values ({error})"
             self.refuse(field, expected, text, "write values as repr() prints them")
 
     def refuse(self, field: str, expected: str, came: Any, fix: str) -> NoReturn:
-        """Say what is wrong with a field.
+        """Say what is wrong with a part.
 
         Raises:
-            GoalpostError: always.
+            RecordError: always; `error`, to be exact.
         """
         place = f"{self._where}, field {field!r}" if field else self._where
         reason = f"expected {expected}, came {'nothing' if came is ABSENT else shorten(came)}"
-        raise GoalpostError(f"{place}: {reason}; {fix}", field, reason) from None
-
-
-def _parsed(source: str) -> list[ast.stmt] | None:
-    """Statements of a source text, None if it is no Python."""
-    try:
-        return ast.parse(source).body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
-
-
-def _is_name(text: str) -> bool:
-    return text.isidentifier() and not keyword.iskeyword(text)
-
-
-#: Stands for a field that is not there.
-ABSENT = object()
-_UNBOUNDED = float("inf")
+        raise self.error(f"{place}: {reason}; {fix}", field, reason) from None
 
 
 def shorten(value: Any) -> str:

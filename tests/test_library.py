@@ -391,19 +391,19 @@ BROKEN = [
     ({"colour": "red"}, r"field 'colour': expected one of task, correct, .* came 'colour'; rename or remove"),
     ({"id": -1}, r"field 'id': expected an integer from 0, came -1"),
     ({"task": []}, r"field 'task': expected an object with program, .*, came \[\]"),
-    ({"task.inputs": "1"}, r"field 'task.inputs': expected a list of texts, came '1'"),
+    ({"task.inputs": "1"}, r"field 'task.inputs': expected a list, came '1'"),
     (
         {"task.inputs": ["f(1)"] * 6},
-        r"field 'task.inputs\[0\]': expected Python literals \(.*\), came 'f\(1\)'",
+        r"field 'task.inputs\[0\]': expected Python literals of built-in values \(.*\), came 'f\(1\)'",
     ),
     ({"task.outputs": ["1"]}, r"field 'task.outputs': expected 6, one for each input, came 1"),
     ({"task.shown": "3"}, r"field 'task.shown': expected an integer from 0, came '3'"),
     ({"task.program": ""}, r"field 'task.program': expected a text that is not empty, came ''"),
-    ({"task.message": None}, r"field 'task.message': expected a text, came nothing"),
+    ({"task.message": None}, r"field 'task.message': expected a text, came None"),
     ({"task.stage": "limma"}, r"field 'task.stage': expected one of lemma, .*, came 'limma'; choose one"),
     ({"task.axis": []}, r"field 'task.axis': expected one of io, f, none, null, came \[\]"),
     ({"task.goalpost": 3}, r"field 'task.goalpost': expected a text that is not empty, came 3"),
-    ({"task.kind": None}, r"field 'task.kind': expected one of induction, .*, came nothing"),
+    ({"task.kind": None}, r"field 'task.kind': expected one of induction, .*, came None"),
 ]
 
 

@@ -19,10 +19,10 @@ from datetime import date, datetime
 from typing import Any
 
 from gasp_env import values
+from gasp_env.goalpost_records import MAX_ARGUMENTS
 from gasp_env.livecodebench import OUTPUT_BYTES
 from gasp_env.loaders import pickled
 from gasp_env.loaders.reading import Account, Loaded, Reader, Source, readers
-from gasp_env.records import MAX_ARGUMENTS
 from gasp_env.tasks import Goalpost
 from sandbox_image.worker import wire
 

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from gasp_env import goalposts
+from gasp_env.goalpost_records import GoalpostRecord
 from gasp_env.goalposts import GoalpostError
-from gasp_env.records import ABSENT, Record
+from gasp_env.records import ABSENT
 from gasp_env.tasks import Goalpost
 
 T = TypeVar("T")
@@ -62,7 +63,7 @@ class Loaded:
         return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
 
 
-class Reader(Record):
+class Reader(GoalpostRecord):
     """A record of somebody else's: it may have fields we do not know.
 
     Attributes:
@@ -182,4 +183,4 @@ def readers(source: Source) -> Iterator[Reader]:
         for number, raw in enumerate(file, start=1):
             if raw.strip():
                 where = f"{source}, line {number}"
-                yield Reader(where, number, Record(where).json(raw.rstrip(b"\r\n")))
+                yield Reader(where, number, GoalpostRecord(where).json(raw.rstrip(b"\r\n")))
