@@ -6,8 +6,8 @@
 A teacher reward is written as a function of the success rate p, but is paid on c right answers of n. Everything
 here follows exactly from the values r(0), ..., r(n) by the binomial distribution; nothing is sampled, nothing is run.
 
-- **expected reward**: E[r | p, n] = sum over c of C(n, c) p^c (1-p)^(n-c) r(c), and the p where it is greatest (a
-  grid of step 0.001). It is where the teacher is driven, and often not where the formula has its peak.
+- **expected reward**: E[r | p, n] = sum over c of C(n, c) p^c (1-p)^(n-c) r(c), and the least p where it is greatest
+  (a grid of step 0.001). It is where the teacher is driven, and often not where the formula has its peak.
 - **acceptance**: chance that c/n lies in the band in which the curriculum accepts a lemma, or a lift, at that p.
 - **noise**: Var[r | p, n], what the draw of n attempts adds to one proposal's reward, averaged over p.
 - **signal**: Var over p of E[r | p, n], what proposals of different difficulty differ by.
@@ -46,6 +46,8 @@ from gasp_env.tasks import Stage
 
 SAMPLES = (4, 8, 16, 64)
 GRID = np.linspace(0.0, 1.0, 1001)
+#: Every twentieth of these is printed and drawn.
+COARSE = slice(None, None, 20)
 Array = NDArray[np.float64]
 
 
@@ -159,9 +161,8 @@ def measure(shape: Shape, beta: tuple[float, float]) -> dict[str, Any]:
     """All figures of a shape, as JSON-able values. ``argmax`` is None for a reward that does not depend on p."""
     mean = expected(shape.values, GRID)
     flat = max(shape.values) - min(shape.values) < 1e-12
-    best = int(mean.argmax())
+    best = int(np.argmax(mean >= mean.max() - 1e-9))
     signal, noisy = signal_and_noise(shape.values, beta)
-    coarse = slice(None, None, 20)
     return {
         "reward": shape.reward,
         "stages": shape.stages,
@@ -169,9 +170,8 @@ def measure(shape: Shape, beta: tuple[float, float]) -> dict[str, Any]:
         "depends_on_more": shape.more,
         "r": shape.values,
         "invalid": shape.invalid,
-        "p": GRID[coarse].round(3).tolist(),
-        "expected": mean[coarse].round(6).tolist(),
-        "variance": noise(shape.values, GRID)[coarse].round(6).tolist(),
+        "expected": mean[COARSE].round(6).tolist(),
+        "variance": noise(shape.values, GRID)[COARSE].round(6).tolist(),
         "argmax": None if flat else float(GRID[best]),
         "maximum": float(mean[best]),
         "accepted_at_argmax": {
@@ -205,7 +205,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     """The figures as text; ``lemma`` and ``lift`` are the chances of acceptance at the argmax."""
 
     def cells(row: dict[str, Any]) -> list[str]:
-        at = dict(zip(row["p"], row["expected"], strict=True))
+        at = dict(zip(GRID[COARSE].round(3).tolist(), row["expected"], strict=True))
         everywhere = set(row["stages"]) >= {"lemma", "lift"}
         numbers = [
             row["argmax"], row["maximum"], at[0.1], at[0.3], at[0.5],
@@ -260,9 +260,10 @@ def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
         )
         for axis, ((name, label), own) in zip(axes.flat, panels.items(), strict=False):
             for row in own:
-                axis.plot(row["p"], row["expected"], linewidth=1, label=f"n = {row['n']}")
+                axis.plot(GRID[COARSE], row["expected"], linewidth=1, label=f"n = {row['n']}")
             axis.set_title(Path(name).name + (f" ({label})" if label else ""), fontsize=7)
-            axis.grid(alpha=0.3)
+            axis.locator_params(nbins=3)
+            axis.tick_params(left=False, bottom=False)
         for axis in list(axes.flat)[len(panels) :]:
             axis.set_axis_off()
         axes.flat[0].legend(fontsize=6)
@@ -323,13 +324,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         "command": " ".join(["python -m benchmarks.reward_shapes", *(Path(part).name for part in arguments)]),
         "beta": options.beta,
         "bands": bands(),
+        "p": GRID[COARSE].round(3).tolist(),
         "rows": rows,
         "not_determined": refused,
     }
     try:
         if options.json:
             options.json.parent.mkdir(parents=True, exist_ok=True)
-            options.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+            options.json.write_text(
+                json.dumps(report).replace('{"reward"', '\n{"reward"') + "\n", encoding="utf-8"
+            )
         if options.figure:
             options.figure.parent.mkdir(parents=True, exist_ok=True)
             draw(rows, options.figure)

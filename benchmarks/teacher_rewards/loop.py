@@ -237,26 +237,16 @@ class Arm:
                     at = (population == number).nonzero()[:, 0]
                     rewards[at] = rewards[at[torch.from_numpy(self.shuffle_rng.permutation(len(at)))]]
         scored = torch.ones(len(rows), dtype=torch.bool)
-        values = task_relative(rewards, scored, scored[:, None], population, torch.arange(len(rows))).values[
-            :, 0
-        ]
-        advantages = values.tolist()
-        stages = {"solve": ("solve",), "attempts": ("attempt",), "both": ("solve", "attempt")}[
-            self.plan.train_on
-        ]
-        answers = [
-            (*row.answer, advantage)
-            for row, advantage in zip(rows, advantages, strict=True)
-            if row.answer is not None and row.turn[1] in stages
-        ]
-        self.student.learn(answers, self.plan.episodes)
-        self.teacher.learn(
-            [
-                (row.draw, advantage)
-                for row, advantage in zip(rows, advantages, strict=True)
-                if row.draw is not None
-            ]
+        # One token a text: its reward is the return of all of it.
+        found = task_relative(rewards, scored, scored[:, None], population, torch.arange(len(rows)))
+        learned = list(zip(rows, found.values[:, 0].tolist(), strict=True))
+        trains = {"solve": ("solve",), "attempts": ("attempt",), "both": ("solve", "attempt")}
+        stages = trains[self.plan.train_on]
+        self.student.learn(
+            [(*row.answer, a) for row, a in learned if row.answer and row.turn[1] in stages],
+            self.plan.episodes,
         )
+        self.teacher.learn([(row.draw, a) for row, a in learned if row.draw])
 
     def metrics(self) -> dict[str, float]:
         """What `report.METRICS` describes; the last quarter is of the samples, not of the updates."""
