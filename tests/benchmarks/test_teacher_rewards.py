@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -190,7 +191,7 @@ def test_teacher_steps_along_the_gradient() -> None:
         values = []
         for nudge in (1e-5, -1e-5):
             moved = [value + nudge * (place == number) for place, value in enumerate(at)]
-            values.append(log_probability(*moved[:3], np.array(moved[3:])))
+            values.append(log_probability(moved[0], moved[1], moved[2], np.array(moved[3:])))
         return (values[0] - values[1]) / 2e-5
 
     teacher.learn([(draw, 0.1)])
@@ -276,7 +277,7 @@ def test_every_arm_spends_the_same_budget(
             texts.append(len(answered))  # noqa: B023
             return answered
 
-        played.texts = count  # type: ignore[assignment, method-assign]
+        played.texts = count  # type: ignore[method-assign]
         measured = played.run()
         assert sum(texts) == played.spent == played.plan.budget
         assert measured.curve[0][0] == 0
@@ -313,11 +314,11 @@ def test_a_frozen_teacher_is_the_one_it_was() -> None:
 # Whether it can tell anything apart. Margins are about half of what is seen; seeds are fixed.
 
 
-def hopeless(outcomes: list[Outcome]) -> list[Terms]:
+def hopeless(outcomes: Sequence[Outcome]) -> list[Terms]:
     return [{"hopeless": float(outcome.valid and outcome.correct == 0)} for outcome in outcomes]
 
 
-def half(outcomes: list[Outcome]) -> list[Terms]:
+def half(outcomes: Sequence[Outcome]) -> list[Terms]:
     return [
         {"half": 1 - abs(2 * outcome.correct / outcome.samples - 1)} if outcome.valid else {"invalid": -1.0}
         for outcome in outcomes
