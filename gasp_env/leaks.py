@@ -27,6 +27,7 @@ def quotes_pairs(message: str, task: Task) -> bool:
     shown pair has, if they are three or more. Answers in other words are not recognised: no rule on
     text could.
     """
+    squeezed = "".join(message.split())
 
     def spaced(text: str) -> str:
         return r"\s*".join(re.escape(token) for token in re.findall(r"\w+|[^\w\s]", text[:_QUOTED]))
@@ -34,18 +35,18 @@ def quotes_pairs(message: str, task: Task) -> bool:
     def says(pattern: str) -> bool:
         return re.search(rf"(?<![\w-])(?<!\d\.){pattern}(?!\w|\.\d)", message) is not None
 
+    def quotes(text: str) -> bool:
+        # Most are nowhere in the message, however they are spaced, and need no pattern made for them.
+        return "".join(text[:_QUOTED].split()) in squeezed and says(spaced(text))
+
     shown = {render(output) for output in task.outputs[: task.shown]}
     hidden = [
         (render_arguments(arguments), render(output))
         for arguments, output in zip(task.inputs[task.shown :], task.outputs[task.shown :], strict=True)
     ]
     new = {output for _, output in hidden} - shown
-    if len(new) >= 3 and all(says(spaced(output)) for output in new):
+    if len(new) >= 3 and all(map(quotes, new)):
         return True
     # Both must be there at all before the dearer search for one after the other.
-    near = (
-        (arguments, output)
-        for arguments, output in hidden
-        if says(spaced(arguments)) and says(spaced(output))
-    )
+    near = ((arguments, output) for arguments, output in hidden if quotes(arguments) and quotes(output))
     return sum(says(rf"{spaced(a)}(?!\w)[\s\S]{{0,16}}?(?<![\w-]){spaced(o)}") for a, o in near) >= 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 import struct
 from typing import Any
 
@@ -28,8 +29,8 @@ def hashables() -> st.SearchStrategy[Any]:
     )
 
 
-def values() -> st.SearchStrategy[Any]:
-    """Any value."""
+def values(max_leaves: int = 25) -> st.SearchStrategy[Any]:
+    """Any value, of about as many parts without parts."""
     return st.recursive(
         scalars() | hashables(),
         lambda inner: (
@@ -38,7 +39,7 @@ def values() -> st.SearchStrategy[Any]:
             | st.dictionaries(hashables(), inner, max_size=5)
             | st.sets(hashables(), max_size=5)
         ),
-        max_leaves=25,
+        max_leaves=max_leaves,
     )
 
 
@@ -78,4 +79,49 @@ def _nest(how: tuple[Any, list[int]]) -> Any:
     value, kinds = how
     for kind in kinds:
         value = ([value], (value,), {0: value}, [None, value])[kind]
+    return value
+
+
+_ATOMS = st.sampled_from(
+    [None, False, True, 0, 1, 2, -1, 0.0, -0.0, 1.0, math.nan, -math.nan, "", "1", "nan", b"1"]
+)
+_PLAIN = st.recursive(
+    _ATOMS,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.lists(inner, max_size=3).map(tuple)
+        | st.sets(_ATOMS, max_size=4)
+        | st.frozensets(_ATOMS, max_size=4)
+        | st.dictionaries(_ATOMS.filter(lambda key: key == key), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+@st.composite
+def lookalikes(draw: st.DrawFn) -> tuple[Any, Any]:
+    """Two values: unlike, or the second is the first in another order, or with parts that Python finds equal."""
+    value, swaps = draw(_PLAIN), draw(st.sampled_from([0.0, 0.0, 0.1, 1.0, None]))
+    if swaps is None:
+        return value, draw(_PLAIN)
+    return value, _like(value, random.Random(draw(st.integers(0, 99))), swaps)
+
+
+def _like(value: Any, rng: random.Random, swaps: float) -> Any:
+    kind, swap = type(value), rng.random() < swaps
+    if kind in (list, tuple):
+        parts = [_like(item, rng, swaps) for item in value]
+        return parts if (kind is list) is not swap else tuple(parts)
+    if kind in (set, frozenset):
+        members = list(value)
+        rng.shuffle(members)
+        return kind(members)
+    if kind is dict:
+        items = [(key, _like(item, rng, swaps)) for key, item in value.items()]
+        rng.shuffle(items)
+        return dict(items)
+    if kind is float:
+        return -value if swap and value == 0 else float(value)
+    if swap and kind in (bool, int) and value in (0, 1):
+        return rng.choice((bool, int, float))(value)
     return value
