@@ -74,34 +74,67 @@ def parse_program(program: str) -> ast.Module:
     Raises:
         ParseError: ``unparsable``, whatever the parser's way of failing was.
     """
+    return read_program(program)[0]
+
+
+def read_program(program: str) -> tuple[ast.Module, list[ast.AST]]:
+    """Syntax tree of a program, and its `nodes`.
+
+    Raises:
+        ParseError: see `parse_program`.
+    """
     check_text(program)
     try:
-        nesting = 0
-        for token in tokenize.generate_tokens(io.StringIO(program).readline):
-            nesting += (token.string in "([{") - (token.string in ")]}") if token.type == tokenize.OP else 0
-            if nesting > MAX_NESTING:
-                raise ParseError("unparsable", f"expected at most {MAX_NESTING} nested brackets")
+        _check_nesting(program)
         with warnings.catch_warnings():
             # Invalid escapes in somebody's string are their business, not a warning of ours.
             warnings.simplefilter("ignore")
             tree = ast.parse(program)
-        if _depth(tree) > MAX_DEPTH:
-            raise ParseError("unparsable", f"expected a syntax tree of at most {MAX_DEPTH} levels")
-        return tree
-    except ParseError:
-        raise
     except (SyntaxError, ValueError, RecursionError, MemoryError, tokenize.TokenError) as error:
-        raise ParseError("unparsable", f"{type(error).__name__}: {error}") from None
+        reason = str(error) if isinstance(error, ParseError) else f"{type(error).__name__}: {error}"
+        raise ParseError("unparsable", reason) from None
+    found, levels = _walk(tree)
+    if levels > MAX_DEPTH:
+        raise ParseError("unparsable", f"expected a syntax tree of at most {MAX_DEPTH} levels")
+    return tree, found
 
 
-def _depth(tree: ast.AST) -> int:
-    """Levels of a syntax tree, counted without recursion."""
-    deepest, stack = 0, [(tree, 1)]
-    while stack:
-        node, level = stack.pop()
-        deepest = max(deepest, level)
-        stack += [(child, level + 1) for child in ast.iter_child_nodes(node)]
-    return deepest
+def _check_nesting(program: str) -> None:
+    """Refuse brackets that nest too deep. No text nests deeper than it has opening brackets, in strings or not, so
+    that most need no closer look."""
+    if sum(map(program.count, "([{")) <= MAX_NESTING:
+        return
+    nesting = 0
+    for token in tokenize.generate_tokens(io.StringIO(program).readline):
+        nesting += (token.string in "([{") - (token.string in ")]}") if token.type == tokenize.OP else 0
+        if nesting > MAX_NESTING:
+            raise ParseError("unparsable", f"expected at most {MAX_NESTING} nested brackets")
+
+
+def nodes(tree: ast.AST) -> list[ast.AST]:
+    """The nodes of a syntax tree, outermost first, without those that only say load, store or delete."""
+    return _walk(tree)[0]
+
+
+def _walk(tree: ast.AST) -> tuple[list[ast.AST], int]:
+    """`nodes`, and on how many levels they are. Without recursion, and faster than `ast.walk`: programs are looked at
+    more often than anything else."""
+    found: list[ast.AST] = []
+    level, levels = [tree], 0
+    while level:
+        levels += 1
+        found += level
+        below: list[ast.AST] = []
+        for node in level:
+            for value in node.__dict__.values():
+                if type(value) is int:  # four of them say where it is in the text
+                    continue
+                if isinstance(value, list):
+                    below += [item for item in value if isinstance(item, ast.AST)]
+                elif isinstance(value, ast.AST) and not isinstance(value, ast.expr_context):
+                    below.append(value)
+        level = below
+    return found, levels
 
 
 def parse_proposal(text: str, program: str | None = None) -> Proposal:

@@ -12,14 +12,15 @@ than a list can hold. What a verdict rests on is what was executed.
 from __future__ import annotations
 
 import ast
+import builtins
 import functools
 import importlib
 import symtable
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from types import ModuleType
 from typing import Any
 
-from gasp_env.parsing import ParseError, parse_program
+from gasp_env.parsing import ParseError, read_program
 
 #: Deterministic, side-effect free parts of the standard library.
 IMPORTS = frozenset(
@@ -61,6 +62,12 @@ _PURE_METHODS = frozenset(
     "pop popitem remove removeprefix removesuffix replace reverse rfind rindex rjust rsplit rstrip setdefault sort "
     "split splitlines startswith strip swapcase symmetric_difference title union update upper values zfill".split()
 )
+#: What else a name may find that the program does not define; the last ones are there in an interpreter only that has
+#: imported ``site``. The names with two underscores are checked by that.
+_OTHER_BUILTINS = (
+    frozenset(dir(builtins)) | frozenset("copyright credits exit help license quit".split())
+) - _PURE_BUILTINS
+_NOT_PLAIN = (ast.Global, ast.Nonlocal, ast.Import, ast.ImportFrom, ast.ClassDef, ast.Match)
 
 _IMPORT_STATEMENTS = (ast.Import, ast.ImportFrom)
 
@@ -73,14 +80,17 @@ class Refused(Exception):
         self.reason = reason
 
 
-def check_program(program: str, imports: frozenset[str]) -> ast.Module:
+def check_program(program: str, imports: frozenset[str]) -> list[ast.AST]:
     """Parse a program and check it against the rules.
+
+    Returns:
+        The nodes of its syntax tree, see `gasp_env.parsing.nodes`.
 
     Raises:
         Refused: ``unparsable``, ``no_entry``, ``no_arguments``, ``banned_import`` or ``banned_name``.
     """
     try:
-        tree = parse_program(program)
+        tree, nodes = read_program(program)
     except ParseError as error:
         raise Refused("unparsable", str(error)) from None
     entries = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "f"]
@@ -89,71 +99,113 @@ def check_program(program: str, imports: frozenset[str]) -> ast.Module:
     arguments = entries[0].args
     if not (arguments.posonlyargs or arguments.args or arguments.vararg):
         raise Refused("no_arguments", "expected f to take at least one argument")
-    modules = _check_imports(tree, imports)
-    _check_names(tree, program)
-    _check_modules(tree, modules)
-    return tree
+    modules = _check_imports(nodes, imports)
+    _check_names(nodes, program)
+    if modules:
+        _check_modules(nodes, modules)
+    return nodes
 
 
 @functools.lru_cache(maxsize=4096)
 def may_keep_state(program: str) -> bool:
-    """Whether a call of ``f`` might find what an earlier call left behind; False only where none can."""
+    """Whether a call of the entry might find what an earlier call left behind; False only where none can."""
     try:
-        return not keeps_nothing(parse_program(program), program)
+        return not keeps_nothing(read_program(program)[1], program)
     except (ParseError, Refused):
         return True
 
 
-def keeps_nothing(tree: ast.Module, program: str) -> bool:
-    """Whether a program evidently keeps no state between calls of ``f``.
+def keeps_nothing(nodes: Sequence[ast.AST], program: str) -> bool:
+    """Whether a program evidently keeps no state between calls of its function.
 
     True only for one plain function of variables, common built-ins and ordinary methods: then all
-    that survives a call is the function itself. False says nothing.
+    that survives a call is the function itself. A name that nobody defines is as good: it raises an
+    exception that such a program cannot catch. False says nothing.
+
+    Args:
+        nodes: of the program's syntax tree, see `gasp_env.parsing.nodes`.
+        program: its text.
     """
-    if len(tree.body) != 1 or not isinstance(tree.body[0], ast.FunctionDef):
+    tree = nodes[0]
+    if (
+        not isinstance(tree, ast.Module)
+        or len(tree.body) != 1
+        or not isinstance(tree.body[0], ast.FunctionDef)
+    ):
         return False
     function = tree.body[0]
     if function.decorator_list or function.args.defaults or any(function.args.kw_defaults):
         return False
-    # The function may call itself, and do nothing else with itself: it is where state could be put.
-    called = {id(node.func) for node in ast.walk(function) if isinstance(node, ast.Call)}
-    for node in ast.walk(function):
+    # What is bound in an annotation is a variable of the module.
+    if ":=" in program and any(isinstance(node, ast.NamedExpr) for node in _signature(function)):
+        return False
+    names: set[str] = set()
+    mentioned = called = 0
+    for node in nodes:
+        if isinstance(node, ast.Name):
+            names.add(node.id)
+            # The function may call itself, and do nothing else with itself: it is where state could be put.
+            mentioned += node.id == function.name
+        elif isinstance(node, ast.Call):
+            called += isinstance(node.func, ast.Name) and node.func.id == function.name
+        elif isinstance(node, ast.Attribute):
+            if node.attr not in _PURE_METHODS or not isinstance(node.ctx, ast.Load):
+                return False
         # Memory is what calls share even so: who survives its end can tell that another call was before.
-        if isinstance(node, ast.Try | ast.TryStar) and (
-            node.finalbody or any(handler.type is None for handler in node.handlers)
-        ):
+        elif isinstance(node, ast.Try | ast.TryStar):
+            if node.finalbody or any(handler.type is None for handler in node.handlers):
+                return False
+        elif isinstance(node, _NOT_PLAIN):
             return False
-        if isinstance(
-            node, ast.Global | ast.Nonlocal | ast.Import | ast.ImportFrom | ast.ClassDef | ast.Match
-        ):
-            return False
-        if isinstance(node, ast.Attribute) and not (
-            node.attr in _PURE_METHODS and isinstance(node.ctx, ast.Load)
-        ):
-            return False
-        if isinstance(node, ast.Name) and node.id == "f" and id(node) not in called:
-            return False
-    scopes = _scopes(program)[1:]
-    outside = {symbol.get_name() for scope in scopes for symbol in scope.get_symbols() if symbol.is_global()}
-    return outside <= _PURE_BUILTINS | {"f"}
+    if mentioned != called:
+        return False
+    doubtful = {name for name in names if name in _OTHER_BUILTINS or name.startswith("__")}
+    # A variable may well be called like a built-in. Who is meant takes a closer look.
+    return not doubtful or not any(
+        symbol.is_global() and symbol.get_name() in doubtful
+        for scope in _scopes(program)[1:]
+        for symbol in scope.get_symbols()
+    )
+
+
+def _signature(function: ast.FunctionDef) -> Iterator[ast.AST]:
+    """What of a function is evaluated when it is defined, decorators aside."""
+    for part in (function.args, function.returns, *getattr(function, "type_params", ())):
+        if part is not None:
+            yield from ast.walk(part)
 
 
 def _scopes(program: str) -> list[symtable.SymbolTable]:
     """The module's scope, then all scopes inside it.
 
     Raises:
-        Refused: ``unparsable``: it parses, but is no program (``return`` outside of a function, say).
+        Refused: see `_module_scope`.
     """
-    try:
-        scopes = [symtable.symtable(program, "<program>", "exec")]
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise Refused("unparsable", f"{type(error).__name__}: {error}") from None
+    scopes = [_module_scope(program)]
     for scope in scopes:
         scopes += scope.get_children()
     return scopes
 
 
-def _check_imports(tree: ast.Module, allowed: frozenset[str]) -> dict[str, Any]:
+def _module_scope(program: str) -> symtable.SymbolTable:
+    """The module's scope.
+
+    Raises:
+        Refused: ``unparsable``: it parses, but is no program (``return`` outside of a function, say).
+    """
+    try:
+        return symtable.symtable(program, "<program>", "exec")
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise Refused("unparsable", f"{type(error).__name__}: {error}") from None
+
+
+def _may_name(program: str, words: Iterable[str]) -> bool:
+    """Whether any of these may be a name in a program. Only names in other than ASCII letters stand for names that
+    the text does not have."""
+    return not program.isascii() or any(word in program for word in words)
+
+
+def _check_imports(nodes: Sequence[ast.AST], allowed: frozenset[str]) -> dict[str, Any]:
     """Names bound to modules, with the module as it is here, or None where it cannot be imported."""
     modules: dict[str, Any] = {}
 
@@ -161,7 +213,7 @@ def _check_imports(tree: ast.Module, allowed: frozenset[str]) -> dict[str, Any]:
         if modules.setdefault(name, module) is not module:
             raise Refused("banned_import", f"{name} may not stand for two modules")
 
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.ClassDef) and any(
             isinstance(item, _IMPORT_STATEMENTS) for item in _own(node)
         ):
@@ -217,9 +269,11 @@ def _is_public_member(module: Any, name: str) -> bool:
     return hasattr(module, name) and not isinstance(getattr(module, name), ModuleType)
 
 
-def _check_names(tree: ast.Module, program: str) -> None:
-    parents = {id(child): node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
-    for node in ast.walk(tree):
+def _check_names(nodes: Sequence[ast.AST], program: str) -> None:
+    parents: dict[int, ast.AST] = {}
+    if _may_name(program, ("type", "__class__")):
+        parents = {id(child): node for node in nodes for child in ast.iter_child_nodes(node)}
+    for node in nodes:
         for name in _names(node):
             special = name.startswith("__") and name.endswith("__") and name not in SPECIAL
             if (special and not _is_class_name(node, parents)) or name in FRAMES:
@@ -232,7 +286,8 @@ def _check_names(tree: ast.Module, program: str) -> None:
             raise Refused(
                 "banned_name", "type may only be compared, or asked for its __name__: type(x) is int"
             )
-    for scope in _scopes(program):
+    scopes = _scopes(program) if _may_name(program, BANNED_NAMES) else [_module_scope(program)]
+    for scope in scopes:
         for symbol in scope.get_symbols():
             local = scope.get_type() == "function" and not symbol.is_global()
             if symbol.get_name() in BANNED_NAMES and not local:
@@ -270,10 +325,10 @@ def _names(node: ast.AST) -> Iterator[str]:
         yield node.arg
 
 
-def _check_modules(tree: ast.Module, modules: dict[str, Any]) -> None:
+def _check_modules(nodes: Sequence[ast.AST], modules: dict[str, Any]) -> None:
     """A module is only ever used as ``module.name``, where the name is public and no module itself."""
-    inner = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
-    for node in ast.walk(tree):
+    inner = {id(node.value) for node in nodes if isinstance(node, ast.Attribute)}
+    for node in nodes:
         if isinstance(node, ast.Name) and node.id in modules and id(node) not in inner:
             raise Refused("banned_import", f"the module {node.id} may only be used as {node.id}.name")
         if not isinstance(node, ast.Attribute):
