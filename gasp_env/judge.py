@@ -21,8 +21,9 @@ How outputs are compared is the question's rule:
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from gasp_env import livecodebench
@@ -31,7 +32,7 @@ from gasp_env.prompts import PromptStyle
 from gasp_env.sandbox.runs import Limits, Result, Run, Status
 from gasp_env.static import may_keep_state
 from gasp_env.tasks import Goalpost, Rule, Task, TaskKind
-from gasp_env.values import encode, equal
+from gasp_env.values import Unserializable, encode
 
 #: Reasons of an answer's verdict; the rest are statuses of the sandbox.
 ANSWER_REASONS = (
@@ -102,6 +103,11 @@ class Question:
         """A real problem: the program must pass every test."""
         return cls("induction", "", goalpost.inputs, goalpost.outputs, goalpost.entry, goalpost.rule)
 
+    @cached_property
+    def expected(self) -> tuple[tuple[str, bytes], ...]:
+        """How Python writes each output, and its encoding. Both are empty for what is no value: nothing equals it."""
+        return tuple(_known(output) for output in self.outputs)
+
 
 def ask(question: Question, text: str, style: PromptStyle, limits: Limits) -> Verdict | list[Run]:
     """Judge a text: a `Verdict` if it can be settled without execution, else the runs that settle it.
@@ -113,8 +119,8 @@ def ask(question: Question, text: str, style: PromptStyle, limits: Limits) -> Ve
     except ParseError as error:
         return Verdict("malformed", str(error))
     if question.kind == "deduction":
-        right = equal(answer, question.outputs[0])
-        return Verdict("correct" if right else "wrong", answer=_digest(encode(answer)))
+        said, (_, expected) = encode(answer), question.expected[0]
+        return Verdict("correct" if said == expected else "wrong", answer=_digest(said))
     if question.kind == "abduction":
         return [Run(question.program, (answer,), limits=limits)]
     return _runs(question, answer, limits)
@@ -142,10 +148,11 @@ def decide(question: Question, results: Sequence[Result], runs: Sequence[Run] = 
     # A sandbox that answers "ok" with too few values is broken, and that is nobody's wrong answer.
     if len(claims) != len(question.outputs):
         return Verdict(str(Status.INFRA_ERROR), f"{len(claims)} values for {len(question.outputs)} tests")
+    compared = _compared(question, claims)
     if question.kind == "induction":
-        given = _digest(*(_compared(question, claim) for claim in claims))
-    for number, (claim, expected) in enumerate(zip(claims, question.outputs, strict=True), start=1):
-        if not _same(question, claim, expected):
+        given = _digest(*compared)
+    for number, same in enumerate(_same(question, claims, compared), start=1):
+        if not same:
             return Verdict("wrong", f"test {number} of {len(claims)} differs", given)
     return Verdict("correct", answer=given)
 
@@ -155,19 +162,32 @@ def _claims(question: Question, result: Result) -> list[Any]:
     return [call.value for call in result.calls] if question.entry else [result.stdout]
 
 
-def _same(question: Question, claim: Any, expected: Any) -> bool:
+def _compared(question: Question, claims: Sequence[Any]) -> list[bytes]:
+    """Encodings of the claims, as far as the rule looks at them."""
     if question.rule == "exact":
-        return equal(claim, expected)
+        # Values that are written alike are equal, and most attempts are right: that spares encoding them.
+        return [
+            encoding if repr(claim) == written else encode(claim)
+            for claim, (written, encoding) in zip(claims, question.expected, strict=True)
+        ]
     if question.entry:
-        return livecodebench.same_value(claim, expected)
-    return livecodebench.same_text(claim, expected)
+        return [encode(livecodebench.folded(claim)) for claim in claims]
+    return [encode("\n".join(livecodebench.lines(claim))) for claim in claims]
 
 
-def _compared(question: Question, claim: Any) -> bytes:
-    """A claim as far as the rule looks at it."""
-    if question.rule == "livecodebench":
-        claim = livecodebench.folded(claim) if question.entry else "\n".join(livecodebench.lines(claim))
-    return encode(claim)
+def _same(question: Question, claims: Sequence[Any], compared: Sequence[bytes]) -> Iterator[bool]:
+    """Whether each claim is right, by the question's rule; ``compared`` is what `_compared` made of them."""
+    if question.rule == "exact":
+        return (said == encoding for said, (_, encoding) in zip(compared, question.expected, strict=True))
+    same = livecodebench.same_value if question.entry else livecodebench.same_text
+    return map(same, claims, question.outputs)
+
+
+def _known(value: Any) -> tuple[str, bytes]:
+    try:
+        return repr(value), encode(value)
+    except Unserializable:
+        return "", b""
 
 
 def _runs(question: Question, program: str, limits: Limits) -> list[Run]:

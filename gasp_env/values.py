@@ -27,6 +27,7 @@ from sandbox_image.worker.codec import (
     Unserializable,
     decode,
     encode,
+    type_name,
 )
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "parse_literal",
     "render",
     "render_arguments",
+    "same",
 ]
 
 #: Longest text read as a literal, in characters.
@@ -63,6 +65,7 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL | re.ASCII,
 )
 _CONSTANTS = {"True": True, "False": False, "None": None}
+_AS_PYTHON = frozenset({int, str, bool, bytes, type(None)})
 _FLOATS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 
@@ -76,6 +79,14 @@ def equal(a: Any, b: Any) -> bool:
         return encode(a) == encode(b)
     except Unserializable:
         return False
+
+
+def same(a: Any, b: Any) -> bool:
+    """Like `equal`, of two that are known to be values: they came out of `decode`, or of a parser here.
+
+    Values that Python writes alike are equal; it is not so the other way round (sets, dicts, NaN in a set).
+    """
+    return repr(a) == repr(b) or encode(a) == encode(b)
 
 
 def parse_literal(text: str) -> Any:
@@ -112,11 +123,17 @@ def parse_arguments(text: str) -> tuple[Any, ...]:
 def render(value: Any) -> str:
     """Write a value as Python would, with set members in a fixed order.
 
+    How large a value may be is not looked at here: what is larger can be written, and is not read.
+
     Raises:
-        Unserializable: it is no value.
+        Unserializable: something in it is of another type, or nested too deep, or a number of too many digits.
     """
-    encode(value)
-    return _render(value)
+    try:
+        return _render(value, 0)
+    except Unserializable:
+        raise
+    except ValueError as error:  # the interpreter's bound on digits
+        raise Unserializable(str(error)) from None
 
 
 def render_arguments(arguments: tuple[Any, ...]) -> str:
@@ -295,28 +312,36 @@ class _Parser:
         return value
 
 
-def _render(value: Any) -> str:
+def _render(value: Any, depth: int) -> str:
+    if depth > MAX_DEPTH:
+        raise Unserializable(f"nested deeper than {MAX_DEPTH} (or a cycle)")
     kind = type(value)
+    if kind in _AS_PYTHON:
+        return repr(value)
     if kind is float:
         if value != value:
             return "float('nan')"
         if value in (math.inf, -math.inf):
             return "float('inf')" if value > 0 else "-float('inf')"
         return repr(value or 0.0)
+    inner = depth + 1
     if kind is list:
-        return "[" + ", ".join([_render(item) for item in value]) + "]"
+        return "[" + ", ".join([_render(item, inner) for item in value]) + "]"
     if kind is tuple:
-        return "(" + ", ".join([_render(item) for item in value]) + ("," if len(value) == 1 else "") + ")"
+        return (
+            "(" + ", ".join([_render(item, inner) for item in value]) + ("," if len(value) == 1 else "") + ")"
+        )
     if kind is dict:
-        return "{" + ", ".join([f"{_render(key)}: {_render(item)}" for key, item in value.items()]) + "}"
+        pairs = [f"{_render(key, inner)}: {_render(item, inner)}" for key, item in value.items()]
+        return "{" + ", ".join(pairs) + "}"
     if kind is set:
-        return "{" + _render_members(value) + "}" if value else "set()"
+        return "{" + _render_members(value, inner) + "}" if value else "set()"
     if kind is frozenset:
-        return "frozenset({" + _render_members(value) + "})" if value else "frozenset()"
-    return repr(value)
+        return "frozenset({" + _render_members(value, inner) + "})" if value else "frozenset()"
+    raise Unserializable(f"{type_name(kind)} is not one of the exact built-in value types")
 
 
-def _render_members(members: set[Any] | frozenset[Any]) -> str:
+def _render_members(members: set[Any] | frozenset[Any], depth: int) -> str:
     kinds = {type(member) for member in members}
     ordered = sorted(members) if kinds in ({int}, {str}) else sorted(members, key=encode)
-    return ", ".join([_render(member) for member in ordered])
+    return ", ".join([_render(member, depth) for member in ordered])

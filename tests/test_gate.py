@@ -9,15 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gasp_env.gate import Gate, GateRules, Rejected, Unscored, check_static
+from gasp_env.gate import Gate, GateRules, Rejected, Unscored, _behave_alike, _behaviour, check_static
 from gasp_env.library import Entry, Library, View
 from gasp_env.novelty import normal_form
-from gasp_env.parsing import parse_proposal
+from gasp_env.parsing import nodes, parse_proposal
 from gasp_env.relevance import RelevanceRule
 from gasp_env.sandbox.runs import HASH_SEEDS, Call, Limits, Result, Run, Status
 from gasp_env.static import keeps_nothing
 from gasp_env.tasks import Proposal, Task
 from tests.players import ALIKE, LONG_OUTPUT, PROGRAMS, REFUSED, execute, proposal
+from tests.sandbox_image.strategies import lookalikes
 
 GATE = Gate(GateRules(), Limits())
 VALID = parse_proposal(proposal(PROGRAMS[0]))
@@ -104,7 +105,23 @@ def test_a_program_that_may_keep_state_runs_every_input_alone() -> None:
         ("def f(x):\n    global n\n    n = x\n    return x", False),
         ("def f(x):\n    import decimal\n    return x", False),
         ("def f(x):\n    return '{0.gi_frame}'.format(i for i in x)", False),
-        ("def f(x):\n    return unknown(x)", False),
+        ("def f(x):\n    return unknown(x)", True),
+        ("def f(x):\n    return unknown(x) + len(x)", True),
+        ("def f(x):\n    try:\n        return unknown(x)\n    except NameError:\n        return 1", False),
+        ("def f(x):\n    try:\n        return unknown(x)\n    except:\n        return 1", False),
+        ("def f(x):\n    return __name__", False),
+        ("def f(x):\n    return print(x)", False),
+        ("def f(x):\n    print = x\n    return print", True),
+        ("def f(input):\n    return [next for next in input]", True),
+        ("def f(x):\n    return [next for next in x], next", False),
+        ("def f(x: (seen := [])):\n    seen.append(x)\n    return len(seen)", False),
+        ("def f(x) -> (seen := []):\n    seen.append(x)\n    return len(seen)", False),
+        ("def f(x: [seen := [], int]):\n    seen.append(x)\n    return len(seen)", False),
+        ("def f(x: int) -> int:\n    return (y := x) + y", True),
+        ("def square(x):\n    return square(x - 1) if x else 0", True),
+        ("def square(x):\n    y = square\n    y.n = x\n    return x", False),
+        ("def f(x):\n    return [f]", False),
+        ("def f(x):\n    return x.format(x)", False),
         ("@staticmethod\ndef f(x):\n    return x", False),
         ("def f(x):\n    class C: pass\n    return x", False),
         ("def f(x):\n    f = x\n    return f", False),
@@ -113,7 +130,7 @@ def test_a_program_that_may_keep_state_runs_every_input_alone() -> None:
     ],
 )
 def test_keeps_nothing(program: str, nothing: bool) -> None:
-    assert keeps_nothing(ast.parse(program), program) is nothing
+    assert keeps_nothing(nodes(ast.parse(program)), program) is nothing
 
 
 @pytest.mark.parametrize(
@@ -229,6 +246,18 @@ def test_difference_between_hash_seeds() -> None:
     calls[4] = Call(Status.OK, True)  # 1 == True in Python, not here
     results[2] = dataclasses.replace(results[2], calls=tuple(calls))
     assert reason(results) == "nondeterministic"
+
+
+@given(st.lists(lookalikes(), max_size=3), st.booleans(), st.booleans())
+def test_calls_are_alike_if_their_encodings_are(
+    pairs: list[tuple[Any, Any]], fails: bool, longer: bool
+) -> None:
+    left = [Call(Status.OK, value) for value, _ in pairs]
+    right = [Call(Status.OK, value) for _, value in pairs] + [Call(Status.OK, None)] * longer
+    if fails:
+        right[:1] = [Call(Status.EXCEPTION, None, "ValueError")]
+    for a, b in ((left, right), (right, left), (left, left), (right, right)):
+        assert _behave_alike(a, b) is (_behaviour(a) == _behaviour(b))
 
 
 def test_state_that_leaks_between_calls() -> None:

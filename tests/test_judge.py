@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gasp_env import judge
 from gasp_env.judge import Question, Verdict
 from gasp_env.prompts import FencedStyle
-from gasp_env.sandbox import Limits, Sandbox
+from gasp_env.sandbox import Call, Limits, Result, Sandbox, Status
 from gasp_env.tasks import Goalpost
+from gasp_env.values import encode, equal
+from tests.sandbox_image.strategies import lookalikes
 
 SQUARES = Question("induction", "", ((1,), (2,), (3,)), (1, 4, 9))
 
@@ -41,6 +47,26 @@ def test_a_run_is_shared_where_nothing_can_be_kept() -> None:
         asked = judge.ask(SQUARES, f"```python\n{program}\n```", FencedStyle(), Limits())
         assert isinstance(asked, list)
         assert [run.fresh for run in asked] == [fresh]
+
+
+@given(st.lists(lookalikes(), min_size=1, max_size=3))
+def test_claims_are_compared_as_values_are(pairs: list[tuple[Any, Any]]) -> None:
+    """Whether or not a claim is written like the output, the verdict and the digest are those of its encoding."""
+    claims, outputs = zip(*pairs, strict=True)
+    question = Question("induction", "", ((0,),) * len(pairs), outputs)
+    verdict = judge.decide(question, [Result(Status.OK, tuple(Call(Status.OK, claim) for claim in claims))])
+    differs = [number for number, pair in enumerate(pairs, start=1) if not equal(*pair)]
+    assert verdict.reason == ("wrong" if differs else "correct")
+    assert verdict.detail == (f"test {differs[0]} of {len(pairs)} differs" if differs else "")
+    assert verdict.answer == judge._digest(*map(encode, claims))
+
+
+def test_nothing_equals_what_is_no_value() -> None:
+    question = Question("induction", "", ((0,),), (object(),))
+    assert judge.decide(question, [Result(Status.OK, (Call(Status.OK, ""),))]).reason == "wrong"
+    assert judge.ask(
+        Question("deduction", "", ((0,),), (1j,)), "```output\n1\n```", FencedStyle(), Limits()
+    ) == (Verdict("wrong", answer=judge._digest(encode(1))))
 
 
 def _judged(sandbox: Sandbox, question: Question, tag: str, body: str) -> Verdict:

@@ -21,8 +21,9 @@ from gasp_env.values import (
     parse_literal,
     render,
     render_arguments,
+    same,
 )
-from tests.sandbox_image.strategies import values
+from tests.sandbox_image.strategies import lookalikes, values
 
 
 @given(values())
@@ -186,6 +187,30 @@ def test_equality() -> None:
     assert equal({"a": 1, "b": 2}, {"b": 2, "a": 1})
 
 
+@given(lookalikes())
+def test_values_written_alike_are_equal(pair: tuple[Any, Any]) -> None:
+    left, right = pair
+    assert same(left, right) is equal(left, right)
+
+
+def test_lookalikes_are_told_apart() -> None:
+    for left, right in (
+        (True, 1),
+        (1, 1.0),
+        ((1,), [1]),
+        ({1}, frozenset({1})),
+        ("1", 1),
+        (b"1", "1"),
+        ({}, set()),
+    ):
+        assert not same(left, right)
+        assert not same([left], [right])
+    assert same({1, "a"}, {"a", 1})
+    assert same({1: 2, 3: 4}, {3: 4, 1: 2})
+    assert same([math.nan, -0.0], [float("nan"), 0.0])
+    assert same({math.nan, float("nan")}, {math.nan})
+
+
 def test_an_object_equal_to_everything_equals_nothing() -> None:
     class Always:
         def __eq__(self, other: object) -> bool:
@@ -197,6 +222,14 @@ def test_an_object_equal_to_everything_equals_nothing() -> None:
     assert not equal(1, Always())
     with pytest.raises(Unserializable):
         render(Always())
+
+
+def test_what_is_no_value_is_not_written() -> None:
+    cycle: list[Any] = []
+    cycle.append(cycle)
+    for value in (cycle, 10**4300, {1: [object()]}):
+        with pytest.raises(Unserializable):
+            render(value)
 
 
 def test_render_reads_as_python_writes() -> None:
