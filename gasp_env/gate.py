@@ -9,16 +9,17 @@ from __future__ import annotations
 import ast
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import combinations
 
-from gasp_env.leaks import quotes_pairs, quotes_program
+from gasp_env.leaks import quotes_pairs, quotes_program, quotes_statement
 from gasp_env.library import View, task_text
 from gasp_env.novelty import normal_form
 from gasp_env.parsing import parse_program
 from gasp_env.relevance import RelevanceRule
 from gasp_env.sandbox.runs import HASH_SEEDS, Call, Limits, Result, Run, Status
 from gasp_env.static import IMPORTS, Refused, check_program, keeps_nothing
-from gasp_env.tasks import Arguments, Axis, Proposal, Stage, Task, TaskKind
+from gasp_env.tasks import Arguments, Axis, Goalpost, Proposal, Stage, Task, TaskKind
 from gasp_env.values import encode, render, same
 
 #: Reasons of the parser, of the static rules, of the execution; the last three are novelty's and relevance's.
@@ -41,6 +42,8 @@ REASONS = (
     "nondeterministic",
     "near_limit",
     "output_too_large",
+    "one_output",
+    "copies_goalpost",
     "duplicate",
     "similar",
     "irrelevant",
@@ -125,8 +128,7 @@ class Gate:
         Raises:
             Rejected: the proposal breaks a static rule and needs no execution.
         """
-        nodes = check_static(proposal, self.rules, kind)
-
+        _, nodes = check_static(proposal, self.rules, kind)
         def run(inputs: tuple[Arguments, ...], seed: int) -> Run:
             return Run(proposal.program, inputs, hash_seed=seed, limits=self.limits)
 
@@ -149,9 +151,10 @@ class Gate:
         *,
         stage: Stage,
         axis: Axis | None,
-        goalpost: str | None,
+        goalpost: Goalpost | None,
         kind: TaskKind = "induction",
         parent: Task | None = None,
+        own: Collection[str] = (),
         relevance: float | None = None,
     ) -> Task:
         """The task a proposal is, given the results of its runs.
@@ -162,10 +165,11 @@ class Gate:
             view: the library it must be new to.
             stage: where the proposal was made.
             axis: the axis it was made on.
-            goalpost: id of the goalpost of its episode.
+            goalpost: of its episode; None if it is unguided.
             kind: what it was to be.
             parent: what a lift was made from. A lift is not compared with it, except that the same
                 program with the same inputs is no new task.
+            own: fingerprints of what was accepted before in its episode.
             relevance: how much it shares with its goalpost, if that was measured.
 
         Raises:
@@ -197,12 +201,17 @@ class Gate:
             raise Rejected(
                 "output_too_large", f"expected at most {self.rules.output_chars} characters, got {longest}"
             )
+        # There is nothing to find out about a program that says the same to everybody.
+        if kind == "induction" and len(set(map(encode, outputs))) == 1:
+            raise Rejected("one_output", "expected outputs that differ, got the same for all inputs")
+        if goalpost is not None and _same_program(proposal.program, goalpost.reference):
+            raise Rejected("copies_goalpost", "expected a variant, got the goalpost's own reference program")
         fingerprint = self.fingerprint(proposal, _behaviour(orders[0][count:]), stage, kind)
         if self.exact:
             if parent is not None and fingerprint == parent.fingerprint:
                 repeated = set(map(encode, proposal.inputs)) == set(map(encode, parent.inputs))
             else:
-                repeated = fingerprint in self.seeds or fingerprint in view
+                repeated = fingerprint in self.seeds or fingerprint in own or fingerprint in view
             if repeated:
                 raise Rejected("duplicate", "a task that does the same has been accepted already")
         if self.threshold is not None:
@@ -221,12 +230,15 @@ class Gate:
             fingerprint=fingerprint,
             stage=stage,
             axis=axis,
-            goalpost=goalpost,
+            # A lift from the library is a step towards the goalpost of what it lifts, whoever's episode this is.
+            goalpost=parent.goalpost if parent is not None else goalpost.id if goalpost is not None else None,
             parent=parent.fingerprint if parent is not None else None,
             kind=kind,
         )
         if quotes_pairs(task.message, task):
             raise Rejected("message_leaks", "the message gives hidden outputs away")
+        if goalpost is not None and quotes_statement(task.message, goalpost.statement):
+            raise Rejected("message_leaks", "the message quotes the goalpost, which a lift of it may not see")
         if self.relevance is not None and relevance is not None and not self.relevance.passes(relevance):
             raise Rejected(
                 "irrelevant", f"relevance {relevance:.3f}, expected at least {self.relevance.threshold}"
@@ -238,12 +250,13 @@ class Gate:
     ) -> str:
         """What novelty compares: a variant by its program; an unguided proposal by its kind as well, and, where it
         had to use a given program, by what it added to that."""
-        program = behaviour if self.probes else [normal_form(parse_program(proposal.program)).encode()]
+        program = behaviour if self.probes else [_form(proposal.program)]
         if stage != "propose":
             return _digest(program)
         added: list[bytes] = []
         if kind == "induction":
-            added = [*sorted(encode(arguments) for arguments in proposal.inputs), proposal.message.encode()]
+            words = " ".join(re.findall(r"\w+", proposal.message.casefold()))
+            added = [*sorted(encode(arguments) for arguments in proposal.inputs), words.encode()]
         return _digest([kind.encode(), *program, *added])
 
     def _check_used(self, result: Result) -> None:
@@ -260,8 +273,10 @@ class Gate:
                 )
 
 
-def check_static(proposal: Proposal, rules: GateRules, kind: TaskKind = "induction") -> list[ast.AST]:
-    """Rules that need no execution; returns the nodes of the program's syntax tree.
+def check_static(
+    proposal: Proposal, rules: GateRules, kind: TaskKind = "induction"
+) -> tuple[ast.Module, list[ast.AST]]:
+    """Rules that need no execution; returns the program's syntax tree and its nodes.
 
     Raises:
         Rejected: with one of `RULE_REASONS` or ``unparsable``.
@@ -272,18 +287,40 @@ def check_static(proposal: Proposal, rules: GateRules, kind: TaskKind = "inducti
             "program_too_large", f"expected at most {rules.program_chars} characters, got {len(program)}"
         )
     try:
-        nodes = check_program(program, rules.imports)
+        read = check_program(program, rules.imports)
     except Refused as refused:
         raise Rejected(refused.reason, str(refused)) from None
     least, greatest = rules.input_count if kind == "induction" else (1, 1)
     if not least <= len(inputs) <= greatest:
         raise Rejected("input_count", f"expected {least} to {greatest} inputs, got {len(inputs)}")
     # A hidden input that is also shown would give its answer away.
-    if len({encode(arguments) for arguments in inputs}) != len(inputs):
+    if not _differ(inputs):
         raise Rejected("repeated_inputs", "expected inputs that all differ")
     if quotes_program(proposal.message, program):
         raise Rejected("message_leaks", "the message contains a line of the program")
-    return nodes
+    return read
+
+
+def _same_program(program: str, reference: str | None) -> bool:
+    """Whether two programs are one up to renaming and formatting."""
+    if reference is None:
+        return False
+    try:
+        return _form(program) == _form(reference)
+    except ParseError:  # a reference of others that we cannot read
+        return False
+
+
+@lru_cache(1024)
+def _form(program: str) -> bytes:
+    return normal_form(parse_program(program)).encode()
+
+
+def _differ(inputs: Sequence[Arguments]) -> bool:
+    """Whether no two are equal. If two are, Python finds them equal too, unless there is a NaN in them."""
+    if "nan" not in repr(inputs) and not any(a == b for a, b in combinations(inputs, 2)):
+        return True
+    return len(set(map(encode, inputs))) == len(inputs)
 
 
 def _in_order(result: Result, count: int, position: int) -> tuple[Call, ...]:

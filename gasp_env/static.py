@@ -80,11 +80,11 @@ class Refused(Exception):
         self.reason = reason
 
 
-def check_program(program: str, imports: frozenset[str]) -> list[ast.AST]:
+def check_program(program: str, imports: frozenset[str]) -> tuple[ast.Module, list[ast.AST]]:
     """Parse a program and check it against the rules.
 
     Returns:
-        The nodes of its syntax tree, see `gasp_env.parsing.nodes`.
+        Its syntax tree and the nodes of that, see `gasp_env.parsing.nodes`.
 
     Raises:
         Refused: ``unparsable``, ``no_entry``, ``no_arguments``, ``banned_import`` or ``banned_name``.
@@ -103,7 +103,7 @@ def check_program(program: str, imports: frozenset[str]) -> list[ast.AST]:
     _check_names(nodes, program)
     if modules:
         _check_modules(nodes, modules)
-    return nodes
+    return tree, nodes
 
 
 @functools.lru_cache(maxsize=4096)

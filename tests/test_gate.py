@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gasp_env.gate import Gate, GateRules, Rejected, Unscored, _behave_alike, _behaviour, check_static
+from gasp_env.gate import (
+    Gate,
+    GateRules,
+    Rejected,
+    Unscored,
+    _behave_alike,
+    _behaviour,
+    _differ,
+    check_static,
+)
 from gasp_env.library import Entry, Library, View
 from gasp_env.novelty import normal_form
 from gasp_env.parsing import nodes, parse_proposal
@@ -17,6 +26,7 @@ from gasp_env.relevance import RelevanceRule
 from gasp_env.sandbox.runs import HASH_SEEDS, Call, Limits, Result, Run, Status
 from gasp_env.static import keeps_nothing
 from gasp_env.tasks import Proposal, Task
+from gasp_env.values import encode
 from tests.players import ALIKE, LONG_OUTPUT, PROGRAMS, REFUSED, execute, proposal
 from tests.sandbox_image.strategies import lookalikes
 
@@ -238,6 +248,21 @@ def test_infra_error_is_unscored_even_beside_a_failure() -> None:
     results[2] = Result(Status.INFRA_ERROR, error="gone")
     with pytest.raises(Unscored, match="gone"):
         decide(results)
+
+
+@given(st.lists(lookalikes(), min_size=1, max_size=3))
+def test_inputs_differ_if_their_encodings_do(pairs: list[tuple[Any, Any]]) -> None:
+    for inputs in ([(value,) for pair in pairs for value in pair], pairs):
+        assert _differ(inputs) is (len({encode(arguments) for arguments in inputs}) == len(inputs))
+
+
+def test_a_program_is_fingerprinted_alike_whether_or_not_its_runs_were_asked_for() -> None:
+    gate = Gate(GateRules(), Limits())
+    fresh = gate.fingerprint(VALID, (), "lemma", "induction")
+    gate.runs(VALID)
+    assert gate.fingerprint(VALID, (), "lemma", "induction") == fresh
+    assert not gate._forms
+    assert gate.fingerprint(VALID, (), "lemma", "induction") == fresh
 
 
 def test_difference_between_hash_seeds() -> None:

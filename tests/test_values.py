@@ -140,6 +140,9 @@ def test_everything_else_is_refused(text: str) -> None:
         "-" + "9" * 4_301,
         "1" + "_1" * 30_000,
         "0x" + "f" * 60_000,
+        f"{10**4300:#x}",
+        f"-{10**4300:#x}",
+        f"{{1: [{10**4300:#b}]}}",
         "'" + "\\" * 60_000,
         "'" * 60_001,
         "'''" + "'a" * 30_000,
@@ -170,7 +173,45 @@ def test_parsing_works_with_little_stack_left() -> None:
     assert at(sys.getrecursionlimit() // 2) == [[[[1]]]]
 
 
+def test_one_nan_however_it_is_written() -> None:
+    text = "{float('nan'): 1, -float('nan'): 2, (float('nan'),): 3, (-float('nan'),): 4}"
+    assert equal(parse_literal(text), {math.nan: 2, (math.nan,): 4})
+    assert equal(parse_literal("{float('nan'), -float('nan')}"), {math.nan})
+
+
+@given(
+    st.recursive(
+        st.sampled_from(
+            ["float('nan')", "-float('nan')", "0.0", "-0.0", "1", "True", "0x1", "'a'", "()", "-float('inf')"]
+        ),
+        lambda inner: st.tuples(
+            st.sampled_from(["({},)", "frozenset({{{}}})", "[{}]", "{{{}}}", "{{{}: 0}}"]),
+            st.lists(inner, min_size=1, max_size=4),
+        ).map(lambda p: p[0].format(", ".join(p[1]))),
+        max_leaves=12,
+    )
+)
+def test_what_is_read_is_a_value(text: str) -> None:
+    """It is not checked again."""
+    try:
+        value = parse_literal(text)
+    except ValueSyntaxError:
+        return
+    assert equal(value, parse_literal(render(value)))
+
+
+def test_the_largest_texts_are_values() -> None:
+    for text in (
+        "[" + "0," * (MAX_TEXT // 2 - 1) + "]",
+        "['" + "\U0010ffff" * (MAX_TEXT - 4) + "']",
+        "{0.:0}," * 9362,
+    ):
+        read = parse_arguments(text)
+        assert equal(read, read)
+
+
 def test_largest_int() -> None:
+    assert parse_literal(f"{10**4300 - 1:#x}") == 10**4300 - 1
     assert parse_literal("9" * 4300) == 10**4300 - 1
     assert render(10**4300 - 1) == "9" * 4300
 
