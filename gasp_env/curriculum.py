@@ -33,6 +33,7 @@ from gasp_env.gate import Rejected, Unscored
 from gasp_env.judge import Question, Verdict
 from gasp_env.library import Entry, SolverData, View, matches
 from gasp_env.parsing import ParseError
+from gasp_env.prompts import MAX_PROMPT
 from gasp_env.rewards.outcome import Outcome, in_band
 from gasp_env.sandbox.runs import Result, Run, Status
 from gasp_env.schedule import Schedule
@@ -86,6 +87,7 @@ class Episode:
         self._schedule = schedule
         self._gate = domain.gate(schedule.novelty, schedule.relevance)
         self._view = view
+        self._goalposts = goalposts
         self._rng = np.random.default_rng(seed)
         # Everything is drawn before the options are looked at, so that pinning one thing leaves the rest as it was.
         is_goalpost_episode = self._rng.random() < schedule.goalpost_rate
@@ -125,16 +127,28 @@ class Episode:
         return self._turn
 
     @property
-    def proposal(self) -> Proposal | None:
-        """The submitted proposal that waits for its results, if it is a variant: its relevance can be measured."""
-        if self._pending is None or self.goalpost is None:
+    def variant(self) -> tuple[Proposal, Goalpost] | None:
+        """The submitted variant that waits for its results, and its goalpost: what relevance is measured of."""
+        goalpost = self.goalpost
+        proposal = next((item for item in self._pending or () if isinstance(item, Proposal)), None)
+        if proposal is None or goalpost is None:
             return None
-        return next((item for item in self._pending if isinstance(item, Proposal)), None)
+        if self._parent is not None and self._parent.task.goalpost != goalpost.id:
+            known = (one for one in self._goalposts if one.id == self._parent.task.goalpost)
+            goalpost = next(known, goalpost)
+        return proposal, goalpost
+
+    @property
+    def view(self) -> View:
+        """The library as this episode sees it."""
+        return self._view
 
     def clone(self) -> Episode:
         """An independent copy at this point: a group of proposals is clones that go on with different texts."""
         twin = copy.copy(self)
         twin._rng = copy.deepcopy(self._rng)
+        # A view does not change, but one that remembers what it was asked has to remember each of the two.
+        twin._view = copy.copy(self._view)
         twin.entries = list(self.entries)
         if self._proposed is not None:
             twin._proposed = replace(self._proposed, verdicts=list(self._proposed.verdicts))
@@ -234,9 +248,10 @@ class Episode:
                     self._view,
                     stage=turn.stage,
                     axis=turn.axis,
-                    goalpost=self.goalpost.id if self.goalpost else None,
+                    goalpost=self.goalpost,
                     kind=kind,
                     parent=self._parent.task if self._parent else None,
+                    own={entry.task.fingerprint for entry in self.entries if entry.accepted},
                     relevance=relevance,
                 )
                 if self.goalpost and self._schedule.relevance and relevance is None:
@@ -255,7 +270,11 @@ class Episode:
         outcome = Outcome(
             stage=turn.stage,
             axis=turn.axis,
-            goalpost=self.goalpost.id if self.goalpost else None,
+            goalpost=self._parent.task.goalpost
+            if self._parent
+            else self.goalpost.id
+            if self.goalpost
+            else None,
             reason=verdict.reason,
             scored=verdict.scored,
             kind=kind,
@@ -340,6 +359,7 @@ class Episode:
         domain, schedule = self._domain, self._schedule
         self._parent = parent
         self._lifts += 1
+        self.axis = parent.task.axis or self.axis
         if schedule.lift_sees_goalpost:
             sees = schedule.sees or domain.sees
             prompt = domain.style.sighted_lift(parent.task, self.goalpost, sees, self.axis, domain.rules)
@@ -358,6 +378,9 @@ class Episode:
         else:
             references = self._references(kind, self._schedule.references)
         prompt = domain.style.propose(kind, references, self._program, domain.rules)
+        while len(prompt) > MAX_PROMPT and references:
+            references.pop()
+            prompt = domain.style.propose(kind, references, self._program, domain.rules)
         self._open("teacher_0", "propose", kind, prompt, 1)
 
     def _references(self, kind: TaskKind, count: int) -> list[Task]:
@@ -400,6 +423,11 @@ class Episode:
         return self._view.entry(data, int(self._rng.integers(size)), kind) if size else None
 
     def _open(self, agent: Agent, stage: Stage, kind: TaskKind | None, prompt: str, samples: int) -> None:
+        if len(prompt) > MAX_PROMPT:
+            raise ValueError(
+                f"expected prompts of at most {MAX_PROMPT} characters, got {len(prompt)} for stage {stage}: the "
+                f"prompt style {self._domain.style.name!r} shows more than fits"
+            )
         axis = self.axis if stage in ("lemma", "lift", "attempt") else None
         self._turn = Turn(self._turns, agent, stage, kind, axis, prompt, samples)
         self._turns += 1

@@ -22,12 +22,12 @@ from gasp_env import relevance as relevances
 from gasp_env.curriculum import Episode
 from gasp_env.library import Library
 from gasp_env.options import PROPOSES, Options
-from gasp_env.prompts import Sees
+from gasp_env.parsing import MAX_TEXT_BYTES
+from gasp_env.prompts import MAX_PROMPT, Sees
 from gasp_env.recorded import RecordedView
 from gasp_env.rewards.registry import TeacherRewards, get_solver_reward
 from gasp_env.sandbox import Sandbox, SandboxError, shared
 from gasp_env.scoring import score
-from gasp_env.spaces import MAX_PROMPT
 from gasp_env.tasks import AGENTS, AXES, Goalpost, Proposal
 from gasp_env.transcript import Transcript, head
 from gasp_env.turns import Credit, Resolution, Turn
@@ -88,7 +88,9 @@ class Driver:
 
     def restore_library(self, state: Sequence[Mapping[str, Any]] | None = None) -> None:
         """Go back to the library the env was made with, or to the one `Library.state` was taken of."""
+        step = self.library.step
         self.library = self._first_library.copy() if state is None else self._make_library(state)
+        self.library.step = max(step, self.library.step)
 
     @property
     def sandbox(self) -> Sandbox:
@@ -131,6 +133,33 @@ class Driver:
         assert episode.turn is not None
         return episode.turn
 
+    def clone(self, source: int, target: int) -> Turn:
+        """Put an independent copy of the episode in slot ``source`` into slot ``target``, and return its open turn.
+
+        A group of proposals is a lemma's turn cloned into G slots: all have read the same prompt and will draw the
+        same, and each goes on with a text of its own. The copy brings what was played so far, its transcript
+        included. An unfinished episode that was in ``target`` is dropped, and its tasks with it.
+
+        Raises:
+            ValueError: there is no such slot.
+            RuntimeError: the episode of ``source`` is over or has not begun.
+        """
+        for slot in (source, target):
+            if not 0 <= slot < len(self.episodes):
+                raise ValueError(f"expected slots from 0 to {len(self.episodes) - 1}, got {slot!r}")
+        episode, transcript = self.episodes[source], self._transcripts[source]
+        if episode is None or episode.turn is None or transcript is None:
+            raise RuntimeError(
+                f"expected an episode with an open turn in slot {source}, which is over or has not begun; reset it, "
+                "and clone it before its last step"
+            )
+        twin = episode.clone()
+        view = twin.view
+        assert isinstance(view, RecordedView)
+        self.episodes[target] = twin
+        self._transcripts[target] = transcript.copy(view)
+        return episode.turn
+
     def step(self, actions: Sequence[Action | None]) -> list[Stepped | None]:
         """Give texts to the episodes whose action is not None; run, judge and score them together.
 
@@ -139,8 +168,9 @@ class Driver:
             RuntimeError: an action for an episode that is over.
             gasp_env.sandbox.SandboxError: no sandbox can be opened, or a run failed and
                 ``on_infra_error`` is ``raise``.
-            Exception: whatever a reward of the user's raises. The episodes that moved are lost then;
-                reset them before the next step.
+            RuntimeError: a reward, a relevance or an eviction policy of the user's raised; its name is said and
+                what it raised is the cause. The episodes that moved are lost then; reset them before the
+                next step.
         """
         # Actions are checked and the sandbox opened before the first episode moves.
         turns = self.turns
@@ -156,21 +186,21 @@ class Driver:
                 for number, _, runs in asked
             ]
             credits = score(resolutions, self.teacher_rewards, self.solver_reward, self.schedule.relevance)
+            stepped: list[Stepped | None] = [None] * len(actions)
+            for (number, texts, _), resolution, own in zip(asked, resolutions, credits, strict=True):
+                episode, transcript = self._episode(number), self._transcripts[number]
+                assert transcript is not None
+                transcript.add(resolution, texts, own, episode, sandbox.tier)
+                stepped[number] = Stepped(
+                    resolution, own, episode.done and not episode.truncated, episode.truncated
+                )
+                self.reasons.update((resolution.turn.stage, v.reason) for v in resolution.verdicts)
+                if episode.done:
+                    self.library.commit(episode.entries)
         except BaseException:
             for number, _ in moving:
                 self.episodes[number] = None
             raise
-        stepped: list[Stepped | None] = [None] * len(actions)
-        for (number, texts, _), resolution, own in zip(asked, resolutions, credits, strict=True):
-            episode, transcript = self._episode(number), self._transcripts[number]
-            assert transcript is not None
-            transcript.add(resolution, texts, own, episode, sandbox.tier)
-            stepped[number] = Stepped(
-                resolution, own, episode.done and not episode.truncated, episode.truncated
-            )
-            self.reasons.update((resolution.turn.stage, v.reason) for v in resolution.verdicts)
-            if episode.done:
-                self.library.commit(episode.entries)
         if self.options.on_infra_error == "raise":
             for item in stepped:
                 for verdict in item.resolution.verdicts if item else ():
@@ -201,9 +231,9 @@ class Driver:
             return {}
         pairs: dict[int, tuple[Proposal, Goalpost]] = {}
         for number in numbers:
-            episode = self._episode(number)
-            if episode.proposal is not None and episode.goalpost is not None:
-                pairs[number] = (episode.proposal, episode.goalpost)
+            variant = self._episode(number).variant
+            if variant is not None:
+                pairs[number] = variant
         return dict(zip(pairs, self._relevance.measure(list(pairs.values())), strict=True)) if pairs else {}
 
     def _make_library(self, source: str | Path | Sequence[Mapping[str, Any]] | None) -> Library:
@@ -226,7 +256,8 @@ class Driver:
             available = {"batch"} if count > 1 else set()
             if self.schedule.novelty not in ("off", "exact"):
                 available.add("embedding")
-            if self._relevance is not None:
+            # Under any other rule the reward would count it twice.
+            if self.schedule.relevance is not None and self.schedule.relevance.mode == "gate":
                 available.add("relevance")
             self.teacher_rewards.check(available, stages)
         if stages == PROPOSES["azr"]:
@@ -278,9 +309,11 @@ class Driver:
             len(style.goalpost(goalpost)),
             *(len(style.lemma(goalpost, sees, axis, rules)) for axis in axes),
         )
-        if longest > MAX_PROMPT:
+        # A lift that sees the goalpost shows the task it lifts as well, and a task has its outputs besides its text.
+        room = MAX_PROMPT - (4 * MAX_TEXT_BYTES if self.schedule.lift_sees_goalpost else 0)
+        if longest > room:
             raise ValueError(
-                f"goalpost {goalpost.id!r}: expected prompts of at most {MAX_PROMPT} characters, got {longest}; "
+                f"goalpost {goalpost.id!r}: expected prompts of at most {room} characters, got {longest}; "
                 "shorten its statement or what is shown of its tests"
             )
         if goalpost.rule == "livecodebench":  # every test is executed alone, and has been checked alone

@@ -122,20 +122,14 @@ def write(entries: Iterable[Entry], path: str | Path) -> None:
     """Write a file that `read` reads back to equal entries. Whoever looks finds the old one or the new one, whole.
 
     Raises:
-        LibraryError: a value is too long to be read back. The file is left as it was.
+        LibraryError: `read` would refuse an entry. The file is left as it was.
         OSError: it cannot be written.
     """
     path = Path(path)
     lines = []
     for entry in entries:
         record = entry_record(entry)
-        for name in ("inputs", "outputs"):
-            for index, text in enumerate(record["task"][name]):
-                if len(text) > MAX_TEXT:
-                    raise LibraryError(
-                        f"{path}, entry {entry.id}, field 'task.{name}[{index}]': expected at most {MAX_TEXT} "
-                        f"characters, came {len(text)}; leave the entry out"
-                    )
+        _EntryRecord(f"{path}, entry {entry.id}").entry(record)
         lines.append(json.dumps(record) + "\n")
     handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".draft")
     try:
@@ -174,7 +168,7 @@ class _EntryRecord(Record):
 
     def entry(self, value: Any) -> Entry:
         record = self.fields(value, "", _ENTRY, _ENTRY_DEFAULTS)
-        samples = self.integer(record["samples"], "samples", 0)
+        samples = self.integer(record["samples"], "samples", 1)
         accepted = record["accepted"]
         if type(accepted) is not bool:
             self.refuse("accepted", "true or false", accepted, "say whether its solver was to have it")
@@ -193,22 +187,31 @@ class _EntryRecord(Record):
         prefix = f"{field}." if field else ""
         inputs = self._literals(record["inputs"], f"{prefix}inputs", parse_arguments)
         outputs = self._literals(record["outputs"], f"{prefix}outputs", parse_literal)
+        if not inputs:
+            self.refuse(f"{prefix}inputs", "at least one", record["inputs"], "leave the entry out")
         if len(inputs) != len(outputs):
             self.refuse(
                 f"{prefix}outputs", f"{len(inputs)}, one for each input", len(outputs), "complete them"
             )
+        kind = self.choice(record["kind"], f"{prefix}kind", TASK_KINDS)
+        # Of an induction task at least one pair stays hidden: it is what judges an answer.
+        most = len(inputs) - 1 if kind == "induction" else len(inputs)
+        size = sum(len(text) for text in (*record["inputs"], *record["outputs"]))
+        size += sum(len(str(record[name])) for name in ("program", "message"))
+        if size > MAX_TEXT:
+            self.refuse(field, f"a task of at most {MAX_TEXT} characters", size, "leave the entry out")
         return Task(
             program=self.text(record["program"], f"{prefix}program"),
             inputs=inputs,
             outputs=outputs,
-            shown=self.integer(record["shown"], f"{prefix}shown", 0),
+            shown=self.integer(record["shown"], f"{prefix}shown", 0, most),
             message=self.text(record["message"], f"{prefix}message", empty=True),
             fingerprint=self.text(record["fingerprint"], f"{prefix}fingerprint"),
             stage=self.choice(record["stage"], f"{prefix}stage", STAGES),
             axis=self.choice(record["axis"], f"{prefix}axis", (*get_args(Axis), None)),
             goalpost=self._text_or_none(record["goalpost"], f"{prefix}goalpost"),
             parent=self._text_or_none(record["parent"], f"{prefix}parent"),
-            kind=self.choice(record["kind"], f"{prefix}kind", TASK_KINDS),
+            kind=kind,
         )
 
     def _literals(self, value: Any, field: str, parse: Callable[[str], Any]) -> tuple[Any, ...]:

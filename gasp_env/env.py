@@ -8,7 +8,7 @@ action is their text. AZR-Code-v0 and RLVR-Code-v0 are the same environment unde
 | agents | `teacher_0`, `solver_0` |
 | stages | `lemma`, `lift`, `propose` (teacher); `attempt`, `solve`, `goalpost` (solver) |
 | observation | `{"agent": Discrete(2), "stage": Discrete(6), "prompt": text, "samples": Discrete}` |
-| action | a text, or a tuple of 1 to `samples` texts; k texts in one step equal k steps of one |
+| action | a text of any length, or a tuple of 1 to `samples` texts; k texts in one step equal k steps of one |
 | scalar reward | sum over `info["rewards"]`; bookkeeping, learners use `info["credits"]` |
 
 `info["credits"]` lists what became known in the step as `Credit(turn, sample, agent, reward, terms)`.
@@ -36,13 +36,16 @@ from collections.abc import Sequence
 from typing import Any, SupportsFloat
 
 import gymnasium as gym
+import numpy as np
 from gymnasium import spaces
 
 from gasp_env.driver import Action, Driver, Stepped
 from gasp_env.focal import Focal
 from gasp_env.options import Options
+from gasp_env.prompts import MAX_PROMPT
 from gasp_env.render import render_transcript
-from gasp_env.spaces import MAX_ACTION, MAX_PROMPT, TextAction, UnicodeText
+from gasp_env.schedule import said
+from gasp_env.spaces import MAX_ACTION, TextAction, UnicodeText
 from gasp_env.tasks import AGENTS, STAGES
 from gasp_env.turns import Turn
 
@@ -69,9 +72,22 @@ def observe(turn: Turn | None, last: Turn | None = None) -> Observation:
     return {
         "agent": AGENTS.index(turn.agent),
         "stage": STAGES.index(turn.stage),
-        "prompt": turn.prompt[:MAX_PROMPT],
+        "prompt": turn.prompt,
         "samples": turn.samples,
     }
+
+
+def checked_seed(seed: Any) -> int | None:
+    """A seed as Gymnasium wants it: an int of at least 0, of Python or of NumPy, or None.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if seed is None:
+        return None
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise ValueError(f"expected a seed to be an integer of at least 0, or None, got {said(seed)}")
+    return int(seed)
 
 
 class GaspCodeEnv(gym.Env[Observation, Action]):
@@ -122,14 +138,17 @@ class GaspCodeEnv(gym.Env[Observation, Action]):
         """Begin an episode.
 
         Args:
-            seed: an int also restores the library the env was constructed with; None keeps what
+            seed: an int of at least 0 also restores the library the env was constructed with; None keeps what
                 finished episodes committed to it.
-            options: ``{"goalpost": id}`` pins a goalpost. Unknown keys are ignored.
+            options: ``{"goalpost": id}`` pins a goalpost; in a mixture with ``azr``, that of the episodes that play
+                one. Unknown keys are ignored.
 
         Raises:
-            ValueError: there is no such goalpost.
+            ValueError: the seed is no such int, there is no such goalpost, or no episode of this env plays one.
             RuntimeError: the focal role never gets to act, or its partner failed (`gasp_env.focal.Focal.begin`).
         """
+        self._focal.check(options)
+        seed = checked_seed(seed)
         super().reset(seed=seed)
         if seed is not None:
             self._driver.restore_library()
@@ -139,7 +158,7 @@ class GaspCodeEnv(gym.Env[Observation, Action]):
 
     def step(self, action: Action) -> tuple[Observation, SupportsFloat, bool, bool, dict[str, Any]]:
         """Give the acting agent's text, or several. See `gasp_env.focal.Focal.step` for errors."""
-        if action is None:
+        if action is None:  # to the driver, None means that the episode rests
             raise ValueError("expected a text or a tuple of texts, got None")
         last = self._driver.turns[0]
         stepped = self._focal.step([action])[0]

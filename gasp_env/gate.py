@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations
 
 from gasp_env.leaks import quotes_pairs, quotes_program, quotes_statement
 from gasp_env.library import View, task_text
 from gasp_env.novelty import normal_form
-from gasp_env.parsing import parse_program
+from gasp_env.parsing import ParseError, parse_program
 from gasp_env.relevance import RelevanceRule
 from gasp_env.sandbox.runs import HASH_SEEDS, Call, Limits, Result, Run, Status
 from gasp_env.static import IMPORTS, Refused, check_program, keeps_nothing
 from gasp_env.tasks import Arguments, Axis, Goalpost, Proposal, Stage, Task, TaskKind
 from gasp_env.values import encode, render, same
 
-#: Reasons of the parser, of the static rules, of the execution; the last three are novelty's and relevance's.
+#: Reasons of the parser, of the static rules, of the execution, of novelty and of relevance.
 PARSE_REASONS = ("too_long", "not_utf8", "no_program", "no_inputs", "bad_input", "unparsable")
 RULE_REASONS = (
     "program_too_large",
@@ -129,6 +131,7 @@ class Gate:
             Rejected: the proposal breaks a static rule and needs no execution.
         """
         _, nodes = check_static(proposal, self.rules, kind)
+
         def run(inputs: tuple[Arguments, ...], seed: int) -> Run:
             return Run(proposal.program, inputs, hash_seed=seed, limits=self.limits)
 
@@ -202,7 +205,7 @@ class Gate:
                 "output_too_large", f"expected at most {self.rules.output_chars} characters, got {longest}"
             )
         # There is nothing to find out about a program that says the same to everybody.
-        if kind == "induction" and len(set(map(encode, outputs))) == 1:
+        if kind == "induction" and all(same(output, outputs[0]) for output in outputs[1:]):
             raise Rejected("one_output", "expected outputs that differ, got the same for all inputs")
         if goalpost is not None and _same_program(proposal.program, goalpost.reference):
             raise Rejected("copies_goalpost", "expected a variant, got the goalpost's own reference program")

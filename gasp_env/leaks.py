@@ -9,6 +9,8 @@ from gasp_env.values import render, render_arguments
 
 #: Characters of a value that are looked for in a message.
 _QUOTED = 200
+#: Characters in a row, spaces apart and case aside, that nobody shares with a statement by accident.
+_QUOTATION = 48
 
 
 def quotes_program(message: str, program: str) -> bool:
@@ -50,3 +52,11 @@ def quotes_pairs(message: str, task: Task) -> bool:
     # Both must be there at all before the dearer search for one after the other.
     near = ((arguments, output) for arguments, output in hidden if quotes(arguments) and quotes(output))
     return sum(says(rf"{spaced(a)}(?!\w)[\s\S]{{0,16}}?(?<![\w-]){spaced(o)}") for a, o in near) >= 2
+
+
+def quotes_statement(message: str, statement: str) -> bool:
+    """Whether a message holds a long stretch of a goalpost's statement: the lift that reads it is to be blind."""
+    said, source = ("".join(text.split()).casefold() for text in (message, statement))
+    if len(said) < _QUOTATION:
+        return False
+    return any(source[i : i + _QUOTATION] in said for i in range(len(source) - _QUOTATION + 1))

@@ -14,6 +14,9 @@ from gasp_env.values import render, render_arguments
 if TYPE_CHECKING:
     from gasp_env.gate import GateRules
 
+#: Longest prompt, in characters.
+MAX_PROMPT = 131_072
+
 #: What of a goalpost the teacher is shown when it writes a lemma.
 Sees = Literal["statement", "tests", "reference"]
 SEES: tuple[Sees, ...] = ("statement", "tests", "reference")

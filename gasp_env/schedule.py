@@ -26,9 +26,9 @@ class Schedule:
 
     Attributes:
         curriculum: ``gasp`` (lemma, lift, solve), ``azr`` (unguided proposals), ``rlvr`` (real problems only).
-        attempts: n, the solver's tries at a proposal, and at a goalpost.
+        attempts: n, the solver's tries at a proposal, and at a goalpost; 1 to 10,000.
         goalpost_rate: chance that an episode is one goalpost turn instead. 0 is GASP and AZR, 1 is RLVR.
-        lifts: lifts in a row, each a harder variant of the one before; 0 ends with the lemma.
+        lifts: lifts in a row, each a harder variant of the one before, 0 to 100; 0 ends with the lemma.
         lift_from: what is lifted: an accepted lemma only, any ``valid`` one, or, where the lemma was not
             accepted, an accepted task of the ``library``.
         lift_sees_goalpost: show the goalpost to the lift as well. The paper's lift is blind to it.
@@ -41,7 +41,7 @@ class Schedule:
             were solved sometimes and missed sometimes (``non_extremes``).
         solving: draw the solve task from this episode's own first, then from the library
             (``same_step``), or from the library only (``previous_step``).
-        references: K, tasks an unguided proposer is shown.
+        references: K, tasks an unguided proposer is shown; 0 to 1,000.
         novelty: ``off``, ``exact``, or an embedder (`gasp_env.embedders`), which includes ``exact``.
         relevance: what is asked of a variant besides (`gasp_env.relevance`); None asks nothing.
         on_infra_error: after an unscored turn, end the episode truncated, or ``continue``.
@@ -65,9 +65,10 @@ class Schedule:
     on_infra_error: OnInfraError = "truncate"
 
     def __post_init__(self) -> None:
-        _whole("attempts", self.attempts, 1)
-        _whole("lifts", self.lifts, 0)
-        _whole("references", self.references, 0)
+        # The greatest are no recommendation: beyond them it is a slip, and takes memory and hours to show.
+        _whole("attempts", self.attempts, 1, 10_000)
+        _whole("lifts", self.lifts, 0, 100)
+        _whole("references", self.references, 0, 1_000)
         _one_of("curriculum", self.curriculum, get_args(CurriculumName))
         _one_of("lift_from", self.lift_from, get_args(LiftFrom))
         _one_of("axis", self.axis, ("both", *AXES, "none"))
@@ -77,10 +78,15 @@ class Schedule:
         _one_of("on_infra_error", self.on_infra_error, get_args(OnInfraError))
         for name in ("lift_sees_goalpost", "convert"):
             if not isinstance(getattr(self, name), bool):
-                raise ValueError(f"expected {name} to be True or False, got {getattr(self, name)!r}")
+                raise ValueError(f"expected {name} to be True or False, got {said(getattr(self, name))}")
         rate = self.goalpost_rate
         if not isinstance(rate, int | float) or isinstance(rate, bool) or not 0 <= rate <= 1:
-            raise ValueError(f"expected a goalpost_rate in [0, 1], got {rate!r}")
+            raise ValueError(f"expected a goalpost_rate in [0, 1], got {said(rate)}")
+        if self.lift_from == "library" and self.lift_sees_goalpost:
+            raise ValueError(
+                "expected lift_sees_goalpost False with lift_from 'library', whose tasks may be of other goalposts "
+                "than the episode's"
+            )
         if self.curriculum == "rlvr" and rate != 1:
             raise ValueError(
                 f"expected goalpost_rate 1 for curriculum 'rlvr', which plays real problems only, got {rate}; for a "
@@ -88,21 +94,34 @@ class Schedule:
             )
         if not isinstance(self.novelty, str) or not self.novelty:
             raise ValueError(
-                f"expected novelty 'off', 'exact' or the name of an embedder, got {self.novelty!r}"
+                f"expected novelty 'off', 'exact' or the name of an embedder, got {said(self.novelty)}"
             )
         if set(self.admit) != set(ADMIT):
-            raise ValueError(f"expected a band for each of {sorted(ADMIT)}, got {sorted(self.admit)}")
+            raise ValueError(f"expected a band for each of {sorted(ADMIT)}, got {said(list(self.admit))}")
         for stage, band in self.admit.items():
             whole = isinstance(band, tuple) and len(band) == 2 and all(type(end) is int for end in band)
             if not whole or not 0 <= band[0] <= band[1] <= 10:
-                raise ValueError(f"expected the {stage} band in tenths, 0 <= low <= high <= 10, got {band!r}")
+                raise ValueError(
+                    f"expected the {stage} band in tenths, 0 <= low <= high <= 10, got {said(band)}"
+                )
 
 
-def _whole(name: str, value: object, least: int) -> None:
-    if type(value) is not int or value < least:
-        raise ValueError(f"expected {name} to be an integer of at least {least}, got {value!r}")
+def said(value: object) -> str:
+    """A value as an error message says it: short, whatever it is."""
+    try:
+        text = repr(value)
+    except Exception:  # an integer of too many digits, or somebody's own class
+        text = f"something of type {type(value).__name__}"
+    return text if len(text) <= 200 else f"{text[:200]}... ({len(text)} characters)"
+
+
+def _whole(name: str, value: object, least: int, greatest: int) -> None:
+    if type(value) is not int or not least <= value <= greatest:
+        raise ValueError(
+            f"expected {name} to be an integer of at least {least} and at most {greatest}, got {said(value)}"
+        )
 
 
 def _one_of(name: str, value: object, choices: tuple[object, ...]) -> None:
     if value not in choices:
-        raise ValueError(f"expected {name} among {', '.join(map(repr, choices))}, got {value!r}")
+        raise ValueError(f"expected {name} among {', '.join(map(repr, choices))}, got {said(value)}")

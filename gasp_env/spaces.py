@@ -9,8 +9,8 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.vector.utils import create_shared_memory
 
-#: Longest prompt and longest action, in characters. An action longer than the parser reads is a malformed answer.
-MAX_PROMPT = 131_072
+#: Longest action that `TextAction.sample` draws, in characters. One may be of any length: longer than the parser
+#: reads, it is a malformed answer.
 MAX_ACTION = 65_536
 
 
@@ -42,7 +42,11 @@ class UnicodeText(spaces.Text):
 
 
 class TextAction(UnicodeText):
-    """One text, or a tuple of 1 to ``samples`` texts: several answers to the same prompt in one step."""
+    """One text, or a tuple of 1 to ``samples`` texts: several answers to the same prompt in one step.
+
+    A text may be of any length: what somebody's model wrote is judged and paid, never an error. Only what
+    `sample` draws is at most ``max_length`` characters long. A list stands for a tuple.
+    """
 
     def __init__(
         self, max_length: int, samples: int, *, seed: int | np.random.Generator | None = None
@@ -51,10 +55,10 @@ class TextAction(UnicodeText):
         self.samples = samples
 
     def contains(self, x: Any) -> bool:
-        """Whether ``x`` is a text, or a tuple of texts."""
-        if isinstance(x, tuple):
-            return 1 <= len(x) <= self.samples and all(super(TextAction, self).contains(text) for text in x)
-        return super().contains(x)
+        """Whether ``x`` is a text, or a tuple or list of 1 to ``samples`` texts."""
+        if isinstance(x, tuple | list):
+            return 1 <= len(x) <= self.samples and all(isinstance(text, str) for text in x)
+        return isinstance(x, str)
 
     def __repr__(self) -> str:
         return f"TextAction({self.max_length}, samples={self.samples})"

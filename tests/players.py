@@ -22,9 +22,13 @@ FAMILY: dict[str, Callable[[Any], Any]] = {
     "def f(x):\n    return x * 3": lambda x: x * 3,
     "def f(x):\n    return [x, x]": lambda x: [x, x],
     "def f(x):\n    return 'y' * 1500": lambda x: "y" * 1500,
+    "def f(x):\n    return 1 + x": lambda x: 1 + x,
+    "def f(x):\n    return 7": lambda x: 7,
 }
 PROGRAMS = list(FAMILY)
-LONG_OUTPUT = PROGRAMS[-1]
+LONG_OUTPUT = PROGRAMS[4]
+#: The reference of a goalpost, which a variant may not be.
+REFERENCE = PROGRAMS[5]
 INPUTS = [str(i) for i in range(10)]
 
 

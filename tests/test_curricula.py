@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from gasp_env.curriculum import Episode
 from gasp_env.library import Entry, Library
+from gasp_env.prompts import MAX_PROMPT
 from gasp_env.relevance import RelevanceRule
 from gasp_env.schedule import ADMIT, Schedule
 from gasp_env.scoring import score
@@ -109,6 +111,7 @@ def test_unguided_induction_is_new_by_its_inputs_and_message() -> None:
     held = Library(game.entries)
     assert propose(range(10), "first", held)[0] == "duplicate"
     assert propose(range(9, -1, -1), "first", held)[0] == "duplicate", "the order of inputs is no novelty"
+    assert propose(range(10), "First!", held)[0] == "duplicate", "the same words are the same message"
     assert propose(range(10), "second", held)[0] == "valid"
     assert propose(range(1, 11), "first", held)[0] == "valid"
 
@@ -133,6 +136,17 @@ def test_unguided_references_come_from_the_view_as_well() -> None:
         if game.turn.kind == "deduction":
             seen.update(task.program for task in (SEEDS[0], own) if task.program in game.turn.prompt)
     assert min(seen[SEEDS[0].program], seen[own.program]) >= 3, "one that nobody solved is a reference too"
+
+
+def test_unguided_references_that_do_not_fit_are_left_out() -> None:
+    long = [
+        dataclasses.replace(seed(PROGRAMS[1], "deduction"), program=f"# {n}" + "x" * 9000, fingerprint=str(n))
+        for n in range(30)
+    ]
+    view = Library(Entry(task, 4, 8, True) for task in long)
+    game = azr_of("deduction", view, references=30)
+    assert MAX_PROMPT / 2 < len(game.turn.prompt) <= MAX_PROMPT
+    assert "tagged input" in game.turn.prompt, "the form is asked for"
 
 
 def test_unguided_solve_converts_only_when_asked() -> None:
@@ -194,6 +208,12 @@ def test_lifts_are_chained() -> None:
     assert [task.parent for task in tasks] == [None, *(task.fingerprint for task in tasks[:2])]
 
 
+def test_a_chain_does_not_go_back_to_where_it_was() -> None:
+    game = episode(lifts=2)
+    stages_of(game, lifts(PROGRAMS[2], PROGRAMS[0]), 3)
+    assert [entry.task.program for entry in game.entries] == [PROGRAMS[0], PROGRAMS[2]]
+
+
 def test_a_chain_ends_where_a_lift_is_not_accepted() -> None:
     game = episode(lifts=3)
     stages = stages_of(game, {**lifts(PROGRAMS[2]), "lift": [proposal(PROGRAMS[2]), REFUSED["no_entry"]]}, 3)
@@ -215,6 +235,14 @@ def test_a_lift_from_the_library() -> None:
     resolution, _ = attempts(game, 2)
     assert resolution.outcomes[0][1].parent.task == known_task()
     assert game.entries[0].task.parent == known_task().fingerprint
+    # It belongs where what it lifts came from, whatever this episode was about.
+    assert (game.entries[0].task.axis, game.entries[0].task.goalpost) == ("f", "one")
+    for number in range(9):
+        other = episode(number, lift_from="library", view=library(), goalpost=1, axis="io")
+        step(other, [REFUSED["no_entry"]])
+        assert other.turn.axis == "f"
+        other.submit([proposal(PROGRAMS[2])])
+        assert other.variant[1] == GOALPOSTS[0]
     # Without a library there is nothing to lift.
     game = episode(lift_from="library")
     step(game, [REFUSED["no_entry"]])
@@ -301,7 +329,7 @@ def test_gate_by_relevance() -> None:
 def test_relevance_that_nobody_could_measure_is_no_score() -> None:
     game = episode(relevance=RULE)
     runs = game.submit([proposal(PROGRAMS[0])])
-    assert game.proposal is not None
+    assert game.variant is not None
     resolution = game.resolve([execute(run) for run in runs])
     assert [verdict.reason for verdict in resolution.verdicts] == ["infra_error"]
     assert game.truncated

@@ -29,6 +29,7 @@ from tests.players import (
     INPUTS,
     LONG_OUTPUT,
     PROGRAMS,
+    REFERENCE,
     REFUSED,
     answer,
     execute,
@@ -48,8 +49,10 @@ def seed(program: str, kind: TaskKind) -> Task:
 SEEDS = (seed(PROGRAMS[0], "deduction"), seed(PROGRAMS[2], "abduction"))
 PYTHON = dataclasses.replace(domain.get("python"), seeds=lambda: SEEDS)
 GOALPOSTS = (
-    Goalpost("one", "Add one.", "def f(x)", ((1,), (2,)), (2, 3), 1, PROGRAMS[0]),
-    Goalpost("three", "Multiply by three.", "def f(x)", ((1,), (2,)), (3, 6), 0, PROGRAMS[2]),
+    Goalpost("one", "Add one.", "def f(x)", ((1,), (2,)), (2, 3), 1, REFERENCE),
+    Goalpost(
+        "three", "Multiply by three.", "def f(x)", ((1,), (2,)), (3, 6), 0, "def f(x):\n    return 3 * x"
+    ),
 )
 TEACHER = TeacherRewards({"lemma": "gasp_lemma", "lift": "gasp_lift", "propose": "azr_paper"})
 SOLVER = get_solver_reward("azr")
@@ -72,7 +75,9 @@ def library(accepted: bool = True) -> Library:
 def episode(
     seed: int = 0, *, view: Library | None = None, goalpost: int | None = 0, **schedule: Any
 ) -> Episode:
-    return Episode(PYTHON, Schedule(**schedule), GOALPOSTS, (Library() if view is None else view).view(), seed, goalpost)
+    return Episode(
+        PYTHON, Schedule(**schedule), GOALPOSTS, (Library() if view is None else view).view(), seed, goalpost
+    )
 
 
 def step(
@@ -295,6 +300,7 @@ def test_misuse_is_refused_without_moving() -> None:
         {"lift_from": "goalpost"},
         {"solver_data": "good"},
         {"convert": 1},
+        {"lift_from": "library", "lift_sees_goalpost": True},
         {"novelty": ""},
     ],
 )
@@ -377,7 +383,7 @@ class Plan:
             "axis": choice(["both", "io", "f", "none"]),
             "lifts": choice([0, 1, 1, 2, 3]),
             "lift_from": choice(["accepted", "accepted", "valid", "library"]),
-            "lift_sees_goalpost": choice([False, True]),
+            "lift_sees_goalpost": False,
             "sees": choice([None, "statement", "tests", "reference"]),
             "convert": choice([True, False]),
             "solver_data": choice(["accepted", "all", "non_extremes"]),
@@ -386,6 +392,8 @@ class Plan:
             "novelty": "tests.players:ALIKE" if self.alike else choice(["exact", "exact", "exact", "off"]),
             "relevance": choice([None, None, None, RelevanceRule("tests.players:by_message", "gate")]),
         }
+        if self.options["lift_from"] != "library":
+            self.options["lift_sees_goalpost"] = choice([False, True])
         self.texts: list[list[str]] = []
         self.oddities: list[str | None] = []
         self.at: list[int] = []
@@ -450,8 +458,8 @@ def play(plan: Plan, seen: Counter[str], draw: bool) -> list[Any]:
             plan.draw(game)
         runs = game.submit(plan.texts[number])
         measured = None
-        if game.proposal is not None and game.goalpost is not None:
-            (measured,) = BY_MESSAGE.measure([(game.proposal, game.goalpost)])
+        if game.variant is not None:
+            (measured,) = BY_MESSAGE.measure([game.variant])
         resolution = game.resolve(plan.results(number, runs), measured)
         credits = score([resolution], TEACHER, SOLVER, plan.options["relevance"])[0]
         check(resolution, credits, seen)

@@ -25,17 +25,19 @@ from gasp_env.parsing import nodes, parse_proposal
 from gasp_env.relevance import RelevanceRule
 from gasp_env.sandbox.runs import HASH_SEEDS, Call, Limits, Result, Run, Status
 from gasp_env.static import keeps_nothing
-from gasp_env.tasks import Proposal, Task
+from gasp_env.tasks import Goalpost, Proposal, Task
 from gasp_env.values import encode
 from tests.players import ALIKE, LONG_OUTPUT, PROGRAMS, REFUSED, execute, proposal
 from tests.sandbox_image.strategies import lookalikes
 
 GATE = Gate(GateRules(), Limits())
+STATEMENT = "Given a list of numbers, add one to each of them and return the sum of all."
+GOALPOST = Goalpost("g", STATEMENT, "def f(x)", (), ())
 VALID = parse_proposal(proposal(PROGRAMS[0]))
 
 
 def decide(results: list[Result], proposed: Proposal = VALID, gate: Gate = GATE, **options: object) -> Task:
-    arguments = {"view": Library().view(), "stage": "lemma", "axis": "f", "goalpost": "g"} | options
+    arguments = {"view": Library().view(), "stage": "lemma", "axis": "f", "goalpost": GOALPOST} | options
     return gate.decide(proposed, results, **arguments)
 
 
@@ -256,15 +258,6 @@ def test_inputs_differ_if_their_encodings_do(pairs: list[tuple[Any, Any]]) -> No
         assert _differ(inputs) is (len({encode(arguments) for arguments in inputs}) == len(inputs))
 
 
-def test_a_program_is_fingerprinted_alike_whether_or_not_its_runs_were_asked_for() -> None:
-    gate = Gate(GateRules(), Limits())
-    fresh = gate.fingerprint(VALID, (), "lemma", "induction")
-    gate.runs(VALID)
-    assert gate.fingerprint(VALID, (), "lemma", "induction") == fresh
-    assert not gate._forms
-    assert gate.fingerprint(VALID, (), "lemma", "induction") == fresh
-
-
 def test_difference_between_hash_seeds() -> None:
     results = good()
     calls = list(results[2].calls)
@@ -341,6 +334,39 @@ def test_what_is_too_similar_is_refused_but_for_a_lift_and_its_lemma() -> None:
     )
     both = holding(lemma, third, embedder=ALIKE)
     assert reason(results, other, gate=gate, view=both, stage="lift", parent=lemma) == "similar"
+
+
+def test_what_says_the_same_to_all_is_nothing_to_find_out() -> None:
+    constant = parse_proposal(proposal("def f(x):\n    return 7"))
+    assert reason([execute(run) for run in GATE.runs(constant)], constant) == "one_output"
+    single = parse_proposal(proposal("def f(x):\n    return 7", ["3"], None))
+    results = [execute(run) for run in GATE.runs(single, "deduction")]
+    assert decide(results, single, stage="propose", axis=None, goalpost=None, kind="deduction")
+
+
+def test_the_goalposts_own_reference_is_no_variant() -> None:
+    copied = dataclasses.replace(GOALPOST, reference="# mine\ndef f(number):\n    return number + 1")
+    assert reason(good(), goalpost=copied) == "copies_goalpost"
+    assert decide(good(), goalpost=dataclasses.replace(GOALPOST, reference="def f(x:"))
+
+
+def test_a_message_does_not_quote_the_goalpost() -> None:
+    for message, leaks in (
+        (STATEMENT, True),
+        ("Hint: " + STATEMENT.upper().replace(" ", "\n") + " Good luck.", True),
+        ("Add one to each of them.", False),
+    ):
+        proposed = parse_proposal(proposal(PROGRAMS[0], message=message))
+        results = [execute(run) for run in GATE.runs(proposed)]
+        if leaks:
+            assert reason(results, proposed) == "message_leaks"
+        else:
+            assert decide(results, proposed).message == message
+
+
+def test_what_was_accepted_in_the_same_episode_is_known() -> None:
+    task = decide(good())
+    assert reason(good(), own={task.fingerprint}) == "duplicate"
 
 
 def test_relevance_refuses_below_its_threshold() -> None:

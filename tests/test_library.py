@@ -29,7 +29,7 @@ def task(number: int, parent: str | None = None, inputs: int = 6, kind: TaskKind
         f"def f(x, y, z, w): return {number}",
         values,
         tuple(range(inputs)),
-        3,
+        min(3, inputs - 1),
         "é\n",
         str(number),
         "lift",
@@ -332,7 +332,7 @@ def test_values_and_texts_go_through_json_exactly(pairs: Sequence[tuple[Any, Any
         task(1),
         inputs=tuple(arguments for arguments, _ in pairs),
         outputs=tuple(output for _, output in pairs),
-        shown=1,
+        shown=0,
         program=text,
         message=text,
     )
@@ -371,7 +371,7 @@ def test_a_save_that_fails_leaves_the_file_as_it_was(tmp_path: Path) -> None:
     before = path.read_bytes()
     long = dataclasses.replace(task(2), outputs=("a" * 2**16,) + tuple(range(5)))
     library.commit([Entry(long, 4, 8, True)])
-    with pytest.raises(LibraryError, match=r"entry 2, field 'task.outputs\[0\]': expected at most 65536"):
+    with pytest.raises(LibraryError, match=r"entry 2, field 'task.outputs\[0\]': expected Python literals"):
         library.save(path)
     assert path.read_bytes() == before
     (tmp_path / "folder").mkdir()
@@ -397,12 +397,16 @@ BROKEN = [
         r"field 'task.inputs\[0\]': expected Python literals of built-in values \(.*\), came 'f\(1\)'",
     ),
     ({"task.outputs": ["1"]}, r"field 'task.outputs': expected 6, one for each input, came 1"),
-    ({"task.shown": "3"}, r"field 'task.shown': expected an integer from 0, came '3'"),
+    ({"task.shown": "3"}, r"field 'task.shown': expected an integer from 0 to 5, came '3'"),
     ({"task.program": ""}, r"field 'task.program': expected a text that is not empty, came ''"),
     ({"task.message": None}, r"field 'task.message': expected a text, came None"),
     ({"task.stage": "limma"}, r"field 'task.stage': expected one of lemma, .*, came 'limma'; choose one"),
     ({"task.axis": []}, r"field 'task.axis': expected one of io, f, none, null, came \[\]"),
     ({"task.goalpost": 3}, r"field 'task.goalpost': expected a text that is not empty, came 3"),
+    ({"samples": 0, "correct": 0}, r"field 'samples': expected an integer from 1"),
+    ({"task.inputs": [], "task.outputs": []}, r"field 'task.inputs': expected at least one"),
+    ({"task.shown": 6}, r"field 'task.shown': expected an integer from 0 to 5, came 6"),
+    ({"task.message": "m" * 70_000}, r"field 'task': expected a task of at most 65536 characters"),
     ({"task.kind": None}, r"field 'task.kind': expected one of induction, .*, came None"),
 ]
 

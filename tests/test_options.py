@@ -7,13 +7,17 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from gasp_env import domain
 from gasp_env.driver import Driver
+from gasp_env.env import GaspCodeEnv
 from gasp_env.library import Entry, Library
-from gasp_env.options import DEFAULTS, Options
+from gasp_env.options import DEFAULTS, TYPES, Options
+from gasp_env.sandbox import Sandbox
 from gasp_env.schedule import ADMIT
+from tests.players import PROGRAMS, proposal
 from tests.test_curriculum import GOALPOSTS, known_task
 
 PYTHON = domain.get("python")
@@ -96,6 +100,64 @@ def test_what_cannot_be_is_said(options: dict[str, Any], message: str) -> None:
         Driver(1, Options(**options))
 
 
+def test_every_option_has_a_type() -> None:
+    assert set(TYPES) == {field.name for field in dataclasses.fields(Options)}
+
+
+#: Of types or sizes that an option cannot have, and that some other may.
+WRONG: dict[str, list[Any]] = {
+    "curriculum": [[], None, 5],
+    "domain": [5, None, ["python"]],
+    "style": [5, ["fenced"], {}],
+    "goalposts": [["a"], 5, {"a": 1}, GOALPOSTS[0], b"path", [GOALPOSTS[0], None]],
+    "attempts": [10**400, 10**5000, 10_001, 0, -1, 8.0, "8", True, None],
+    "goalpost_rate": [10**400, float("nan"), float("inf"), "0.5", True, [0.5], 1.5, -0.1],
+    "lifts": [101, -1, 1.0, None, True],
+    "lift_from": [5, None, [], "nowhere"],
+    "lift_sees_goalpost": [1, "yes", None],
+    "axis": [5, None, ["f"], "g"],
+    "admit": [5, 0, "", [], "lemma", {"lemma": 5}, {5: (1, 2)}, {"lemma": None}, {"lemma": ("1", 2)}],
+    "sees": [5, ["statement"], "all"],
+    "convert": [1, "no", []],
+    "solver_data": [5, ["all"], "none"],
+    "solving": [5, None, []],
+    "references": [1001, -1, 2.5, None],
+    "novelty": [5, [], b"exact"],
+    "teacher_reward": [5, [], ["gasp"], {"lemma": 5}, {5: "gasp_lift"}, {"lemma": "gasp_lift", 5: "a"}],
+    "solver_reward": [None, 5, []],
+    "relevance": [5, [], {}],
+    "relevance_mode": ["nonsense", 5, None, []],
+    "relevance_threshold": ["0.3", None, 2, -1, float("nan"), True, 10**400],
+    "relevance_weight": ["0.5", None, -1, float("inf"), True, 10**400],
+    "library": [{}, 5, []],
+    "library_capacity": ["5", 2.5, True, 0],
+    "library_eviction": [None, 5, []],
+    "sandbox": [5, None, object(), [], str],
+    "on_infra_error": [5, None, [], "zero"],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        pytest.param(name, wrong, id=f"{name}-{number}")
+        for name, many in WRONG.items()
+        for number, wrong in enumerate(many)
+    ],
+)
+def test_an_option_of_the_wrong_type_is_named(name: str, wrong: Any) -> None:
+    # The band of a stage is named by the stage, and a library's capacity by that word.
+    words = name.removeprefix("library_").replace("_", "[_ ]")
+    found = "lemma band" if name == "admit" else words
+    with pytest.raises(ValueError, match=rf"(?s)({words}|{found}).*got") as caught:
+        GaspCodeEnv(**{"goalposts": GOALPOSTS, name: wrong})
+    assert len(str(caught.value)) < 600
+
+
+def test_every_option_is_tried_with_a_wrong_type() -> None:
+    assert set(WRONG) == set(TYPES)
+
+
 def test_unguided_needs_no_goalposts() -> None:
     assert Driver(1, Options(curriculum="azr", goalposts=())).goalposts == ()
 
@@ -129,3 +191,46 @@ def test_the_library_an_env_begins_with(tmp_path: Path) -> None:
     driver.library.commit(many)
     assert len(driver.library) == 5
     assert driver.library.view().nearest("anything") > -1
+
+
+def test_the_step_a_trainer_set_outlives_a_restored_library() -> None:
+    driver = Driver(1, Options(goalposts=GOALPOSTS))
+    driver.library.step = 7
+    driver.restore_library()
+    assert driver.library.step == 7
+
+
+def test_relevance_is_there_for_a_reward_unless_it_is_in_the_reward_already() -> None:
+    chosen = {"relevance": "operations", "teacher_reward": "sgs_relevance"}
+    Driver(2, Options(**chosen, relevance_mode="gate"))
+    with pytest.raises(ValueError, match="sgs_relevance.*relevance"):
+        Driver(2, Options(**chosen, relevance_mode="scale"))
+    with pytest.raises(ValueError, match="sgs_relevance.*relevance"):
+        Driver(2, Options(teacher_reward="sgs_relevance"))
+
+
+@pytest.mark.docker
+def test_an_eviction_policy_that_raises_ends_its_episodes(sandbox: Sandbox, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from gasp_env.eviction import policy\n\n"
+        "@policy('broken')\ndef broken(entries):\n    raise KeyError('boom')\n"
+    )
+    driver = Driver(
+        1,
+        Options(
+            goalposts=GOALPOSTS,
+            lifts=0,
+            library_capacity=1,
+            library_eviction=f"{tmp_path}/mine.py:broken",
+            solver_data="all",
+            solving="previous_step",
+        ),
+    )
+    driver.library.commit([Entry(known_task(), 4, 8, True)])
+    driver.begin(0, np.random.default_rng(0))
+    driver.step([proposal(PROGRAMS[2])])
+    driver.step([("?",) * 8])
+    with pytest.raises((KeyError, RuntimeError), match="boom"):
+        driver.step(["?"])
+    with pytest.raises(RuntimeError, match="over or has not begun"):
+        driver.step(["?"])

@@ -18,7 +18,7 @@ def test_teacher_sees_what_it_may() -> None:
     assert "33" not in shown["statement"]
     assert "f(22) == 66" in shown["tests"]
     assert "Multiply" not in shown["tests"] + shown["reference"]
-    assert "return x * 3" in shown["reference"]
+    assert "return 3 * x" in shown["reference"]
 
 
 def test_axes_differ() -> None:
@@ -39,7 +39,7 @@ def test_only_the_sighted_lift_sees_the_goalpost() -> None:
     sighted = STYLE.sighted_lift(known_task(), GOALPOSTS[1], "statement", "f", RULES)
     assert GOALPOSTS[1].statement in sighted
     assert GOALPOSTS[1].statement not in blind
-    assert "return x * 3" in STYLE.sighted_lift(known_task(), GOALPOSTS[1], "reference", "f", RULES)
+    assert "return 3 * x" in STYLE.sighted_lift(known_task(), GOALPOSTS[1], "reference", "f", RULES)
 
 
 def test_proposals_ask_for_what_is_read() -> None:
