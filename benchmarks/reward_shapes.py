@@ -4,11 +4,15 @@
     python -m benchmarks.reward_shapes --rewards gasp azr_paper my_file.py:mine --n 8 --json out.json --figure out.svg
 
 A teacher reward is written as a function of the success rate p, but is paid on c right answers of n. Everything
-here follows exactly from the values r(0), ..., r(n) by the binomial distribution; nothing is sampled, nothing is run.
+here follows from the values r(0), ..., r(n) by the binomial distribution; nothing is sampled, nothing is run.
 
-- **expected reward**: E[r | p, n] = sum over c of C(n, c) p^c (1-p)^(n-c) r(c), and the least p where it is greatest
-  (a grid of step 0.001). It is where the teacher is driven, and often not where the formula has its peak.
-- **acceptance**: chance that c/n lies in the band in which the curriculum accepts a lemma, or a lift, at that p.
+- **expected reward**: E[r | p, n] = sum over c of C(n, c) p^c (1-p)^(n-c) r(c), and the p where it is greatest
+  (a grid of step 0.001). It is where the teacher is driven, and often not where the formula has its peak. Printed as
+  ``[from, to]`` where E is as good as flat: within 1e-9 of the greatest, as a share of the range of r, over more than
+  two steps. Nothing drives a teacher from one place in there to another, and which is the greatest of all would be
+  decided by rounding. Several such places are printed with a ``|`` between them.
+- **acceptance**: chance that c/n lies in the band in which the curriculum accepts a lemma, or a lift, at that p;
+  ``-`` where that is not one p.
 - **noise**: Var[r | p, n], what the draw of n attempts adds to one proposal's reward, averaged over p.
 - **signal**: Var over p of E[r | p, n], what proposals of different difficulty differ by.
 - **share**: signal / (signal + noise). By the law of total variance the denominator is the variance of rewards over
@@ -48,6 +52,11 @@ SAMPLES = (4, 8, 16, 64)
 GRID = np.linspace(0.0, 1.0, 1001)
 #: Every twentieth of these is printed and drawn.
 COARSE = slice(None, None, 20)
+#: What is within this share of the range of r of the greatest E is as great. Far above what rounding adds up to, and
+#: so small that a peak with any curvature to speak of is a single point of the grid.
+FLAT = 1e-9
+#: Wider than this, in steps of the grid, and the greatest E is not at one p.
+NARROW = 2
 Array = NDArray[np.float64]
 
 
@@ -122,6 +131,13 @@ def signal_and_noise(values: Sequence[float], beta: tuple[float, float] = (1.0, 
     return signal, max(0.0, float(chance @ r**2) - signal)
 
 
+def greatest(mean: Array, tolerance: float) -> list[tuple[int, int]]:
+    """Stretches of the grid (first and last place) on which ``mean`` is within ``tolerance`` of its greatest value."""
+    high = np.concatenate([[False], mean >= mean.max() - tolerance, [False]])
+    starts, ends = np.flatnonzero(high[1:] & ~high[:-1]), np.flatnonzero(high[:-1] & ~high[1:])
+    return [(int(start), int(end) - 1) for start, end in zip(starts, ends, strict=True)]
+
+
 def ask(rewards: TeacherRewards, outcomes: Sequence[Outcome]) -> list[float]:
     """The reward of each outcome: all at once if it compares them, else one at a time."""
     together = "batch" in rewards.by_stage[outcomes[0].stage].needs
@@ -158,10 +174,17 @@ def shapes(name: str, n: int) -> list[Shape]:
 
 
 def measure(shape: Shape, beta: tuple[float, float]) -> dict[str, Any]:
-    """All figures of a shape, as JSON-able values. ``argmax`` is None for a reward that does not depend on p."""
+    """All figures of a shape, as JSON-able values.
+
+    ``argmax`` and the acceptances at it are None for a reward that is not greatest at one p; ``greatest`` has all
+    stretches of p where it is, and is empty for one that does not depend on p.
+    """
     mean = expected(shape.values, GRID)
-    flat = max(shape.values) - min(shape.values) < 1e-12
-    best = int(np.argmax(mean >= mean.max() - 1e-9))
+    spread = max(shape.values) - min(shape.values)
+    stretches = [] if spread < 1e-12 else greatest(mean, FLAT * spread)
+    best = None
+    if len(stretches) == 1 and stretches[0][1] - stretches[0][0] <= NARROW:
+        best = sum(stretches[0]) // 2
     signal, noisy = signal_and_noise(shape.values, beta)
     return {
         "reward": shape.reward,
@@ -172,10 +195,11 @@ def measure(shape: Shape, beta: tuple[float, float]) -> dict[str, Any]:
         "invalid": shape.invalid,
         "expected": mean[COARSE].round(6).tolist(),
         "variance": noise(shape.values, GRID)[COARSE].round(6).tolist(),
-        "argmax": None if flat else float(GRID[best]),
-        "maximum": float(mean[best]),
+        "argmax": None if best is None else float(GRID[best]),
+        "greatest": [[float(GRID[first]), float(GRID[last])] for first, last in stretches],
+        "maximum": float(mean.max()),
         "accepted_at_argmax": {
-            stage: None if flat else float(acceptance(shape.n, band, GRID[best : best + 1])[0])
+            stage: None if best is None else float(acceptance(shape.n, band, GRID[best : best + 1])[0])
             for stage, band in bands().items()
         },
         "signal": signal,
@@ -202,13 +226,13 @@ HEADER = (
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
-    """The figures as text; ``lemma`` and ``lift`` are the chances of acceptance at the argmax."""
+    """The figures as text; ``lemma`` and ``lift`` are the chances of acceptance at the argmax, if it is one p."""
 
     def cells(row: dict[str, Any]) -> list[str]:
         at = dict(zip(GRID[COARSE].round(3).tolist(), row["expected"], strict=True))
         everywhere = set(row["stages"]) >= {"lemma", "lift"}
         numbers = [
-            row["argmax"], row["maximum"], at[0.1], at[0.3], at[0.5],
+            row["maximum"], at[0.1], at[0.3], at[0.5],
             row["accepted_at_argmax"]["lemma"], row["accepted_at_argmax"]["lift"],
             row["signal"], row["noise"], row["share"],
         ]  # fmt: skip
@@ -216,6 +240,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
             row["reward"] + ("*" if row["depends_on_more"] else ""),
             "any" if everywhere else ",".join(row["stages"]),
             str(row["n"]),
+            _places(row),
             *("-" if number is None else f"{number:.3f}" for number in numbers),
         ]
 
@@ -228,6 +253,13 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
         ).rstrip()
         for line in lines
     )
+
+
+def _places(row: dict[str, Any]) -> str:
+    """Where a row's expectation is greatest: one p, or stretches."""
+    if row["argmax"] is not None:
+        return f"{row['argmax']:.3f}"
+    return " | ".join(f"[{low:.3f}, {high:.3f}]" for low, high in row["greatest"]) or "-"
 
 
 def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
@@ -311,10 +343,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         ]
     print(table(rows))
     print(
-        "\nExact, from the binomial; nothing was run. max E is the expected reward at argmax; lemma and lift are the"
-    )
-    print(
-        "chances that the curriculum accepts such a proposal; signal, noise and share are defined in the module's text."
+        "\nFrom the binomial, no draws; nothing was run. max E is the greatest expected reward, argmax the p where it\n"
+        "is, or [from, to] where it is as good as flat; lemma and lift are the chances that the curriculum accepts a\n"
+        "proposal of that p; signal, noise and share are defined in the module's text."
     )
     if any(row["depends_on_more"] for row in rows):
         print("* depends on more than (c, n): the numbers are those of the reference proposals.")

@@ -166,6 +166,7 @@ def _record(
         "seconds": round(seconds, 1),
         "plan": {**asdict(plan), "budget": plan.budget},
         "metrics": {name: text for name, (_, _, text) in report.METRICS.items()},
+        "interval": report.INTERVAL,
         "arms": arms,
         "runs": [run.record() for run in runs],
     }

@@ -17,6 +17,7 @@ from benchmarks.teacher_rewards.world import Array, Item, World, build, execute,
 from gasp_env.curriculum import Episode
 from gasp_env.library import Library
 from gasp_env.options import PROPOSES, Options
+from gasp_env.rewards.needs import NEEDS
 from gasp_env.rewards.outcome import Outcome
 from gasp_env.rewards.registry import TeacherRewards, get_solver_reward
 from gasp_env.scoring import score
@@ -130,6 +131,12 @@ class Arm:
         self.reward = name if self.shuffled else fallback if reward == FROZEN else reward
         self.label, self.plan, self.seed = reward, plan, seed
         self.rewards = TeacherRewards(self.reward)
+        # Said before the env's own words, whose advice is about options that there are none of here.
+        if missing := sorted(self.rewards.needs - {"batch"}):
+            raise ValueError(
+                f"teacher reward {self.reward!r} needs {missing[0]!r}: {NEEDS[missing[0]].what}; the simulation has "
+                "nothing of the kind, its texts only carry numbers; choose another reward"
+            )
         self.rewards.check({"batch"}, PROPOSES[plan.curriculum])
         self.solver_reward = get_solver_reward("azr")
         self.world: World = build(seed)

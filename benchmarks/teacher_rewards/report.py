@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.teacher_rewards.intervals import CONFIDENCE, LEAST_SEEDS, t_interval
 from benchmarks.teacher_rewards.loop import PASS_AT, SOLVED, Measured, Plan
-from learners.metrics import bootstrap_interval
 
 NOTICE = (
     "SIMULATION: players and execution are formulas (item-response model); only the game, the rewards and the\n"
@@ -44,9 +44,11 @@ METRICS: dict[str, tuple[str, int, str]] = {
     "reward_last": ("r last", 2, "mean teacher reward in the last quarter"),
 }
 PRIMARY = "goal_p"
+INTERVAL = f"{CONFIDENCE:.0%} Student t over seeds, none of fewer than {LEAST_SEEDS}"
 CAVEAT = (
-    "Brackets: 95 % percentile bootstrap over seeds, of the mean; with few seeds it is too narrow. difference: to the\n"
-    "first row, seed by seed (same world, same streams); several rows are several chances to see one by luck."
+    f"Brackets: {CONFIDENCE:.0%} Student t interval of the mean over seeds, taken to be normal; [-] of fewer than "
+    f"{LEAST_SEEDS}.\ndifference: to the first row, seed by seed (same world, same streams); several rows are several "
+    "chances to see\none by luck."
 )
 
 
@@ -75,11 +77,11 @@ def summarise(runs: Sequence[Measured], names: Sequence[str]) -> list[dict[str, 
 
 
 def _estimate(values: Sequence[float]) -> dict[str, float | None]:
-    """Mean and interval of the values there are; None where there is none, no interval of a single one."""
+    """Mean and interval of the values there are; None where there is none, no interval of few."""
     known = [value for value in values if not math.isnan(value)]
     if not known:
         return {"mean": None, "low": None, "high": None}
-    low, high = bootstrap_interval(known) if len(known) > 1 else (None, None)
+    low, high = t_interval(known) or (None, None)
     return {"mean": float(np.mean(known)), "low": low, "high": high}
 
 
@@ -114,7 +116,7 @@ def _interval(estimate: dict[str, float | None], sign: str = "") -> str:
     mean, low, high = estimate["mean"], estimate["low"], estimate["high"]
     if mean is None:
         return "-"
-    return f"{mean:{sign}.3f}" + ("" if low is None else f" [{low:{sign}.3f}, {high:{sign}.3f}]")
+    return f"{mean:{sign}.3f} " + ("[-]" if low is None else f"[{low:{sign}.3f}, {high:{sign}.3f}]")
 
 
 def curves(
@@ -162,7 +164,7 @@ def draw(runs: Sequence[Measured], arms: Sequence[dict[str, Any]], plan: Plan, p
         right.axvline(0, color="grey", linewidth=0.8)
         right.set_yticks([-number for number in range(len(arms))], labels)
         right.set_xlabel(f"difference to {labels[0]}")
-        right.set_title("paired, 95 % bootstrap over seeds", fontsize=8)
+        right.set_title(f"paired, {INTERVAL}", fontsize=8)
         figure.suptitle(
             f"SIMULATION (item-response model, curriculum {plan.curriculum}): not about language models"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import subprocess
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from benchmarks import reward_shapes
 from benchmarks.reward_shapes import (
     GRID,
+    Shape,
     acceptance,
     binomial,
     expected,
@@ -154,6 +156,53 @@ def test_a_constant_has_neither_argmax_nor_share() -> None:
     (shape,) = shapes("const_valid", 8)
     found = measure(shape, (1.0, 1.0))
     assert (found["argmax"], found["share"], found["signal"]) == (None, None, 0.0)
+
+
+@pytest.mark.parametrize("n", [2, 4, 8, 16])
+def test_a_peak_is_one_point(n: int) -> None:
+    """1 - p^n - (1-p)^n is greatest at 1/2 and nowhere else."""
+    (shape,) = shapes("sqlm_attempts", n)
+    found = measure(shape, (1.0, 1.0))
+    assert found["argmax"] == 0.5
+    assert found["greatest"] == [[0.5, 0.5]]
+
+
+def test_where_nothing_can_be_told_apart_is_said_to_be_flat(capsys: pytest.CaptureFixture[str]) -> None:
+    """With 64 attempts the same formula is 1 to nine digits from 0.277 to 0.723: its least p is no argmax."""
+    (shape,) = shapes("sqlm_attempts", 64)
+    found = measure(shape, (1.0, 1.0))
+    ((low, high),) = found["greatest"]
+    assert low == pytest.approx(1 - high)
+    assert low**64 + (1 - low) ** 64 <= 1e-9 < (low - 0.001) ** 64 + (1.001 - low) ** 64
+    assert found["argmax"] is None
+    assert found["accepted_at_argmax"] == {"lemma": None, "lift": None, "propose": None}
+    assert found["maximum"] == pytest.approx(1)
+    assert reward_shapes.main(["--rewards", "sqlm_attempts", "--n", "64"]) == 0
+    cells = capsys.readouterr().out.splitlines()[1].split()
+    assert cells[3:5] == ["[0.277,", "0.723]"]
+    assert cells[9:11] == ["-", "-"]
+
+
+def test_two_peaks_are_two_places() -> None:
+    shape = Shape("valley", ("lemma",), 4, (1.0, 0.5, 0.0, 0.5, 1.0), -1.0, False)
+    found = measure(shape, (1.0, 1.0))
+    assert found["argmax"] is None
+    assert found["greatest"] == [[0.0, 0.0], [1.0, 1.0]]
+
+
+@given(values=values)
+def test_where_it_is_greatest(values: list[float]) -> None:
+    """What is named is as great as anything, what is not is less, and no two stretches touch."""
+    mean = expected(values, GRID)
+    least = mean.max() - 1e-6
+    stretches = reward_shapes.greatest(mean, 1e-6)
+    inside = np.zeros(len(GRID), dtype=bool)
+    for first, last in stretches:
+        assert first <= last
+        inside[first : last + 1] = True
+    assert mean[inside].min() >= least
+    assert inside.all() or mean[~inside].max() < least
+    assert all(one[1] + 1 < other[0] for one, other in itertools.pairwise(stretches))
 
 
 def test_what_looks_at_more_than_counts_is_marked() -> None:

@@ -12,8 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks import reward_shapes
 from benchmarks.teacher_rewards import report
 from benchmarks.teacher_rewards.__main__ import main
+from benchmarks.teacher_rewards.intervals import t_interval, t_quantile, within
 from benchmarks.teacher_rewards.loop import Arm, Measured, Plan
 from benchmarks.teacher_rewards.student import Student, kernel, sigmoid
 from benchmarks.teacher_rewards.teacher import DRIFTS, Draw, Teacher
@@ -96,13 +98,14 @@ def test_goalposts_are_out_of_reach_at_the_start(seed: int) -> None:
 
 
 def test_the_real_gate_takes_proposals_and_refuses_broken_ones() -> None:
-    domain = build(0).domain
+    world = build(0)
+    domain, goalpost = world.domain, world.goalposts[0]
     gate, view = domain.gate(), Library().view()
 
     def decide(text: str) -> object:
         proposal = domain.style.parse_proposal(text)
         results = [execute(run) for run in gate.runs(proposal)]
-        return gate.decide(proposal, results, view, stage="lemma", axis="f", goalpost="goal0")
+        return gate.decide(proposal, results, view, stage="lemma", axis="f", goalpost=goalpost)
 
     task = decide(Item(3, 17, 4).proposal())
     assert task.outputs == tuple(Item(3, 17, 4).output(x) for x in INPUTS)  # type: ignore[attr-defined]
@@ -361,20 +364,74 @@ def measured(reward: str, seed: int, goal: float, **metrics: float) -> Measured:
     )
 
 
+@pytest.mark.parametrize(
+    ("degrees", "confidence", "quantile"),
+    [
+        (1, 0.95, 12.7062), (2, 0.95, 4.30265), (3, 0.95, 3.18245), (4, 0.95, 2.77645), (4, 0.99, 4.60409),
+        (7, 0.9, 1.89458), (9, 0.95, 2.26216), (30, 0.95, 2.04227), (100, 0.95, 1.98397),
+    ],
+)  # fmt: skip
+def test_quantiles_are_those_of_the_tables(degrees: int, confidence: float, quantile: float) -> None:
+    assert t_quantile(degrees, confidence) == pytest.approx(quantile, rel=1e-5)
+
+
+@given(degrees=st.integers(1, 200), confidence=st.floats(0.01, 0.999))
+def test_a_quantile_is_the_inverse_of_the_chance(degrees: int, confidence: float) -> None:
+    angle = math.atan(t_quantile(degrees, confidence) / math.sqrt(degrees))
+    assert within(angle, degrees) == pytest.approx(confidence, abs=1e-9)
+    assert within(math.pi / 2, degrees) == pytest.approx(1)
+    assert t_quantile(degrees, confidence) > t_quantile(degrees + 1, confidence)
+
+
+@pytest.mark.parametrize("seeds", [3, 5, 10])
+def test_intervals_cover_as_often_as_they_say(seeds: int) -> None:
+    """In 4000 draws of normal values the share has a standard error of 0.0034."""
+    draws = np.random.default_rng(seeds).normal(0.3, 2.0, size=(4000, seeds))
+    estimates = [report._estimate(draw.tolist()) for draw in draws]
+    covered = np.mean([e["low"] <= 0.3 <= e["high"] for e in estimates])  # type: ignore[operator]
+    assert covered == pytest.approx(0.95, abs=0.012)
+
+
+@given(values=st.lists(st.floats(-1, 1), min_size=3, max_size=12), shift=st.floats(-3, 3))
+def test_an_interval_moves_with_its_values(values: list[float], shift: float) -> None:
+    low, high = t_interval(values)  # type: ignore[misc]
+    assert low - 1e-9 <= np.mean(values) <= high + 1e-9
+    assert t_interval([value + shift for value in values]) == pytest.approx((low + shift, high + shift))
+
+
 def test_differences_are_taken_seed_by_seed() -> None:
-    runs = [measured("a", 0, 0.1), measured("b", 1, 0.55), measured("a", 1, 0.5), measured("b", 0, 0.15)]
+    runs = [
+        measured(name, seed, goal + more)
+        for seed, goal in ((2, 0.3), (0, 0.1), (1, 0.5))
+        for name, more in (("b", 0.05 + 0.01 * seed), ("a", 0.0))
+    ]
     first, second = report.summarise(runs, ["a", "b"])
     assert first["difference"]["goal_p"] == {"mean": 0.0, "low": 0.0, "high": 0.0}
-    assert second["difference"]["goal_p"] == pytest.approx({"mean": 0.05, "low": 0.05, "high": 0.05})
-    assert second["metrics"]["goal_p"]["mean"] == pytest.approx(0.35)
+    half = 4.30265 * 0.01 / math.sqrt(3)
+    assert second["difference"]["goal_p"] == pytest.approx(
+        {"mean": 0.06, "low": 0.06 - half, "high": 0.06 + half}
+    )
+    assert second["metrics"]["goal_p"]["mean"] == pytest.approx(0.36)
+    assert f"[{0.06 - half:+.3f}, {0.06 + half:+.3f}]" in report.table([first, second])
 
 
-def test_one_seed_has_no_interval_and_nothing_has_no_mean() -> None:
-    (only,) = report.summarise([measured("a", 0, 0.2, success=float("nan"))], ["a"])
-    assert only["metrics"]["goal_p"] == {"mean": 0.2, "low": None, "high": None}
-    assert only["metrics"]["success"]["mean"] is None
-    assert "[" not in report.table([only])
-    assert measured("a", 0, 0.2, success=float("nan")).record()["metrics"]["success"] is None
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_few_seeds_have_no_interval_and_nothing_has_no_mean(seeds: int) -> None:
+    runs = [measured(name, seed, 0.2, success=float("nan")) for seed in range(seeds) for name in ("a", "b")]
+    arms = report.summarise(runs, ["a", "b"])
+    for summary in arms:
+        assert summary["metrics"]["goal_p"] == {"mean": 0.2, "low": None, "high": None}
+        assert summary["difference"]["goal_p"] == {"mean": 0.0, "low": None, "high": None}
+        assert summary["metrics"]["success"]["mean"] is None
+    assert "0.200 [-]" in report.table(arms)
+    assert "+0.000 [-]" in report.table(arms)
+    assert runs[0].record()["metrics"]["success"] is None
+
+
+def test_the_figure_draws_what_has_no_interval(tmp_path: Path) -> None:
+    runs = [measured(name, 0, 0.2) for name in ("a", "b")]
+    report.draw(runs, report.summarise(runs, ["a", "b"]), Plan(), tmp_path / "few.svg")
+    assert report.INTERVAL in (tmp_path / "few.svg").read_text()
 
 
 def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -408,6 +465,8 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert found["simulation"] is True
     assert "must not be concluded" in found["assumptions"]
     assert found["plan"]["budget"] == 2 * 4 * 19
+    assert found["interval"] == report.INTERVAL
+    assert "[-]" in printed
     assert set(found["metrics"]) == set(report.METRICS) == set(found["runs"][0]["metrics"])
     assert str(tmp_path) not in found["command"]
     assert printed.startswith("SIMULATION")
@@ -427,7 +486,11 @@ def test_curriculum_of_absolute_zero(capsys: pytest.CaptureFixture[str]) -> None
         (["--rewards", "gasp"], "--simulate"),
         ([*QUICK, "--rewards", "gasp", "no_such"], "no_such"),
         ([*QUICK, "--rewards", "not_there.py:mine"], "cannot be imported"),
-        ([*QUICK, "--rewards", "opensir"], "embedding"),
+        (
+            [*QUICK, "--rewards", "opensir"],
+            "'embedding': the nearest task of the library; the simulation has nothing",
+        ),
+        ([*QUICK, "--rewards", "gasp", "sgs_relevance"], "'relevance'"),
         ([*QUICK, "--rewards", "soar"], "needs"),
         ([*QUICK, "--rewards", "frozen", "gasp"], "first"),
         ([*QUICK, "--rewards", "gasp", "shuffled:no_such"], "no_such"),
@@ -453,6 +516,15 @@ def test_bad_input_is_one_clear_error(
     assert status == 2
     assert not printed.out
     assert said in printed.err.strip().splitlines()[-1]
+    assert "option `" not in printed.err, "of the env, which nobody can set here"
+
+
+@pytest.mark.usefixtures("own_registry")
+def test_smaller_penalties_pay_valid_proposals_alike() -> None:
+    names = [f"benchmarks.teacher_rewards.penalty:{name}" for name in ("quarter", "zero")]
+    paid = [reward_shapes.shapes(name, 8)[0] for name in ("learnability", *names)]
+    assert paid[0].values == paid[1].values == paid[2].values
+    assert [shape.invalid for shape in paid] == [-1, -0.25, 0]
 
 
 @pytest.mark.parametrize(
