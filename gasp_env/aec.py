@@ -7,7 +7,7 @@
 |---|---|
 | creation | `aec.env(**options)`, options of `gasp_env.options.Options`; `pettingzoo.make("aec", "gasp/Code-v0")` |
 | agents | `["teacher_0", "solver_0"]` |
-| actions | a text, or a tuple of 1 to `samples` texts (`gasp_env.spaces.TextAction`) |
+| actions | a text, or a tuple or list of 1 to `samples` texts (`gasp_env.spaces.TextAction`) |
 | observations | `{"agent": Discrete(2), "stage": Discrete, "prompt": text, "samples": Discrete}` |
 | parallel API | `pettingzoo.utils.conversions.turn_based_aec_to_parallel(aec.env())` |
 | manual control | `python -m gasp_env.play --human` |
@@ -47,7 +47,7 @@ from typing import Any
 import pettingzoo
 from gymnasium import Space
 from pettingzoo import AECEnv
-from pettingzoo.utils.wrappers import AssertOutOfBoundsWrapper, OrderEnforcingWrapper
+from pettingzoo.utils.wrappers import OrderEnforcingWrapper
 
 from gasp_env.driver import Action
 from gasp_env.env import GaspCodeEnv, Observation, observation_space
@@ -57,8 +57,11 @@ from gasp_env.turns import Credit
 
 
 def env(**options: Any) -> AECEnv[str, Observation, Action | None]:
-    """The environment in the wrappers that say what was done wrong. Arguments are those of `raw_env`."""
-    return OrderEnforcingWrapper(AssertOutOfBoundsWrapper(raw_env(**options)))
+    """The environment, in the wrapper that says what is called too early. Arguments are those of `raw_env`.
+
+    `step` itself says what is wrong with an action, so PettingZoo's wrapper for that is left out.
+    """
+    return OrderEnforcingWrapper(raw_env(**options))
 
 
 class raw_env(AECEnv[str, Observation, Action | None]):

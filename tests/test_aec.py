@@ -155,6 +155,23 @@ class FailsAtAttempts(FailingSandbox):
 
 
 @pytest.mark.docker
+@pytest.mark.parametrize("length", [20_000, 70_000, 1_000_000])
+@pytest.mark.parametrize("several", [tuple, list])
+def test_no_text_is_too_long_to_be_given(sandbox: Sandbox, length: int, several: Any) -> None:
+    env = aec.env(attempts=2, **OPTIONS)
+    env.reset(seed=0)
+    env.step(proposal(PROGRAMS[0]))
+    texts = several(["x" * length, answer("python", PROGRAMS[0])])
+    assert texts in env.action_space("solver_0")
+    env.step(texts)
+    assert env.infos["solver_0"]["verdicts"] == ["malformed", "correct"]
+    env.reset(seed=0)
+    env.step("x" * length)
+    assert env.infos["teacher_0"]["verdicts"] == ["too_long"]
+    assert (env.agent_selection, env.last()[1]) == ("teacher_0", -1.0)
+
+
+@pytest.mark.docker
 def test_what_nobody_judged_is_no_score(sandbox: Sandbox) -> None:
     env = aec.env(attempts=2, sandbox=FailsAtAttempts(sandbox), **OPTIONS)
     env.reset(seed=0)
@@ -204,13 +221,14 @@ def test_mistakes_are_errors(sandbox: Sandbox) -> None:
     with pytest.raises(AttributeError, match="before reset"):
         _ = env.agents
     env.reset(seed=0, options={"unknown": 1})
-    for wrong in (None, 3, ("a",) * 9):
-        with pytest.raises(AssertionError, match="action is not in action space"):
+    for wrong, message in (
+        (None, "expected a text or a tuple of texts of teacher_0, got None"),
+        (3, "expected a text or a tuple of texts, got int"),
+        (("a",) * 9, "1 to 1 texts for stage lemma, got 9"),
+        (["a", 3], "expected a text or a tuple of texts, got list"),
+    ):
+        with pytest.raises(ValueError, match=message):
             env.step(wrong)
-    with pytest.raises(ValueError, match="1 to 1 texts for stage lemma, got 2"):
-        env.step(("a", "b"))
-    with pytest.raises(ValueError, match="of teacher_0, got None"):
-        env.unwrapped.step(None)
     env.step("no")
     with pytest.raises(ValueError, match="only valid action is None"):
         env.unwrapped.step("late")

@@ -18,6 +18,13 @@ def test_text_spaces() -> None:
     assert ("a", "b") in action
     assert () not in action
     assert ("a", "b", "c") not in action
+    # What a model wrote is an action, however long it is.
+    assert "123456" in action
+    assert ("123456" * 1000, "") in action
+    assert ["a", "b"] in action
+    for wrong in (None, 3, b"a", ("a", 3), (("a",),), {"a"}):
+        assert wrong not in action
+    assert len(action.sample()) <= 5
     assert text == UnicodeText(5)
     assert text != UnicodeText(6)
     assert action != TextAction(5, 3)
