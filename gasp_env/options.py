@@ -17,7 +17,8 @@ Each claim of GASP is one switch away from its ablation:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -27,7 +28,7 @@ from gasp_env.library import SolverData
 from gasp_env.prompts import Sees
 from gasp_env.relevance import Mode, RelevanceRule
 from gasp_env.sandbox import Sandbox
-from gasp_env.schedule import ADMIT, CurriculumName, LiftFrom, Schedule, Solving
+from gasp_env.schedule import ADMIT, CurriculumName, LiftFrom, Schedule, Solving, said
 from gasp_env.tasks import Goalpost, Stage
 
 #: What an option is where nobody chose it, by curriculum. A domain may have its own novelty for guided curricula.
@@ -108,6 +109,17 @@ class Options:
     sandbox: str | Sandbox = "auto"
     on_infra_error: Literal["truncate", "continue", "raise"] = "truncate"
 
+    def __post_init__(self) -> None:
+        """Types only: which values there are is said by what uses them.
+
+        Raises:
+            ValueError: an option has the wrong type.
+        """
+        for name, (words, fits) in TYPES.items():
+            value = getattr(self, name)
+            if not fits(value):
+                raise ValueError(f"expected {name} to be {words}, got {said(value)}")
+
     @classmethod
     def of(cls, chosen: Mapping[str, Any]) -> Options:
         """Options by keyword.
@@ -140,11 +152,13 @@ class Options:
             raise ValueError(
                 f"expected on_infra_error truncate, continue or raise, got {self.on_infra_error!r}"
             )
-        rule = None
-        if self.relevance is not None:
-            rule = RelevanceRule(
-                self.relevance, self.relevance_mode, self.relevance_threshold, self.relevance_weight
-            )
+        # Made without a relevance as well, for what it says of the other three.
+        rule = RelevanceRule(
+            "none" if self.relevance is None else self.relevance,
+            self.relevance_mode,
+            self.relevance_threshold,
+            self.relevance_weight,
+        )
         novelty = self.chosen("novelty")
         return Schedule(
             curriculum=self.curriculum,
@@ -161,9 +175,75 @@ class Options:
             solving=self.solving,
             references=self.references,
             novelty=domain.novelty if novelty is None else novelty,
-            relevance=rule,
+            relevance=None if self.relevance is None else rule,
             on_infra_error="continue" if self.on_infra_error == "continue" else "truncate",
         )
+
+
+_Type = tuple[str, Callable[[Any], bool]]
+
+
+def _a(words: str, *types: type) -> _Type:
+    return words, lambda value: isinstance(value, types)
+
+
+def _optional(kind: _Type) -> _Type:
+    words, fits = kind
+    return f"{words}, or None", lambda value: value is None or fits(value)
+
+
+def _by_stage(value: Any, fits: Callable[[Any], bool]) -> bool:
+    return isinstance(value, Mapping) and all(isinstance(k, str) and fits(v) for k, v in value.items())
+
+
+def _number(value: Any) -> bool:
+    # True is an int to Python, and an int may be too large to be compared with a float by some functions.
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and abs(value) <= sys.float_info.max
+
+
+def _goalposts(value: Any) -> bool:
+    if isinstance(value, str | Path):
+        return True
+    return isinstance(value, Sequence) and all(isinstance(goalpost, Goalpost) for goalpost in value)
+
+
+def _reward(value: Any) -> bool:
+    return isinstance(value, str) or _by_stage(value, lambda name: isinstance(name, str))
+
+
+def _sandbox(value: Any) -> bool:
+    return isinstance(value, str) or (
+        not isinstance(value, type) and all(hasattr(value, name) for name in ("tier", "open", "run_many"))
+    )
+
+
+_NAME, _SWITCH = _a("a str", str), _a("True or False", bool)
+_COUNT: _Type = ("an integer", lambda value: type(value) is int)
+_NUMBER: _Type = ("a finite number", _number)
+
+#: What every option may be, in words and as a test.
+TYPES: dict[str, _Type] = {
+    **dict.fromkeys(("curriculum", "domain", "lift_from", "axis", "solving", "on_infra_error"), _NAME),
+    **dict.fromkeys(("solver_reward", "relevance_mode", "library_eviction"), _NAME),
+    **dict.fromkeys(("style", "sees", "solver_data", "novelty", "relevance"), _optional(_NAME)),
+    **dict.fromkeys(("attempts", "lifts", "references"), _COUNT),
+    "library_capacity": _optional(_COUNT),
+    "goalpost_rate": _optional(_NUMBER),
+    **dict.fromkeys(("relevance_threshold", "relevance_weight"), _NUMBER),
+    "lift_sees_goalpost": _SWITCH,
+    "convert": _optional(_SWITCH),
+    "goalposts": _optional(("the path of a goalpost file, or a list of Goalpost", _goalposts)),
+    "admit": _optional(
+        (
+            'a dict from stages to bands, as {"lemma": (3, 7)}',
+            lambda value: _by_stage(value, lambda band: isinstance(band, Sequence)),
+        )
+    ),
+    "teacher_reward": _optional(("a str, or a dict from stages to str", _reward)),
+    "library": _optional(_a("a path", str, Path)),
+    "sandbox": ("the name of a tier, or a Sandbox", _sandbox),
+}
 
 
 def _band(band: Any) -> Any:
