@@ -8,7 +8,7 @@ gave it. With ``focal="solver_0"`` the partner writes the tasks. Without a focal
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,10 +16,27 @@ import numpy as np
 from gasp_env import partners
 from gasp_env.driver import Action, Driver, Stepped
 from gasp_env.options import PROPOSES
+from gasp_env.schedule import said
 from gasp_env.tasks import AGENTS
 
 #: Episodes begun, one after the other, until there is one in which the focal role acts.
 TRIES = 100
+
+
+@dataclass(frozen=True)
+class Seen(Stepped):
+    """A step as the focal role sees it: what the partner played after it belongs to it, its credits do not.
+
+    Attributes:
+        whole: every credit is a score, the partner's included.
+    """
+
+    whole: bool = True
+
+    @property
+    def scored(self) -> bool:
+        """Whether nothing in the step, of whichever role, was left unscored."""
+        return self.whole
 
 
 class Focal:
@@ -57,6 +74,28 @@ class Focal:
         self._name = partner or ""
         self._policy = None if partner is None else partners.get(partner)
 
+    def check(self, options: Mapping[str, Any] | None) -> None:
+        """Refuse options of a reset before anything is changed by it.
+
+        Raises:
+            ValueError: they are no mapping, there is no such goalpost, or no episode of this env plays one.
+        """
+        if options is not None and not isinstance(options, Mapping):
+            raise ValueError(f"expected reset options to be a dict or None, got {said(options)}")
+        pinned = (options or {}).get("goalpost")
+        if pinned is None:
+            return
+        known = [goalpost.id for goalpost in self._driver.goalposts]
+        if not isinstance(pinned, str) or pinned not in known:
+            some = ", ".join([*known[:5], "..."][: len(known)]) or "it has none"
+            raise ValueError(f"expected the id of a goalpost of this env ({some}), got {said(pinned)}")
+        schedule = self._driver.schedule
+        if schedule.curriculum == "azr" and schedule.goalpost_rate == 0:
+            raise ValueError(
+                f"expected no goalpost, since every episode of curriculum 'azr' with goalpost_rate 0 is unguided, got "
+                f"{pinned!r}; choose a goalpost_rate above 0, or curriculum 'gasp' or 'rlvr'"
+            )
+
     def begin(
         self, generators: Mapping[int, np.random.Generator], options: Mapping[str, Any] | None = None
     ) -> None:
@@ -88,7 +127,8 @@ class Focal:
     def step(self, actions: Sequence[Action | None]) -> list[Stepped | None]:
         """As `gasp_env.driver.Driver.step`, and the partner's turns after it.
 
-        Credits are the caller's roles', verdicts those of the texts given.
+        Credits are the caller's roles', verdicts those of the texts given. ``scored`` is False where any credit is
+        unscored, of the partner too: a failed sandbox shows even if none of the caller's texts met it.
 
         Raises:
             as `gasp_env.driver.Driver.step`.
@@ -100,11 +140,13 @@ class Focal:
         return [None if item is None else self._seen(item, later[n]) for n, item in enumerate(stepped)]
 
     def _seen(self, stepped: Stepped, later: Sequence[Stepped]) -> Stepped:
-        """A step as the focal role sees it: what was played after it belongs to it."""
         steps = [stepped, *later]
-        credits = [credit for one in steps for credit in one.credits if credit.agent in self.agents]
-        return replace(
-            stepped, credits=credits, terminated=steps[-1].terminated, truncated=steps[-1].truncated
+        return Seen(
+            stepped.resolution,
+            [credit for one in steps for credit in one.credits if credit.agent in self.agents],
+            steps[-1].terminated,
+            steps[-1].truncated,
+            all(one.scored for one in steps),
         )
 
     def _play(self, numbers: Sequence[int]) -> dict[int, list[Stepped]]:

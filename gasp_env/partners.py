@@ -51,12 +51,12 @@ def get(name: str) -> Policy:
     Raises:
         ValueError: there is none, or what is found cannot be called.
     """
-    if name in BUILT_IN:
-        return BUILT_IN[name]
-    if not isinstance(name, str) or ":" not in name:
+    if not isinstance(name, str) or (name not in BUILT_IN and ":" not in name):
         raise ValueError(
             f"expected a partner among {', '.join(BUILT_IN)}, module:name, file.py:name, got {name!r}"
         )
+    if name in BUILT_IN:
+        return BUILT_IN[name]
     found = plugins.load(name, "partner")
     if not callable(found) or isinstance(found, type):
         raise ValueError(

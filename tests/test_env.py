@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from gasp_env.env import GaspCodeEnv
 from gasp_env.sandbox import Result, Run, Sandbox, SandboxError, Status
 from gasp_env.turns import Credit
+from gasp_env.vector import GaspCodeVectorEnv
 from tests.players import PROGRAMS, REFUSED, answer, proposal, right_answer
 from tests.test_curriculum import GOALPOSTS
 
@@ -138,6 +139,74 @@ def test_actions_are_checked_before_anything_moves(sandbox: Sandbox) -> None:
     assert terminated
     with pytest.raises(RuntimeError, match="is over .* call reset"):
         env.step("late")
+
+
+@pytest.mark.parametrize("name", IDS)
+@pytest.mark.parametrize("length", [70_000, 1_000_000])
+def test_no_text_is_too_long_to_be_given(sandbox: Sandbox, name: str, length: int) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        env = gym.make(name, attempts=2)
+        observation, _ = env.reset(seed=0)
+        text: Any = "x" * length
+        assert text in env.action_space
+        if name == "RLVR-Code-v0":
+            text = [text, text]
+            assert text in env.action_space
+        _, reward, *_, info = env.step(text)
+    verdict = "malformed" if observation["agent"] else "too_long"
+    assert info["verdicts"] == [verdict] * int(observation["samples"])
+    assert reward == -float(observation["samples"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"seed": "a"}, "expected a seed to be an integer of at least 0, or None, got 'a'"),
+        ({"seed": 2.5}, "expected a seed .* got 2.5"),
+        ({"seed": -1}, "expected a seed .* got -1"),
+        ({"seed": True}, "expected a seed .* got True"),
+        ({"seed": [1]}, r"expected a seed .* got \[1\]"),
+        ({"options": 5}, "expected reset options to be a dict or None, got 5"),
+        ({"options": ["goalpost"]}, "expected reset options to be a dict or None"),
+        ({"options": {"goalpost": ["one"]}}, r"expected the id of a goalpost .*\(one, three\), got \['one'\]"),
+        ({"options": {"goalpost": 5}}, "expected the id of a goalpost .* got 5"),
+        ({"options": {"goalpost": "nowhere"}}, "expected the id of a goalpost .* got 'nowhere'"),
+    ],
+)
+def test_what_a_reset_cannot_take_is_said_before_anything_changes(
+    arguments: dict[str, Any], message: str
+) -> None:
+    env, envs = GaspCodeEnv(**OPTIONS), GaspCodeVectorEnv(num_envs=1, **OPTIONS)
+    env.reset(seed=0)
+    envs.reset(seed=0)
+    before = (env.driver.turns[0], env.np_random.bit_generator.state, envs.turns[0], envs.state())
+    with pytest.raises(ValueError, match=message):
+        env.reset(**{"seed": 1, **arguments})
+    if arguments != {"seed": [1]}:  # one seed for one env
+        with pytest.raises(ValueError, match=message):
+            envs.reset(**{"seed": 1, **arguments})
+    assert before == (env.driver.turns[0], env.np_random.bit_generator.state, envs.turns[0], envs.state())
+
+
+def test_an_unguided_game_takes_no_goalpost() -> None:
+    env = GaspCodeEnv(curriculum="azr", goalposts=GOALPOSTS)
+    with pytest.raises(ValueError, match="expected no goalpost, .* 'azr' with goalpost_rate 0 .* got 'one'"):
+        env.reset(options={"goalpost": "one"})
+    env.reset(options={"goalpost": None})
+    mixed = GaspCodeEnv(curriculum="azr", goalpost_rate=0.5, goalposts=GOALPOSTS)
+    played = set()
+    for seed in range(12):
+        _, info = mixed.reset(seed=seed, options={"goalpost": "three"})
+        record = mixed.transcript
+        assert record is not None
+        played.add((info["stage"], record["goalpost"]["id"] if info["stage"] == "goalpost" else None))
+    assert played == {("propose", None), ("goalpost", "three")}
+
+
+def test_a_seed_may_be_numpys() -> None:
+    env = GaspCodeEnv(**OPTIONS)
+    assert env.reset(seed=np.int64(7))[0] == env.reset(seed=7)[0]
 
 
 class FailingSandbox:

@@ -12,12 +12,12 @@ import pytest
 
 from gasp_env import partners, plugins
 from gasp_env.env import GaspCodeEnv
-from gasp_env.sandbox import Sandbox
+from gasp_env.sandbox import Result, Run, Sandbox
 from gasp_env.scripted import GOALPOST
 from gasp_env.tasks import AGENTS
 from gasp_env.vector import GaspCodeVectorEnv
 from tests.players import PROGRAMS, answer, proposal
-from tests.test_env import OPTIONS
+from tests.test_env import OPTIONS, FailingSandbox
 
 #: What `tests/test_focal.py:NAME` names, from wherever the tests run.
 HERE = str(Path(__file__).resolve())
@@ -82,6 +82,51 @@ def test_a_proposal_is_paid_in_its_own_step(sandbox: Sandbox) -> None:
     record = env.transcript
     assert record is not None
     assert [turn["stage"] for turn in record["turns"]] == ["lemma", "solve"]
+
+
+class FailsAfter(FailingSandbox):
+    """Breaks after as many batches."""
+
+    def __init__(self, working: Sandbox, batches: int) -> None:
+        self._working, self._left = working, batches
+
+    def run_many(self, runs: list[Run]) -> list[Result]:
+        """Answers those batches."""
+        self._left -= 1
+        return self._working.run_many(runs) if self._left >= 0 else super().run_many(runs)
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("on_infra_error", ["truncate", "continue"])
+@pytest.mark.parametrize("focal", AGENTS)
+def test_a_partners_unscored_turn_shows(sandbox: Sandbox, focal: str, on_infra_error: str) -> None:
+    # The lemma and the attempts at it are judged; the lift, or for the teacher the attempts at the lift, is not.
+    options: dict[str, Any] = {
+        "focal": focal,
+        "partner": "scripted",
+        "on_infra_error": on_infra_error,
+    }
+    batches = {"solver_0": 2, "teacher_0": 3}[focal]
+    env = GaspCodeEnv(sandbox=FailsAfter(sandbox, batches), **options)
+    envs = GaspCodeVectorEnv(num_envs=1, sandbox=FailsAfter(sandbox, batches), **options)
+    observation, _ = env.reset(seed=3, options=PINNED)
+    envs.reset(seed=3, options=PINNED)
+    for step in range(batches - 1 if focal == "solver_0" else 2):
+        (texts,) = partners.scripted([observation["prompt"]], [observation["samples"]])
+        observation, _, terminated, truncated, info = env.step(texts)
+        *_, infos = envs.step([texts])
+        if focal == "teacher_0" and step == 0:
+            assert info["scored"] is True
+    assert (truncated, info["scored"]) == (on_infra_error == "truncate", False)
+    assert not (terminated and truncated)
+    assert infos["scored"].tolist() == [False]
+    record = env.transcript
+    assert record is not None
+    assert [outcome["scored"] for outcome in record["outcomes"]] == [True, False]
+    # The partner's own credits stay its own.
+    assert {credit.agent for credit in info["credits"]} == {focal}
+    if focal == "solver_0":
+        assert None not in [credit.reward for credit in info["credits"]]
 
 
 def wrong_teacher(prompts: Sequence[str], samples: Sequence[int]) -> list[tuple[str, ...]]:
@@ -217,6 +262,9 @@ def test_what_a_partner_does_wrong_is_said(
     ("options", "complaint"),
     [
         ({"focal": "teacher"}, "expected focal to be None or one of teacher_0, solver_0, got 'teacher'"),
+        ({"focal": ["teacher_0"]}, r"expected focal to be None or one of .* got \['teacher_0'\]"),
+        ({"focal": "solver_0", "partner": ["x"]}, r"expected a partner among .* got \['x'\]"),
+        ({"focal": "solver_0", "partner": 5}, "expected a partner among .* got 5"),
         ({"focal": "teacher_0"}, "expected the partner that plays solver_0"),
         ({"partner": "silent"}, "expected a focal role for partner 'silent'"),
         ({"focal": "solver_0", "partner": "gpt"}, "expected a partner among scripted, silent, .* got 'gpt'"),
