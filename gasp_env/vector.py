@@ -11,11 +11,12 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from gasp_env.driver import Action, Driver
-from gasp_env.env import observation_space, observe, step_info, turn_info
+from gasp_env.env import checked_seed, observation_space, observe, step_info, turn_info
 from gasp_env.focal import Focal
 from gasp_env.library import Library
 from gasp_env.options import Options
 from gasp_env.sandbox import Sandbox
+from gasp_env.schedule import said
 from gasp_env.spaces import MAX_ACTION, TextAction
 from gasp_env.turns import Turn
 
@@ -50,8 +51,9 @@ class GaspCodeVectorEnv(VectorEnv[dict[str, Any], Sequence[Action | None], np.nd
         partner: str | None = None,
         **options: Any,
     ) -> None:
-        if num_envs < 1:
-            raise ValueError(f"expected num_envs of at least 1, got {num_envs}")
+        if isinstance(num_envs, bool) or not isinstance(num_envs, int | np.integer) or num_envs < 1:
+            raise ValueError(f"expected num_envs to be an integer of at least 1, got {said(num_envs)}")
+        num_envs = int(num_envs)
         if render_mode is not None:
             raise ValueError(f"expected render_mode None for the vector env, got {render_mode!r}")
         if autoreset_mode not in (AutoresetMode.DISABLED, AutoresetMode.DISABLED.value):
@@ -71,6 +73,8 @@ class GaspCodeVectorEnv(VectorEnv[dict[str, Any], Sequence[Action | None], np.nd
         self.action_space = batch_space(self.single_action_space, num_envs)
         self._rngs: list[np.random.Generator] = []
         self._last: list[Turn | None] = [None] * num_envs
+        self._terminated = np.zeros(num_envs, dtype=bool)
+        self._truncated = np.zeros(num_envs, dtype=bool)
 
     @property
     def turns(self) -> list[Turn | None]:
@@ -98,26 +102,26 @@ class GaspCodeVectorEnv(VectorEnv[dict[str, Any], Sequence[Action | None], np.nd
         return [self._driver.transcript(number) for number in range(self.num_envs)]
 
     def reset(
-        self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
+        self,
+        *,
+        seed: int | Sequence[int | None] | np.ndarray | None = None,
+        options: dict[str, Any] | None = None,
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Begin episodes.
 
         Args:
             seed: an int seeds env i with ``seed + i`` and restores the library the env was
-                constructed with, as does a list of ints, one per env. None goes on.
+                constructed with, as do several, one per env. None goes on.
             options: ``{"reset_mask": bool array}`` begins a new episode only there;
                 ``{"goalpost": id}`` pins a goalpost.
+
+        Raises:
+            as `gasp_env.env.GaspCodeEnv.reset`.
+            ValueError: not one seed per env, or not one bool.
         """
-        mask = np.asarray((options or {}).get("reset_mask", np.ones(self.num_envs, dtype=bool)))
-        if mask.shape != (self.num_envs,) or mask.dtype != np.bool_:
-            raise ValueError(f"expected a reset_mask of {self.num_envs} bools, got {mask.dtype} {mask.shape}")
-        seeds: list[int | None]
-        if seed is None or isinstance(seed, int | np.integer):
-            seeds = [None if seed is None else int(seed) + i for i in range(self.num_envs)]
-        else:
-            seeds = list(seed)
-        if len(seeds) != self.num_envs:
-            raise ValueError(f"expected {self.num_envs} seeds, one per env, got {len(seeds)}")
+        self._focal.check(options)
+        mask = self._mask((options or {}).get("reset_mask"))
+        seeds = self._seeds(seed)
         if not self._rngs:
             self._rngs = [seeding.np_random(given)[0] for given in seeds]
         for number in np.flatnonzero(mask):
@@ -130,6 +134,7 @@ class GaspCodeVectorEnv(VectorEnv[dict[str, Any], Sequence[Action | None], np.nd
         turns = self.turns
         for number in np.flatnonzero(mask):
             self._last[number] = turns[number]
+            self._terminated[number] = self._truncated[number] = False
             infos = self._add_info(infos, turn_info(turns[number]), int(number))
         return self._observe(), infos
 
@@ -138,18 +143,26 @@ class GaspCodeVectorEnv(VectorEnv[dict[str, Any], Sequence[Action | None], np.nd
     ) -> tuple[dict[str, Any], np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """Give each env a text, several, or None; see `gasp_env.focal.Focal.step` for errors.
 
+        Autoreset is disabled. An episode that is over keeps its terminated or truncated flag in every later step,
+        takes no action but None, and earns 0, until `reset` begins another; so a loop may run until
+        ``(terminated | truncated).all()``. Gymnasium's `RecordEpisodeStatistics` counts an episode in every step
+        that flags it: with it, reset those that are over (``reset_mask``) before the next step.
+
         Returns:
             Observations, rewards (num_envs,) float64, terminated and truncated (num_envs,) bool, infos.
             ``infos["credits"]`` is an object array of lists, empty for an env left alone.
+
+        Raises:
+            ValueError: not one action per env.
         """
+        if not isinstance(actions, Sequence | np.ndarray) or isinstance(actions, str | bytes):
+            raise ValueError(f"expected a list of {self.num_envs} actions, one per env, got {said(actions)}")
         if len(actions) != self.num_envs:
             raise ValueError(f"expected {self.num_envs} actions, one per env, got {len(actions)}")
         before = self.turns
         stepped = self._focal.step(actions)
         self._last = [turn or last for turn, last in zip(before, self._last, strict=True)]
         rewards = np.zeros(self.num_envs)
-        terminated = np.zeros(self.num_envs, dtype=bool)
-        truncated = np.zeros(self.num_envs, dtype=bool)
         infos: dict[str, Any] = {}
         after = self.turns
         for number, item in enumerate(stepped):
@@ -157,13 +170,13 @@ class GaspCodeVectorEnv(VectorEnv[dict[str, Any], Sequence[Action | None], np.nd
                 continue
             info = step_info(item, self._focal.agents)
             rewards[number] = sum(info["rewards"].values())
-            terminated[number], truncated[number] = item.terminated, item.truncated
+            self._terminated[number], self._truncated[number] = item.terminated, item.truncated
             infos = self._add_info(infos, turn_info(after[number]) | _without_credits(info), number)
         credits = np.empty(self.num_envs, dtype=object)
         for number, item in enumerate(stepped):
             credits[number] = [] if item is None else list(item.credits)
         infos["credits"] = credits
-        return self._observe(), rewards, terminated, truncated, infos
+        return self._observe(), rewards, self._terminated.copy(), self._truncated.copy(), infos
 
     def state(self) -> dict[str, Any]:
         """What the next episodes depend on, as JSON-able values: generators and library. Take it between episodes."""
@@ -179,6 +192,27 @@ class GaspCodeVectorEnv(VectorEnv[dict[str, Any], Sequence[Action | None], np.nd
             rng.bit_generator.state = saved
             self._rngs.append(rng)
         self._driver.restore_library(state["library"])
+
+    def _mask(self, given: Any) -> np.ndarray:
+        if given is None:
+            return np.ones(self.num_envs, dtype=bool)
+        # From an array of objects, as a ragged list cannot become any other; bools in a list are as good.
+        mask = given if isinstance(given, np.ndarray) else np.array(given, dtype=object)
+        if mask.dtype == object and all(isinstance(one, bool | np.bool_) for one in mask.flat):
+            mask = mask.astype(bool)
+        if mask.shape != (self.num_envs,) or mask.dtype != np.bool_:
+            raise ValueError(
+                f"expected a reset_mask of {self.num_envs} bools, one per env, got {said(given)}"
+            )
+        return mask
+
+    def _seeds(self, given: Any) -> list[int | None]:
+        if isinstance(given, str | bytes) or not isinstance(given, Sequence | np.ndarray):
+            first = checked_seed(given)
+            return [None if first is None else first + number for number in range(self.num_envs)]
+        if len(given) != self.num_envs:
+            raise ValueError(f"expected {self.num_envs} seeds, one per env, got {len(given)}")
+        return [checked_seed(seed) for seed in given]
 
     def _observe(self) -> dict[str, Any]:
         seen = [observe(turn, last) for turn, last in zip(self.turns, self._last, strict=True)]

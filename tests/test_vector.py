@@ -21,7 +21,7 @@ from gasp_env.sandbox import Result, Run, Sandbox
 from gasp_env.turns import Credit, Turn
 from gasp_env.vector import GaspCodeVectorEnv
 from tests.players import PROGRAMS, REFUSED, answer, proposal, right_answer
-from tests.test_env import OPTIONS, containers
+from tests.test_env import OPTIONS, FailingSandbox, containers
 
 pytestmark = pytest.mark.docker
 MIXED: dict[str, Any] = {**OPTIONS, "axis": "both", "attempts": 4, "goalpost_rate": 0.15}
@@ -157,6 +157,90 @@ def test_one_seed_is_one_episode_to_all(sandbox: Sandbox) -> None:
         envs.step(["x"])
 
 
+def test_what_is_over_stays_flagged_until_it_is_reset(sandbox: Sandbox) -> None:
+    envs = GaspCodeVectorEnv(num_envs=3, attempts=2, **OPTIONS)
+    envs.reset(seed=0)
+    texts: list[list[Any]] = [
+        ["junk", proposal(PROGRAMS[0]), None],
+        [None, ("a", "b"), None],
+        [None, None, "junk"],
+    ]
+    flags, paid = [], []
+    terminated = truncated = np.zeros(3, dtype=bool)
+    while not (terminated | truncated).all():
+        before = terminated
+        _, rewards, terminated, truncated, infos = envs.step(texts.pop(0))
+        flags.append(terminated.tolist())
+        paid.append(rewards.tolist())
+        assert all(not credits for credits in infos["credits"][before])
+    assert flags == [[True, False, False], [True, True, False], [True, True, True]]
+    assert paid == [[-1.0, 0.0, 0.0], [0.0, -2.5, 0.0], [0.0, 0.0, -1.0]]
+    assert flags[0] == [True, False, False], "what was handed out changed"
+    envs.reset(options={"reset_mask": np.array([False, True, False])})
+    assert envs.step([None] * 3)[2].tolist() == [True, False, True]
+    envs.reset()
+    assert not envs.step([None] * 3)[2].any()
+
+
+def test_a_truncated_episode_stays_flagged() -> None:
+    envs = GaspCodeVectorEnv(num_envs=2, sandbox=FailingSandbox(), **OPTIONS)
+    envs.reset(seed=0)
+    envs.step([proposal(PROGRAMS[0]), None])
+    _, _, terminated, truncated, _ = envs.step([None, proposal(PROGRAMS[0])])
+    assert (terminated.tolist(), truncated.tolist()) == ([False, False], [True, True])
+
+
+@pytest.mark.parametrize("wrong", [2.5, "3", None, True, 0, -1, [2]])
+def test_a_number_of_envs_is_a_number(wrong: Any) -> None:
+    with pytest.raises(ValueError, match="expected num_envs to be an integer of at least 1, got"):
+        GaspCodeVectorEnv(num_envs=wrong)
+
+
+@pytest.mark.parametrize("wrong", ["ab", b"ab", None, 5, {"a": 1, "b": 2}, {"a", "b"}])
+def test_actions_are_one_for_each_env(wrong: Any) -> None:
+    envs = GaspCodeVectorEnv(num_envs=2, **OPTIONS)
+    envs.reset(seed=0)
+    with pytest.raises(ValueError, match="expected a list of 2 actions, one per env, got"):
+        envs.step(wrong)
+    assert all(envs.turns)
+
+
+@pytest.mark.parametrize("length", [70_000, 1_000_000])
+def test_no_text_is_too_long_to_be_given(sandbox: Sandbox, length: int) -> None:
+    envs = gym.make_vec("GASP-Code-v0", num_envs=2, **OPTIONS)
+    envs.reset(seed=0)
+    actions = ("x" * length, ["x" * length])
+    assert actions in envs.action_space
+    _, rewards, _, _, infos = envs.step(actions)
+    assert rewards.tolist() == [-1.0, -1.0]
+    assert [list(reasons) for reasons in infos["verdicts"]] == [["too_long"], ["too_long"]]
+
+
+@pytest.mark.parametrize("seed", [np.array([1, 2]), (1, 2), [np.int32(1), np.uint8(2)], np.int64(1), 1])
+def test_seeds_may_be_numpys(seed: Any) -> None:
+    envs = GaspCodeVectorEnv(num_envs=2)
+    expected, _ = envs.reset(seed=[1, 2])
+    assert envs.reset(seed=seed)[0]["prompt"] == expected["prompt"]
+
+
+@pytest.mark.parametrize(
+    "wrong", ["ab", 2.5, [1, "b"], [1, -2], [1.0, 2.0], np.array([1.0, 2.0]), True, {1, 2}]
+)
+def test_no_such_seed(wrong: Any) -> None:
+    envs = GaspCodeVectorEnv(num_envs=2)
+    with pytest.raises(ValueError, match="expected a seed to be an integer of at least 0, or None, got"):
+        envs.reset(seed=wrong)
+
+
+@pytest.mark.parametrize("wrong", ["ab", 1, [1, 0], [True], np.ones(2), [[True], [True, False]], ["a", "b"]])
+def test_no_such_mask(wrong: Any) -> None:
+    envs = GaspCodeVectorEnv(num_envs=2)
+    envs.reset(seed=0)
+    with pytest.raises(ValueError, match="expected a reset_mask of 2 bools, one per env, got"):
+        envs.reset(options={"reset_mask": wrong})
+    envs.reset(options={"reset_mask": [True, False]})
+
+
 class Counted(Sandbox):
     """Counts batches."""
 
@@ -249,6 +333,13 @@ def test_statistics_of_episodes(sandbox: Sandbox) -> None:
         assert infos["episode"]["r"][1] == pytest.approx(-8.5)
         observations, _ = envs.reset(options={"reset_mask": np.array([True, True])})
         assert all(observations["prompt"])
+        # Where what is over is reset before the next step, each episode is counted once.
+        envs.return_queue.clear()
+        for _ in range(3):
+            *_, infos = envs.step(["junk", None])
+            assert infos["_episode"].tolist() == [True, False]
+            envs.reset(options={"reset_mask": np.array([True, False])})
+        assert list(envs.return_queue) == [-1.0] * 3
 
 
 def test_what_a_vector_step_returns_is_nobody_elses(sandbox: Sandbox) -> None:
