@@ -15,10 +15,9 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cache, lru_cache
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -107,11 +106,10 @@ class HashingEmbedder:
         vectors = np.zeros((len(texts), self.dimensions))
         for row, text in zip(vectors, texts, strict=True):
             tokens = ["", *_tokens(text), ""]
-            features = Counter(tokens[1:])
-            features.update(f"{first} {second}" for first, second in pairwise(tokens))
-            for feature, count in features.items():
-                number = _hash(feature)
-                row[(number >> 1) % self.dimensions] += count if number & 1 else -count
+            features = chain(tokens[1:], map(" ".join, pairwise(tokens)))
+            numbers = np.array([_hash(feature) for feature in features], np.uint64)
+            places, signs = (numbers >> np.uint64(1)) % np.uint64(self.dimensions), numbers & np.uint64(1)
+            row += np.bincount(places.astype(np.int64), 2.0 * signs - 1.0, self.dimensions)
             length = float(np.linalg.norm(row))
             if length == 0:  # every feature met another with the opposite sign
                 row[0] = length = 1.0
