@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from gasp_env import parsing, static
 from gasp_env.parsing import ParseError, nodes, parse_program
-from gasp_env.static import keeps_nothing
+from gasp_env.static import is_plain, keeps_nothing
 
 _NAMES = "x y f g print input next sum list id __name__ __debug__ NameError ValueError unknown sneak".split()
 _EXPRESSIONS = (
@@ -97,6 +97,60 @@ def test_keeping_nothing_is_what_all_scopes_say(program: str) -> None:
             return
         assert claimed <= plain
         assert claimed or not plain or ":=" in program
+
+
+_PIECES = (
+    "def f(x):\n", "def f(x, y: int) -> int:\n", "    ", "\n    ", "\n", "return ", "f(x)", "f", "x", " = ",
+    "y", ".append(y)", ".count", ".\n    count(1)", ".format(x)", "# ", "#", "'", "\"", "\"\"\"", "\\\n", "(",
+    ")", "[", "]", ":", ": ", ";", ", ", "print", "if ", " else ", " for y in ", "lambda y: ", "f'{x}'",
+    "import os", "global y", "0x1", "1", "1if ", "y := ", "@", "é", "\f", "\r", "\t", "{", "}", "del ",
+    "pass", "yield ", "async ", "await ", "with ", " as ", "try", "class y", "**", ". # c\n    n",
+    "x.sort(key=f)", "sorted(x)", "return x", "y = x",
+)  # fmt: skip
+
+
+@given(_programs() | st.lists(st.sampled_from(_PIECES), max_size=14).map("".join))
+def test_plain_programs_keep_nothing(text: str) -> None:
+    for program in (text, f"def f(x):\n    y = x\n    {text}", f"# c\n\ndef f(x):\n    return [{text}]\n"):
+        if is_plain(program):
+            with contextlib.suppress(SyntaxError):
+                assert _said_plainly(program)
+
+
+@pytest.mark.parametrize(
+    ("program", "plain"),
+    [
+        ("def f(x):\n    return x + 1", True),
+        ("# Attempt 1.\ndef f(x):\n    # Doubled.\n    return [y * 2 for y in x]\n", True),
+        (
+            "def f(nums: list[int], k: int) -> dict[str, int]:\n    d = {}\n    d.update(a=k)\n    return d",
+            True,
+        ),
+        ("def f(n):\n    return 1 if n < 2 else n * f(n - 1)", True),
+        ("def f(x):\n    return f'{x}' + f\"{x.strip()}\"", True),
+        ("\n\ndef solve(x):\n    def g(y):\n        return y.upper()\n\n    return g(x)", True),
+        ("def f(x=[]):\n    return x", False),
+        ("def f(x):\n    return x\ny = 1", False),
+        ("y = 1; \ndef f(x):\n    return x", False),
+        ("@g\ndef f(x):\n    return x", False),
+        ("def f(x):\n    f.n = x\n    return x", False),
+        ("def f(x):\n    g = f\n    return x", False),
+        ("def f(x):\n    g = f\n    (x)", False),
+        ("def f(x):\n    x.n = 1", False),
+        ("def f(x):\n    return (x. # c\n    format(1))", False),
+        ("def f(x):\n    return (x.\n    # c\n    format(1))", False),
+        ("def f(x):\n    return print(x)", False),
+        ("def f(x):\n    'print'\n    return x", False),
+        ("def f(x) -> x[1:(y := [])]:\n    return x", False),
+        ("def f(x):\n    return '\\\n# {open}'", False),
+        ("def f(x):\n    return 0x1for", False),
+        ("def f(x):\n\timport os", False),
+        ("def f(x):\n    return ｏｐｅｎ(x)", False),
+    ],
+)
+def test_what_is_plain(program: str, plain: bool) -> None:
+    assert is_plain(program) is plain
+    assert not static.may_keep_state(program) or not plain
 
 
 @given(_programs())
