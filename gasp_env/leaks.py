@@ -56,7 +56,7 @@ def quotes_pairs(message: str, task: Task) -> bool:
 
 def quotes_statement(message: str, statement: str) -> bool:
     """Whether a message holds a long stretch of a goalpost's statement: the lift that reads it is to be blind."""
-    said, source = ("".join(text.split()).casefold() for text in (message, statement))
-    if len(said) < _QUOTATION:
-        return False
-    return any(source[i : i + _QUOTATION] in said for i in range(len(source) - _QUOTATION + 1))
+    texts = ("".join(text.split()).casefold() for text in (message, statement))
+    # A stretch of one that is in the other: the shorter has fewer.
+    short, long = sorted(texts, key=len)
+    return any(short[i : i + _QUOTATION] in long for i in range(len(short) - _QUOTATION + 1))

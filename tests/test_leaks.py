@@ -8,10 +8,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gasp_env.leaks import quotes_pairs
+from gasp_env.leaks import _QUOTATION, quotes_pairs, quotes_statement
 from gasp_env.tasks import Task
 from gasp_env.values import render, render_arguments
-from tests.sandbox_image.strategies import values
 
 
 def _by_patterns(message: str, task: Task) -> bool:
@@ -39,11 +38,13 @@ _GLUE = st.sampled_from(
     ["", " ", "\n", "\u2003", ": ", " -> ", ", ", "-", "x", "1", ".5", " and so on, and so on, "]
 )
 
+_VALUES = ["a", "a b", "a  b", "\t", [1, 2], (1,), {"a": [1]}, {1, 2}, None, True, b"x"]
+
 
 @st.composite
 def _told(draw: st.DrawFn) -> tuple[str, Task]:
     """A task, and a message out of what its pairs look like."""
-    some = st.integers(-20, 20) | st.sampled_from(["a", "a b", "a  b", "\t"]) | st.floats() | values(3)
+    some = st.integers(-20, 20) | st.sampled_from(_VALUES) | st.floats()
     inputs = draw(st.lists(some, min_size=3, max_size=6))
     outputs = [draw(some) for _ in inputs]
     pieces: list[Any] = [render(value) for value in [*inputs, *outputs]]
@@ -66,3 +67,16 @@ def test_both_answers_occur() -> None:
     task = Task("", ((1,), (2,), (3,)), (10, [20], [30, 31]), 1, "", "", "lemma", "f", "g")
     assert quotes_pairs("2 gives [ 20 ], 3 gives [30,\n31]", task)
     assert quotes_pairs("2 gives [ 20 ], 3 gives [30,\n32]", task) is False
+
+
+@given(st.text("abC ", max_size=70), st.text("abC ", max_size=70), st.integers(40, 60), st.booleans())
+def test_a_statement_is_quoted_by_a_long_stretch_of_it(
+    before: str, after: str, size: int, swap: bool
+) -> None:
+    stretch = "".join(str(number % 10) + "-" * (number % 3) for number in range(60))[:size]
+    message, statement = f"{before} {stretch} \n", f"{stretch.upper()} {after}"
+    if swap:
+        message, statement = statement, message
+    said, source = ("".join(text.split()).casefold() for text in (message, statement))
+    shared = any(source[i : i + _QUOTATION] in said for i in range(len(source) - _QUOTATION + 1))
+    assert quotes_statement(message, statement) is shared
