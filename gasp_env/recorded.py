@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from gasp_env.library import Entry, SolverData, View, entry_of_record, entry_record
 from gasp_env.tasks import TaskKind
+from gasp_env.transcript_records import TranscriptError
+
+Answer = TypeVar("Answer")
 
 
 class RecordedView:
@@ -19,6 +22,14 @@ class RecordedView:
         self._sizes: dict[str, int] = {}
         self._drawn: dict[str, Entry] = {}
         self._nearest: dict[str, float] = {}
+
+    def __copy__(self) -> RecordedView:
+        """The same library, remembered apart from here on: for an episode that was cloned."""
+        twin = RecordedView(self._view)
+        twin._known = set(self._known)
+        twin._sizes, twin._drawn = dict(self._sizes), dict(self._drawn)
+        twin._nearest = dict(self._nearest)
+        return twin
 
     def __contains__(self, fingerprint: object) -> bool:
         found = fingerprint in self._view
@@ -52,7 +63,11 @@ class RecordedView:
 
 
 class ReplayedView:
-    """Answers as `RecordedView.record` says."""
+    """Answers as `RecordedView.record` says.
+
+    Raises:
+        TranscriptError: it is asked what it does not know.
+    """
 
     def __init__(self, record: Mapping[str, Any]) -> None:
         self._known = set(record["known"])
@@ -65,15 +80,24 @@ class ReplayedView:
 
     def size(self, data: SolverData, kind: TaskKind | None = None) -> int:
         """See `gasp_env.library.View`."""
-        return self._sizes[_place(data, kind)]
+        return _answer(self._sizes, _place(data, kind))
 
     def entry(self, data: SolverData, index: int, kind: TaskKind | None = None) -> Entry:
         """See `gasp_env.library.View`."""
-        return self._drawn[_place(data, kind, index)]
+        return _answer(self._drawn, _place(data, kind, index))
 
     def nearest(self, text: str, exclude: str | None = None) -> float:
         """See `gasp_env.library.View`."""
-        return self._nearest[_text_key(text, exclude)]
+        return _answer(self._nearest, _text_key(text, exclude))
+
+
+def _answer(answers: Mapping[str, Answer], question: str) -> Answer:
+    if question not in answers:
+        raise TranscriptError(
+            f"the episode, played again, asks the library for {question!r}, which the stored one did not: what it was "
+            "given, such as a text, has been changed, or the code has"
+        )
+    return answers[question]
 
 
 def _place(data: SolverData, kind: TaskKind | None, index: int | None = None) -> str:

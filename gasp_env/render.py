@@ -49,20 +49,20 @@ def render_transcript(
 
 def render_title(record: Mapping[str, Any]) -> str:
     """Which episode this is."""
-    goalpost = record["goalpost"]
+    goalpost, axis = record["goalpost"], record["axis"]
     parts = [
         str(record.get("schedule", {}).get("curriculum", "")),
         "no goalpost" if goalpost is None else f"goalpost {goalpost['id']}",
-        "" if record["axis"] is None else f"axis {record['axis']}",
+        "" if axis is None else f"axis {axis}",
         f"seed {record['seed']}",
     ]
-    return " · ".join(part for part in parts if part)
+    return one_line(" · ".join(part for part in parts if part))
 
 
 def render_heading(turn: Mapping[str, Any]) -> str:
     """Whose turn it is, as a ruled line."""
     about = f"axis {turn['axis']}" if turn["stage"] in ("lemma", "lift") else turn["kind"]
-    title = f"── turn {turn['index']} · {turn['agent']} · {turn['stage']} · {about} "
+    title = one_line(f"── turn {turn['index']} · {turn['agent']} · {turn['stage']} · {about} ")
     return title + "─" * max(0, WIDTH - len(title))
 
 
@@ -86,16 +86,17 @@ def render_answers(turn: Mapping[str, Any], first: int = 0, *, abridged: bool = 
         ]
     rest = Counter(sample["verdict"] for sample in samples if sample["text"] not in shown)
     if rest:
-        lines.append("  → others: " + ", ".join(f"{count} × {reason}" for reason, count in rest.items()))
+        others = ", ".join(f"{count} × {reason}" for reason, count in rest.items())
+        lines.append(one_line(f"  → others: {others}"))
     return "\n".join(lines)
 
 
 def render_outcome(outcome: Mapping[str, Any]) -> str:
     """What became of a proposal."""
     if outcome["reason"] != "valid":
-        return f"  = no task: {outcome['reason']}"
+        return one_line(f"  = no task: {outcome['reason']}")
     fate = "accepted" if outcome["accepted"] else "not accepted" if outcome["scored"] else "unscored"
-    return f"  = {outcome['stage']} solved {outcome['correct']} of {outcome['samples']}: {fate}"
+    return one_line(f"  = {outcome['stage']} solved {outcome['correct']} of {outcome['samples']}: {fate}")
 
 
 def render_reward(reward: float | None, terms: Mapping[str, float]) -> str:
@@ -103,7 +104,7 @@ def render_reward(reward: float | None, terms: Mapping[str, float]) -> str:
     if reward is None:
         return "unscored"
     named = ", ".join(f"{name} {value:+.3f}" for name, value in terms.items())
-    return f"reward {reward:+.3f}" + (f" [{named}]" if named else "")
+    return one_line(f"reward {reward:+.3f}" + (f" [{named}]" if named else ""))
 
 
 def render_totals(record: Mapping[str, Any]) -> str:
@@ -111,7 +112,7 @@ def render_totals(record: Mapping[str, Any]) -> str:
     accepted = [outcome["stage"] for outcome in record["outcomes"] if outcome["accepted"]]
     lines = [
         "truncated: the sandbox failed" if record["truncated"] else "done",
-        f"accepted  {', '.join(accepted) or 'nothing'}",
+        one_line(f"accepted  {', '.join(accepted) or 'nothing'}"),
         "rewards   " + ", ".join(_total(agent, record["turns"]) for agent in AGENTS),
     ]
     return "\n".join(lines)
@@ -131,12 +132,12 @@ def _settled_at(outcome: Mapping[str, Any]) -> int:
 
 
 def _verdict(sample: Mapping[str, Any]) -> str:
-    detail = f" ({_indented(sample['detail'], '')})" if sample["detail"] else ""
+    detail = f" ({sample['detail']})" if sample["detail"] else ""
     relevance = "" if sample.get("relevance") is None else f" · relevance {sample['relevance']:.2f}"
     # A valid proposal is paid when the attempts at it are over.
     paid = sample["reward"] is not None or sample["verdict"] != "valid"
     reward = render_reward(sample["reward"], sample["terms"]) if paid else "reward once it has been attempted"
-    return f"{sample['verdict']}{detail}{relevance} · {reward}"
+    return one_line(f"{sample['verdict']}{detail}{relevance} · {reward}")
 
 
 def _abridged(text: str, lines: int) -> str:
@@ -152,6 +153,17 @@ def _abridged(text: str, lines: int) -> str:
 
 
 def _indented(text: str, prefix: str) -> str:
-    # Model text may hold terminal escapes; a person's terminal is not for a model to drive.
-    printable = "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
-    return "\n".join(prefix + line for line in printable.split("\n"))
+    return "\n".join(prefix + line for line in printable(text).split("\n"))
+
+
+def printable(text: str) -> str:
+    """A text whose lines a terminal only shows.
+
+    Model text may hold terminal escapes, and so may a file's names; a person's terminal is not for them to drive.
+    """
+    return "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def one_line(text: str) -> str:
+    """As `printable`, and one line: a name with a line break in it could pass for a line of ours."""
+    return printable(text.replace("\n", " "))

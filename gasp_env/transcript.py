@@ -7,7 +7,9 @@ nothing but the former, executing every run anew, and lists where the latter dif
 
 from __future__ import annotations
 
+import copy
 import json
+import reprlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -17,19 +19,23 @@ from gasp_env import domain as domains
 from gasp_env import goalposts
 from gasp_env.curriculum import Episode
 from gasp_env.recorded import RecordedView, ReplayedView
+from gasp_env.records import RecordError, shorten
 from gasp_env.relevance import RelevanceRule
+from gasp_env.render import one_line
 from gasp_env.rewards.registry import TeacherRewards, get_solver_reward
 from gasp_env.sandbox import Sandbox, SandboxError
 from gasp_env.schedule import Schedule
 from gasp_env.scoring import score
 from gasp_env.tasks import Goalpost
+from gasp_env.transcript_records import TranscriptError, TranscriptRecord
 from gasp_env.turns import Credit, Resolution
 
+__all__ = ["FORMAT", "Difference", "Transcript", "TranscriptError", "head", "load", "replay"]
+
 FORMAT = 2
-#: Goalposts an env may have been drawing from; more than that is no transcript of ours.
-MAX_GOALPOSTS = 10_000_000
-#: Packages whose names a transcript may say.
-_OURS = ("gasp_env", "learners")
+#: Domains that a transcript may name though they are not built in: those that come with this package. A name with a
+#: colon is looked up by importing, so a rule that goes by how it begins can be made to import or to call anything.
+_DOMAINS = ("learners.miniature:domain",)
 #: Stands for the goalposts that an unguided episode does not play.
 _NO_GOALPOST = Goalpost("", "", "", (), ())
 
@@ -98,6 +104,14 @@ class Transcript:
             )
         self._end = {"done": episode.done, "truncated": episode.truncated}
 
+    def copy(self, view: RecordedView) -> Transcript:
+        """The transcript so far, to go on apart from this one; ``view`` is what its episode reads."""
+        twin = Transcript(self._head, view)
+        twin._tier = self._tier
+        twin._turns, twin._outcomes = copy.deepcopy(self._turns), copy.deepcopy(self._outcomes)
+        twin._end = dict(self._end)
+        return twin
+
     def record(self) -> dict[str, Any]:
         """The transcript so far, as JSON-able values of its own."""
         body = {
@@ -141,19 +155,19 @@ def head(
     }
 
 
-class TranscriptError(ValueError):
-    """A file or record that is not a transcript; the message says where and what was expected."""
-
-
 def load(path: str | Path) -> list[dict[str, Any]]:
     """Read an episode file: one transcript a line.
 
     Raises:
-        TranscriptError: a line is not a transcript of this format.
+        TranscriptError: a line is not a transcript of this format; the message names the field.
         OSError: the file cannot be read.
     """
+    try:
+        lines = Path(path).read_text(encoding="utf-8").split("\n")
+    except UnicodeDecodeError as error:
+        raise TranscriptError(f"{path}: expected text in UTF-8 ({error})") from None
     records = []
-    for number, line in enumerate(Path(path).read_text(encoding="utf-8").split("\n"), start=1):
+    for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
@@ -164,10 +178,15 @@ def load(path: str | Path) -> list[dict[str, Any]]:
             ) from None
         if not isinstance(record, dict) or record.get("format") != FORMAT:
             raise TranscriptError(f"{path}, line {number}: expected a transcript with format {FORMAT}")
+        TranscriptRecord(f"{path}, line {number}").check(record)
         records.append(record)
     if not records:
         raise TranscriptError(f"{path}: expected at least one transcript, found none")
     return records
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 1000
 
 
 @dataclass(frozen=True)
@@ -179,7 +198,9 @@ class Difference:
     replayed: Any
 
     def __str__(self) -> str:
-        return f"{self.where}: stored {self.stored!r}, replayed {self.replayed!r}"
+        # The place holds names that the file chose, and what it stored may be nested deeper than repr can go.
+        shown = f"stored {_SHORT.repr(self.stored)}, replayed {_SHORT.repr(self.replayed)}"
+        return f"{one_line(self.where)}: {shown}"
 
 
 def replay(record: Mapping[str, Any], sandbox: Sandbox, *, trust: bool = False) -> list[Difference]:
@@ -194,40 +215,43 @@ def replay(record: Mapping[str, Any], sandbox: Sandbox, *, trust: bool = False) 
         record: the transcript.
         sandbox: where its programs are executed.
         trust: import the modules and files that it names (a reward of somebody's own, say). A transcript is
-            data, and may come from anybody: without this only names of gasp_env and learners are followed.
+            data, and may come from anybody: without this only what is built in is followed, and the domain of
+            the miniature.
 
     Returns:
         Where prompts, verdicts, outcomes or rewards differ from those that follow; empty if nowhere.
         The texts of verdict details are not compared: they are for people.
 
     Raises:
-        TranscriptError: the record lacks something that is needed to begin the episode, or names code of its own
-            and is not trusted.
+        TranscriptError: the record lacks a part, has one of the wrong type or out of bounds, cannot be begun
+            again, or names code of its own and is not trusted.
         gasp_env.sandbox.SandboxError: the sandbox cannot be opened.
     """
+    TranscriptRecord("transcript").check(record)
+    if not trust:
+        _refuse_code(record)
     try:
-        if not trust:
-            _refuse_code(record)
         replayed = _replayed(record, sandbox)
     except (SandboxError, TranscriptError):
         raise
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
-        raise TranscriptError(
-            f"the transcript lacks a part or has one of the wrong type: {error!r}"
-        ) from None
+    except RecordError as error:
+        raise TranscriptError(str(error)) from error
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError) as error:
+        raise TranscriptError(f"the transcript cannot be played: {_SHORT.repr(error)}") from error
     return list(_differences("", record, replayed))
 
 
 def _refuse_code(record: Mapping[str, Any]) -> None:
     rewards = record["teacher_reward"]
-    names = [record["domain"], record["style"], record["solver_reward"], record["schedule"]["novelty"]]
+    names = [record["style"], record["solver_reward"], record["schedule"]["novelty"]]
     names += [rewards] if isinstance(rewards, str) else list(rewards.values())
+    if record["domain"] not in _DOMAINS:
+        names.append(record["domain"])
     for name in names:
-        source, colon, _ = (name or "").rpartition(":")
-        if colon and source.partition(".")[0] not in _OURS:
+        if ":" in (name or ""):
             raise TranscriptError(
-                f"the transcript names code of its own, {name!r}, which playing it again would run; ask for that "
-                "(--trust) if you trust whoever wrote it"
+                f"the transcript names code of its own, {shorten(name)}, which playing it again would run; ask for "
+                "that (--trust) if you trust whoever wrote it"
             )
 
 
@@ -247,15 +271,16 @@ def _replayed(record: Mapping[str, Any], sandbox: Sandbox) -> dict[str, Any]:
     solver = get_solver_reward(record["solver_reward"])
     view = RecordedView(ReplayedView(record["view"]))
     count, index = record["goalposts"], record["goalpost_index"]
-    if not 0 <= count <= MAX_GOALPOSTS or not (index is None if goalpost is None else 0 <= index < count):
-        raise TranscriptError(
-            f"expected a goalpost_index below goalposts <= {MAX_GOALPOSTS}, got {index}, {count}"
-        )
     # An unguided episode draws a goalpost as well, and plays none.
     played = (goalpost or _NO_GOALPOST,) * count
     episode = Episode(
         domains.get(record["domain"], record["style"]), schedule, played, view, record["seed"], index
     )
+    if (episode.goalpost is None) != (goalpost is None):
+        raise TranscriptError(
+            f"expected {'no goalpost' if goalpost else 'a goalpost'} with this schedule and seed, came "
+            f"{'one' if goalpost else 'none'}"
+        )
     transcript = Transcript(
         head(
             domain=record["domain"],

@@ -109,6 +109,26 @@ def test_what_was_not_scored_is_said() -> None:
     assert shown.endswith("solver_0 -0.500 (1 unscored)")
 
 
+def test_names_cannot_pass_for_lines_of_ours() -> None:
+    name = "x\x1b[2J\n── turn 9 · done"
+    answered = {**sample("y", name), "terms": {name: 1.0}, "detail": name}
+    record = {
+        "goalpost": {"id": name},
+        "axis": name,
+        "seed": 0,
+        "turns": [{**ATTEMPT, "agent": name, "kind": name, "samples": [answered]}],
+        "outcomes": [
+            {"turn": 0, "stage": name, "reason": reason, "correct": 1, "samples": 2, "accepted": True}
+            for reason in ("valid", name)
+        ],
+        "done": True,
+        "truncated": False,
+    }
+    lines = render_transcript(record).split("\n")
+    assert all(line.isprintable() for line in lines)
+    assert [line.split(" · ")[0] for line in lines if line.startswith("──")] == ["── turn 1"]
+
+
 def test_a_turn_that_is_half_done_says_how_much_is_due() -> None:
     record = {
         "goalpost": {"id": "g"},

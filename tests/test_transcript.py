@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from gasp_env import transcript
 from gasp_env.env import GaspCodeEnv
+from gasp_env.render import render_transcript
 from gasp_env.sandbox import Sandbox
 from tests.players import PROGRAMS, proposal
 from tests.test_env import OPTIONS, play
@@ -106,6 +110,17 @@ def test_broken_records_are_refused(record: dict[str, Any], sandbox: Sandbox) ->
         {"style": "mine.py:Style"},
         {"schedule": {"novelty": "mine.py:embedder"}},
         {"schedule": {"novelty": "sentence-transformers:./model"}},
+        # What looks like a module of ours is the path of a file to whoever imports.
+        {"domain": "gasp_env.mine.py:azr"},
+        {"style": "learners.mine.py:Style"},
+        {"teacher_reward": "gasp_env.mine.py:azr"},
+        {"teacher_reward": {"lemma": "gasp_lemma", "lift": "gasp_env.mine.py:gasp_lift"}},
+        {"solver_reward": "gasp_env.mine.py:azr"},
+        # What is ours may be called, and is not made for that.
+        {"schedule": {"novelty": "gasp_env.play:main"}},
+        {"schedule": {"novelty": "gasp_env.sandbox.__main__:main"}},
+        {"style": "learners.miniature:domain"},
+        {"schedule": {"novelty": "learners.miniature:domain"}},
     ],
 )
 def test_code_that_a_transcript_names_is_not_run_unless_asked_for(
@@ -116,8 +131,89 @@ def test_code_that_a_transcript_names_is_not_run_unless_asked_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "mine.py").write_text("open('ran', 'w').close()\n")
+    for name in ("mine.py", "gasp_env.mine.py", "learners.mine.py"):
+        (tmp_path / name).write_text("open('ran', 'w').close()\n")
     changed = {**record, **names, "schedule": {**record["schedule"], **names.get("schedule", {})}}
     with pytest.raises(transcript.TranscriptError, match="code of its own"):
         transcript.replay(changed, sandbox)
     assert not (tmp_path / "ran").exists()
+
+
+def test_code_that_a_transcript_names_is_run_when_asked_for(
+    record: dict[str, Any], sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "fair.py").write_text(
+        "from gasp_env.rewards.registry import solver_reward\n"
+        "@solver_reward('fair_at_last')\n"
+        "def fair(verdict):\n"
+        "    return {'fair': 0.25}\n"
+    )
+    found = transcript.replay({**record, "solver_reward": "fair.py:fair_at_last"}, sandbox, trust=True)
+    assert {difference.replayed for difference in found if difference.where.endswith(".reward")} == {0.25}
+
+
+def test_the_miniature_is_followed(record: dict[str, Any], sandbox: Sandbox) -> None:
+    # Its gate takes other programs: what is asked is whether it is begun.
+    begun = {**record, "domain": "learners.miniature:domain", "turns": []}
+    assert "done" in [difference.where for difference in transcript.replay(begun, sandbox)]
+
+
+def test_an_episode_that_goes_another_way_is_told_from_a_broken_file(
+    record: dict[str, Any], sandbox: Sandbox
+) -> None:
+    changed = copy.deepcopy(record)
+    changed["turns"][0]["samples"][0]["text"] = "no proposal"
+    # No task of its own is left, and nobody has said what the library would have given.
+    with pytest.raises(
+        transcript.TranscriptError, match="asks the library for 'accepted', which the stored one did"
+    ):
+        transcript.replay(changed, sandbox)
+
+
+def test_what_differs_is_said_in_one_line_however_deep_it_is() -> None:
+    deep: Any = []
+    for _ in range(100_000):
+        deep = [deep]
+    said = str(transcript.Difference("a\x1b[2J\nb", deep, "x" * 10**6))
+    assert said.isprintable()
+    assert len(said) < 3000
+
+
+def places(part: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Where every part of a record is."""
+    for key, inner in part.items() if isinstance(part, dict) else enumerate(part):
+        yield (*path, key)
+        if isinstance(inner, dict | list):
+            yield from places(inner, (*path, key))
+
+
+HOSTILE = [
+    None, True, -1, 0, 3, 10**9, 10**400, -0.5, 1e30, 1e308, math.inf, math.nan, "", "x", "\x1b[2J\n", "\ud800", "a:b",
+    [], [None], [[]], {}, {"x": 1}, {"\n": None},
+]  # fmt: skip
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(data=st.data())
+def test_no_transcript_brings_a_replay_down(
+    record: dict[str, Any], sandbox: Sandbox, data: st.DataObject
+) -> None:
+    changed = json.loads(json.dumps(record))
+    *path, last = data.draw(st.sampled_from(list(places(changed))))
+    part = changed
+    for key in path:
+        part = part[key]
+    if data.draw(st.booleans()):
+        part[last] = data.draw(st.sampled_from(HOSTILE))
+    else:
+        del part[last]
+    try:
+        found = transcript.replay(changed, sandbox)
+    except transcript.TranscriptError as error:
+        message = str(error)
+        assert message.isprintable()
+        return
+    assert all(str(difference).isprintable() for difference in found)
+    shown = render_transcript(changed, prompts=True)
+    assert all(line.isprintable() for line in shown.split("\n"))
