@@ -23,14 +23,17 @@ from gasp_env import transcript
 from gasp_env.env import GaspCodeEnv
 from gasp_env.goalposts import GoalpostError
 from gasp_env.render import (
+    printable,
     render_answers,
     render_heading,
     render_outcome,
     render_prompt,
     render_reward,
+    render_title,
+    render_totals,
     render_transcript,
 )
-from gasp_env.sandbox import Sandbox, SandboxError, shared
+from gasp_env.sandbox import SandboxError, shared
 from gasp_env.scripted import GOALPOST, ScriptedPlayer
 from gasp_env.transcript import TranscriptError
 
@@ -56,7 +59,7 @@ class Terminal:
 
     def say(self, text: str = "") -> None:
         """Print some lines."""
-        for line in text.split("\n"):
+        for line in printable(text).split("\n"):
             code = next((code for pattern, code in _COLOURS if pattern.search(line)), None)
             print(f"\x1b[{code}m{line}\x1b[0m" if code and self._colour else line, flush=True)
 
@@ -86,7 +89,8 @@ def play(
     env.driver.sandbox.open()
     record = env.transcript
     assert record is not None
-    terminal.say(f"goalpost {record['goalpost']['id']} · axis {record['axis']} · seed {seed}")
+    # The episode's own seed was drawn with the one that was asked for, which is what begins it again.
+    terminal.say(render_title({**record, "seed": seed}))
     shown, seen, over = -1, 0, False
     while not over:
         if info["turn"] != shown:
@@ -102,7 +106,8 @@ def play(
         terminal.say(render_answers(record["turns"][shown], seen))
         seen = len(record["turns"][shown]["samples"])
         _say_teachers_credit(info["credits"], record, terminal)
-    _say_totals(record, env.driver.sandbox, terminal)
+    terminal.say("\n" + render_totals(record))
+    terminal.say(f"sandbox   {env.driver.sandbox.runs} runs, tier {env.driver.sandbox.tier}")
     return record
 
 
@@ -116,16 +121,17 @@ def _say_teachers_credit(credits: Sequence[Any], record: dict[str, Any], termina
             )
 
 
-def _say_totals(record: dict[str, Any], sandbox: Sandbox, terminal: Terminal) -> None:
-    sums: dict[str, float] = {}
-    for turn in record["turns"]:
-        for sample in turn["samples"]:
-            sums[turn["agent"]] = sums.get(turn["agent"], 0.0) + (sample["reward"] or 0.0)
-    accepted = [outcome["stage"] for outcome in record["outcomes"] if outcome["accepted"]]
-    terminal.say("\n" + ("truncated: the sandbox failed" if record["truncated"] else "done"))
-    terminal.say(f"accepted  {', '.join(accepted) or 'nothing'}")
-    terminal.say("rewards   " + ", ".join(f"{agent} {total:+.3f}" for agent, total in sums.items()))
-    terminal.say(f"sandbox   {sandbox.runs} runs, tier {sandbox.tier}")
+def check_writable(path: Path) -> None:
+    """Refuse a file that an episode could not be appended to, before anybody has played one.
+
+    Raises:
+        OSError: it cannot be opened. Nothing is left behind.
+    """
+    path = path.resolve()  # of a link, what it points to is made, and has to go
+    existed = path.exists()
+    path.open("a", encoding="utf-8").close()
+    if not existed:
+        path.unlink()
 
 
 def replay(path: Path, chosen: int | None, tier: str, trust: bool, terminal: Terminal) -> int:
@@ -144,7 +150,7 @@ def replay(path: Path, chosen: int | None, tier: str, trust: bool, terminal: Ter
             terminal.say(render_transcript(record, prompts=True) + "\n")
         verdict = f"{len(found)} differences" if found else "identical"
         turns, runs = len(record["turns"]), sandbox.runs - executed
-        terminal.say(f"episode {number}: {record['goalpost']['id']}, {turns} turns, {runs} runs: {verdict}")
+        terminal.say(f"episode {number}: {render_title(record)}, {turns} turns, {runs} runs: {verdict}")
         for difference in found:
             terminal.say(f"  ! {difference}")
         different += bool(found)
@@ -162,6 +168,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise ValueError(f"expected a seed of at least 0, got {options.seed}")
         if options.replay:
             return replay(options.replay, options.episode, options.sandbox, options.trust, terminal)
+        if options.save:
+            check_writable(options.save)
         env = GaspCodeEnv(domain=options.domain, attempts=options.attempts, sandbox=options.sandbox)
         goalpost = options.goalpost
         player: Player = ask_person
@@ -180,7 +188,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 file.write(json.dumps(record) + "\n")
             terminal.say(f"saved     {options.save}")
     except (ValueError, GoalpostError, SandboxError, OSError) as error:
-        print(f"gasp_env.play: {error}", file=sys.stderr)
+        print(f"gasp_env.play: {printable(str(error))}", file=sys.stderr)
         return 2
     except (Stopped, KeyboardInterrupt):
         print("\nstopped; the episode is not finished and was not saved", file=sys.stderr)

@@ -16,6 +16,9 @@ from gasp_env.render import render_transcript
 from gasp_env.sandbox import Run, Sandbox, Status
 from gasp_env.scripted import GOALPOST, SCRIPTS, ScriptedPlayer
 
+PROGRAM = (
+    "def f(x):\n    total = 7\n    for _ in range(3):\n        total = total * 2 + x\n    return total\n"
+)
 STAGES = ["lemma", "attempt", "lift", "attempt", "solve"]
 
 
@@ -47,7 +50,8 @@ def test_the_command_shows_an_episode_from_lemma_to_solve(sandbox: Sandbox, stor
     printed = stored.with_suffix(".txt").read_text(encoding="utf-8")
     headings = [line for line in printed.splitlines() if line.startswith("── turn")]
     assert [heading.split(" · ")[2].strip() for heading in headings] == STAGES
-    assert "goalpost calendar-gaps" in printed
+    assert printed.startswith("gasp · goalpost calendar-gaps · axis ")
+    assert printed.splitlines()[0].endswith(" · seed 3")
     assert "  │ Below is a programming problem" in printed
     assert (
         "  = lemma solved 4 of 8: accepted · teacher_0 for turn 0: reward +1.000 [learnability +1.000]"
@@ -69,6 +73,37 @@ def test_a_stored_episode_plays_again(sandbox: Sandbox, stored: Path) -> None:
     runs = int(done.stdout.split(" turns, ")[1].split(" runs")[0])
     assert runs >= 2 * 4 + 2 * 3
     assert "1 of 1 episodes play again exactly as stored" in done.stdout
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("curriculum", ["azr", "rlvr"])
+def test_episodes_of_other_curricula_play_again(sandbox: Sandbox, tmp_path: Path, curriculum: str) -> None:
+    env = GaspCodeEnv(curriculum=curriculum, attempts=2)
+    path = tmp_path / "episodes.jsonl"
+    stages = set()
+    for seed in range(4):
+        _, info = env.reset(seed=seed)
+        over = False
+        while not over:
+            # Of kind induction the program is given, and 10 inputs are due; of the others one.
+            inputs = ["3", *(str(n) for n in range(10, 19))][: 10 if info["kind"] == "induction" else 1]
+            text = "\n".join([f"```python\n{PROGRAM}```", *(f"```input\n{given}\n```" for given in inputs)])
+            _, _, terminated, truncated, info = env.step(text)
+            over = terminated or truncated
+        record = env.transcript
+        assert record is not None
+        stages |= {turn["stage"] for turn in record["turns"]}
+        with path.open("a") as file:
+            file.write(json.dumps(record) + "\n")
+    assert stages == ({"propose", "attempt", "solve"} if curriculum == "azr" else {"goalpost"})
+    done = command("--replay", str(path), "--sandbox", "docker")
+    assert (done.returncode, done.stderr) == (0, "")
+    title = "azr · no goalpost · seed " if curriculum == "azr" else "rlvr · goalpost "
+    assert done.stdout.startswith(f"episode 1: {title}")
+    assert "4 of 4 episodes play again exactly as stored" in done.stdout
+    shown = command("--replay", str(path), "--episode", "2", "--sandbox", "docker")
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert shown.stdout.startswith(title)
 
 
 def _wrong_to_correct(record: dict[str, Any]) -> str:
@@ -116,7 +151,7 @@ def test_replay_reports_what_was_altered(
     path.write_text(line + json.dumps(record) + "\n")
     assert play.main(["--replay", str(path), "--sandbox", "docker"]) == 1
     printed = capsys.readouterr().out
-    assert "episode 1: calendar-gaps" in printed
+    assert "episode 1: gasp · goalpost calendar-gaps · axis " in printed
     assert "identical" in printed
     assert f"  ! {expected}" in printed
     assert "1 of 2 episodes play again exactly as stored" in printed
@@ -195,6 +230,132 @@ def test_a_person_can_stop(sandbox: Sandbox, tmp_path: Path) -> None:
     assert not (tmp_path / "never.jsonl").exists()
 
 
+def _no_outcome(record: dict[str, Any]) -> str:
+    record["outcomes"] = [{}]
+    return "field 'outcomes[0].turn': expected the field, came nothing"
+
+
+def _large_library(record: dict[str, Any]) -> str:
+    record["view"]["sizes"]["accepted"] = 1e30
+    return "field 'view.sizes.accepted': expected an integer from 0"
+
+
+def _endless_references(record: dict[str, Any]) -> str:
+    record["schedule"].update(curriculum="azr", references=10**9)
+    record.update(goalpost=None, goalpost_index=None)
+    record["view"]["sizes"] = {f"all/{kind}": 10**9 for kind in ("deduction", "abduction")}
+    return "expected references to be an integer of at least 0 and at most 1000"
+
+
+def _endless_attempts(record: dict[str, Any]) -> str:
+    record["schedule"]["attempts"] = 10**9
+    return "expected attempts to be an integer of at least 1 and at most 10000"
+
+
+def _endless_lifts(record: dict[str, Any]) -> str:
+    record["schedule"]["lifts"] = 10**9
+    return "expected lifts to be an integer of at least 0 and at most 100"
+
+
+def _no_seed(record: dict[str, Any]) -> str:
+    record["seed"] = None
+    return "field 'seed': expected an integer from 0"
+
+
+def _no_goalpost(record: dict[str, Any]) -> str:
+    record.update(goalpost=None, goalpost_index=None)
+    return "expected a goalpost with this schedule and seed, came none"
+
+
+def _number_for_text(record: dict[str, Any]) -> str:
+    record["turns"][0]["samples"][0]["text"] = 7
+    return "field 'turns[0].samples[0].text': expected a text, came 7"
+
+
+def _escape_for_field(record: dict[str, Any]) -> str:
+    record["turns"][0]["samples"][0]["terms"] = {"\x1b[2J\nidentical": "x"}
+    return "expected a finite number, came 'x'"
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize(
+    "alter",
+    [
+        _no_outcome,
+        _large_library,
+        _endless_references,
+        _endless_attempts,
+        _endless_lifts,
+        _no_seed,
+        _no_goalpost,
+        _number_for_text,
+        _escape_for_field,
+    ],
+)
+def test_a_broken_transcript_is_one_line(
+    sandbox: Sandbox,
+    stored: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    alter: Callable[[dict[str, Any]], str],
+) -> None:
+    record = json.loads(stored.read_text())
+    expected = alter(record)
+    path = tmp_path / "broken.jsonl"
+    path.write_text(json.dumps(record) + "\n")
+    for more in ([], ["--episode", "1"]):
+        assert play.main(["--replay", str(path), "--sandbox", "docker", *more]) == 2
+        printed = capsys.readouterr()
+        assert printed.out == ""
+        assert expected in printed.err
+        assert printed.err.count("\n") == 1
+        assert "\x1b" not in printed.err
+
+
+@pytest.mark.docker
+def test_a_transcript_cannot_drive_the_terminal(
+    sandbox: Sandbox, stored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = json.loads(stored.read_text())
+    record["goalpost"]["id"] = "\x1b]0;title\x07\nepisode 2: identical"
+    record["turns"][0]["samples"][0]["terms"] = {"\x1b[2J\nepisode 3: identical": 1.0}
+    record["turns"][0]["samples"][0]["verdict"] = "\x1b[2J\nepisode 4: identical"
+    record["\x1b[2J\nepisode 5\ud800"] = ["\x1b[2J"]
+    path = tmp_path / "escapes.jsonl"
+    path.write_text(json.dumps(record) + "\n")
+    for more in ([], ["--episode", "1"]):
+        assert play.main(["--replay", str(path), "--sandbox", "docker", *more]) == 1
+        lines = capsys.readouterr().out.splitlines()
+        assert all(line.isprintable() for line in lines)
+        assert sum(line.startswith("episode") for line in lines) == 1
+        assert sum(line.startswith("  ! ") for line in lines) == 4
+
+
+def test_a_file_that_cannot_be_written_is_noticed_before_anybody_plays(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ask(prompt: str, samples: int) -> tuple[str, ...]:
+        raise AssertionError("nothing may be asked")
+
+    monkeypatch.setattr(play, "ask_person", ask)
+    for path in (tmp_path / "absent" / "x.jsonl", tmp_path):
+        assert play.main(["--human", "--goalpost", "late-fees", "--save", str(path)]) == 2
+        printed = capsys.readouterr()
+        assert str(path) in printed.err
+        assert printed.out == ""
+
+
+def test_to_see_whether_a_file_can_be_written_changes_nothing(tmp_path: Path) -> None:
+    kept, link = tmp_path / "kept.jsonl", tmp_path / "link.jsonl"
+    kept.write_text("{}\n")
+    link.symlink_to(tmp_path / "absent.jsonl")
+    for path in (kept, link, tmp_path / "new.jsonl"):
+        play.check_writable(path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["kept.jsonl", "link.jsonl"]
+    assert link.is_symlink()
+    assert kept.read_text() == "{}\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
@@ -209,6 +370,7 @@ def test_a_person_can_stop(sandbox: Sandbox, tmp_path: Path) -> None:
         (["--replay", "absent.jsonl"], "absent.jsonl"),
         (["--replay", "empty.jsonl"], "expected at least one transcript"),
         (["--replay", "text.jsonl"], "text.jsonl, line 1"),
+        (["--replay", "bytes.jsonl"], "bytes.jsonl: expected text in UTF-8"),
     ],
 )
 def test_what_cannot_be_played_is_said(
@@ -221,6 +383,7 @@ def test_what_cannot_be_played_is_said(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty.jsonl").write_text("")
     (tmp_path / "text.jsonl").write_text("hello\n")
+    (tmp_path / "bytes.jsonl").write_bytes(b"\xff\n")
     assert play.main(arguments) == 2
     assert complaint in capsys.readouterr().err
 
