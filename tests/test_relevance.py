@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import importlib
 import inspect
 import math
 from collections.abc import Sequence
@@ -301,6 +302,43 @@ def test_one_of_your_own_is_found_in_a_file(tmp_path: Path) -> None:
     mine = get(f"{path}:words_of_mine")
     assert mine.measure([(of("", PROBLEM.statement), PROBLEM), (of(""), PROBLEM)]) == [1.0, 0.0]
     assert get("words_of_mine") is mine is get(f"{path}:words_of_mine")
+
+
+MINE = "@relevance('hinted')\ndef hinted(pairs):\n    return [1.0 for _ in pairs]\n"
+
+
+def test_a_file_by_name_and_by_path_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "hint_of_test.py").write_text("from gasp_env.relevance import relevance\n" + MINE)
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.import_module("hint_of_test")
+    for name in (f"{tmp_path}/hint_of_test.py:hinted", "hint_of_test:hinted"):
+        assert get(name).measure([(of(""), PROBLEM)]) == [1.0]
+
+
+def test_two_of_one_name_in_one_file(tmp_path: Path) -> None:
+    path = tmp_path / "dup_of_test.py"
+    path.write_text("from gasp_env.relevance import relevance\n" + (MINE + MINE).replace("'hinted'", "'dup'"))
+    with pytest.raises(ValueError, match="a relevance named 'dup' exists already"):
+        get(f"{path}:dup")
+
+
+def test_an_error_of_a_relevance_names_it() -> None:
+    def boom(pairs: Sequence[tuple[Proposal, Goalpost]]) -> list[float | None]:
+        raise KeyError("boom")
+
+    with pytest.raises(RuntimeError, match="relevance 'mine' raised KeyError: 'boom'") as caught:
+        Relevance("mine", boom).measure([(of(""), PROBLEM)])
+    assert isinstance(caught.value.__cause__, KeyError)
+
+
+def test_needs_are_one_text_or_several() -> None:
+    for needs in ("reference", ["reference"], iter(["reference"])):
+
+        @relevance("needy", needs=needs)
+        def needy(pairs: Sequence[tuple[Proposal, Goalpost]]) -> list[float | None]:
+            return [None for _ in pairs]
+
+        assert get("needy").needs == {"reference"}
 
 
 def test_a_name_can_be_registered_once_and_again_only_by_the_same_definition() -> None:

@@ -8,6 +8,7 @@ from numbers import Real
 from typing import Any, Protocol
 
 from gasp_env import parsing, plugins
+from gasp_env.definitions import is_again
 from gasp_env.tasks import Goalpost, Proposal
 
 
@@ -62,11 +63,15 @@ class Relevance:
         None: it could not be measured, which says nothing about the proposal; it is then unscored.
 
         Raises:
+            RuntimeError: the function raised; its error is the cause.
             ValueError: the function returned something else.
         """
         if not pairs:
             return []
-        got = self.function(pairs)
+        try:
+            got = self.function(pairs)
+        except Exception as error:
+            raise RuntimeError(f"relevance {self.name!r} raised {type(error).__name__}: {error}") from error
         if not isinstance(got, list | tuple):
             raise ValueError(f"relevance {self.name!r}: expected a list of numbers, got {type(got).__name__}")
         if len(got) != len(pairs):
@@ -99,14 +104,14 @@ def relevance(name: str, *, needs: Iterable[str] = ()) -> Callable[[RelevanceFun
         raise ValueError(
             f"expected a name without a colon, other than 'similarity' and 'judge', got {name!r}; choose another"
         )
-    unknown = set(needs) - {"reference"}
-    if unknown:
-        raise ValueError(f"relevance {name!r} needs {sorted(unknown)}; what can be had is 'reference'")
+    wanted = frozenset((needs,) if isinstance(needs, str) else needs)
+    if unknown := sorted(wanted - {"reference"}):
+        raise ValueError(f"relevance {name!r} needs {unknown}; what can be had is 'reference'")
 
     def register(function: RelevanceFunction) -> RelevanceFunction:
-        if name in _known and not _is_again(_known[name].function, function):
+        if name in _known and not is_again(_known[name].function, function):
             raise ValueError(f"a relevance named {name!r} exists already; choose another name")
-        _known[name] = Relevance(name, function, frozenset(needs))
+        _known[name] = Relevance(name, function, wanted)
         return function
 
     return register
@@ -142,8 +147,3 @@ def get(name: str) -> Relevance:
     if plain not in _known:
         raise ValueError(f"expected a relevance among {sorted(relevances())}, got {name!r}")
     return _known[plain]
-
-
-def _is_again(known: Any, function: Any) -> bool:
-    """Whether this is the same definition once more, as when a notebook's cell is run again."""
-    return (known.__module__, known.__qualname__) == (function.__module__, function.__qualname__)

@@ -27,7 +27,9 @@ NEEDS = {
         "the nearest task of the library", "give the env an embedder with its option `novelty`"
     ),
     "relevance": Need(
-        "how much a proposal shares with its goalpost", "choose a measure with the env's option `relevance`"
+        "how much a proposal shares with its goalpost, which it pays for itself",
+        "choose a measure with the env's option `relevance`, and leave `relevance_mode` at 'gate', where threshold 0 "
+        "rejects nothing: 'scale' and 'score' would pay for it a second time",
     ),
     "hint_rollouts": Need("attempts at the same task with a hint, or with a misleading context"),
     "second_solver": Need("attempts of a second solver, or of a population"),

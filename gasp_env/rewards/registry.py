@@ -15,7 +15,8 @@ import functools
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from gasp_env import plugins
-from gasp_env.rewards.definitions import first_line, is_again, module_of
+from gasp_env.definitions import first_line, is_again, module_of
+from gasp_env.rewards.checks import checked_solver, teacher_terms
 from gasp_env.rewards.needs import NEEDS, OFFERED, explain
 from gasp_env.rewards.outcome import Outcome
 from gasp_env.rewards.spec import (
@@ -26,7 +27,6 @@ from gasp_env.rewards.spec import (
     Tag,
     TeacherReward,
     Terms,
-    checked_terms,
 )
 
 __all__ = [
@@ -164,13 +164,17 @@ def solver_specs() -> list[SolverSpec]:
 def get_solver_reward(name: str) -> SolverReward:
     """The solver reward of a name, or of ``"module:name"`` or ``"file.py:name"``, which is imported first.
 
+    Called, it raises as `TeacherRewards` does.
+
     Raises:
         ValueError: there is none.
     """
+    if not isinstance(name, str):
+        raise ValueError(f"expected the name of a solver reward, got {name!r}")
     plain = _imported(name)
     if plain not in _solver:
         raise ValueError(f"expected a solver reward among {sorted(_solver)}, got {name!r}")
-    return _solver[plain]
+    return checked_solver(plain, _solver[plain])
 
 
 class TeacherRewards:
@@ -184,10 +188,16 @@ class TeacherRewards:
         by_stage: the reward of every stage that has one.
 
     Raises:
-        ValueError: there is no such reward, or it needs what nothing here can give.
+        ValueError: there is no such reward, or it needs what nothing here can give, or ``choice`` is something else.
     """
 
     def __init__(self, choice: str | Mapping[str, str]) -> None:
+        named = choice.values() if isinstance(choice, Mapping) else (choice,)
+        if not all(isinstance(name, str) for name in named):
+            raise ValueError(
+                "expected the name of a teacher reward, or a mapping from 'lemma', 'lift' and perhaps 'propose' to "
+                f"names, got {choice!r}"
+            )
         if isinstance(choice, str):
             plain = _imported(choice)
             names = _by_stage.get(plain) or dict.fromkeys(_get_teacher_reward(plain).stages, plain)
@@ -196,7 +206,7 @@ class TeacherRewards:
             if not set(_MAPPED) <= set(names) <= set(PROPOSING):
                 raise ValueError(
                     f"expected a teacher reward for each of 'lemma' and 'lift', and perhaps 'propose', "
-                    f"got {sorted(names)}"
+                    f"got {list(names)}"
                 )
         self.by_stage = {stage: _get_teacher_reward(name) for stage, name in names.items()}
         for stage, reward in self.by_stage.items():
@@ -236,6 +246,10 @@ class TeacherRewards:
         """Terms per outcome, in order; None for one that is unscored.
 
         A reward is given the outcomes of one stage at a time: its batch are proposals of one kind.
+
+        Raises:
+            RuntimeError: a reward raised; the message names it, its error is the cause.
+            ValueError: a reward returned something other than finite terms with a finite sum, one dict per outcome.
         """
         terms: list[Terms | None] = [None] * len(outcomes)
         places: dict[str, list[int]] = {}
@@ -247,11 +261,8 @@ class TeacherRewards:
                 self.check(self.needs, (stage,))
             reward = self.by_stage[stage]
             assert reward.function is not None  # `_get_teacher_reward` refuses what cannot be computed
-            for place, value in zip(
-                at,
-                checked_terms(reward.name, reward.function([outcomes[i] for i in at]), len(at)),
-                strict=True,
-            ):
+            paid = teacher_terms(reward.name, reward.function, [outcomes[i] for i in at])
+            for place, value in zip(at, paid, strict=True):
                 terms[place] = value
         return terms
 

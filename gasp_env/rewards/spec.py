@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from numbers import Real
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 from gasp_env.rewards.needs import OFFERED
 from gasp_env.rewards.outcome import Outcome
@@ -70,23 +68,3 @@ class SolverSpec:
     available: bool = True
     stages: tuple[str, ...] = ("attempt", "solve", "goalpost")
     deviation: str = ""
-
-
-def checked_terms(name: str, got: Any, expected: int) -> list[Terms]:
-    """What the teacher reward ``name`` returned for ``expected`` outcomes, as plain dicts of floats.
-
-    Raises:
-        ValueError: it is not a list of one dict per outcome, whose values are finite.
-    """
-    if not isinstance(got, list | tuple):
-        raise ValueError(f"teacher reward {name!r}: expected a list of terms, got {type(got).__name__}")
-    if len(got) != expected:
-        raise ValueError(f"teacher reward {name!r}: expected {expected} dicts of terms, got {len(got)}")
-    for value in got:
-        if not isinstance(value, Mapping) or not value or not all(map(_is_number, value.values())):
-            raise ValueError(f"teacher reward {name!r}: expected finite named terms, got {value!r}")
-    return [{str(term): float(number) for term, number in value.items()} for value in got]
-
-
-def _is_number(term: Any) -> bool:
-    return isinstance(term, Real) and math.isfinite(term)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import code
+import importlib
 from fractions import Fraction
 from pathlib import Path
 
@@ -101,7 +103,10 @@ def test_needs_are_checked_against_what_an_env_offers() -> None:
     TeacherRewards("rzero_paper").check({"batch"})
     with pytest.raises(ValueError, match="'opensir' needs 'embedding'.*novelty"):
         TeacherRewards("opensir").check({"batch", "relevance"})
-    with pytest.raises(ValueError, match="'sgs_relevance' needs 'relevance'"):
+    # In the other modes the env pays for relevance, and this reward would do so again.
+    with pytest.raises(
+        ValueError, match="'sgs_relevance' needs 'relevance'.*`relevance_mode` at 'gate'.*'scale'"
+    ):
         TeacherRewards("sgs_relevance").check({"batch", "embedding"}, ("lemma", "lift"))
     # A stage that the curriculum does not have asks for nothing.
     mixed = TeacherRewards({"lemma": "vhg", "lift": "vhg", "propose": "lsp_zero"})
@@ -189,6 +194,67 @@ def test_bad_terms_are_refused() -> None:
         teacher_reward("soar")(too_few)
 
 
+def test_terms_of_which_the_sum_is_not_finite_are_refused() -> None:
+    paid: dict[str, float] = {}
+    teacher_reward("test_sum")(lambda outcomes: [paid for _ in outcomes])
+    for sign in (1, -1):
+        paid = {"a": sign * 1e308, "b": sign * 1e308}
+        with pytest.raises(
+            ValueError, match="'test_sum': expected terms whose sum is finite, got .*1e\\+308"
+        ):
+            pay("test_sum", outcome(1, 8))
+    for term in (10**400, Fraction(10**400), float("inf"), "1"):
+        paid = {"a": term}
+        with pytest.raises(ValueError, match="'test_sum': expected finite named terms"):
+            pay("test_sum", outcome(1, 8))
+    paid = {"a": Fraction(1, 2), "b": 1e308, "c": -1e308}
+    assert pay("test_sum", outcome(1, 8)) == [0.0]
+
+
+def test_an_error_of_a_reward_names_it() -> None:
+    @teacher_reward("test_raises")
+    def raises(outcomes):
+        raise KeyError("boom")
+
+    @solver_reward("test_raises")
+    def raises_too(reason):
+        return {"x": 1 / 0}
+
+    with pytest.raises(RuntimeError, match="teacher reward 'test_raises' raised KeyError: 'boom'") as caught:
+        TeacherRewards({"lemma": "vhg", "lift": "test_raises"})([outcome(1, 8), outcome(1, 8, "lift")])
+    assert isinstance(caught.value.__cause__, KeyError)
+    with pytest.raises(
+        RuntimeError, match="solver reward 'test_raises' raised ZeroDivisionError: div"
+    ) as caught:
+        get_solver_reward("test_raises")("correct")
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
+
+
+@pytest.mark.parametrize("terms", [None, 1.0, {}, {"x": float("nan")}, {"x": 1e308, "y": 1e308}])
+def test_bad_terms_of_a_solver_are_refused(terms) -> None:
+    solver_reward("test_bad")(lambda reason: terms)
+    with pytest.raises(ValueError, match="solver reward 'test_bad': expected .*finite"):
+        get_solver_reward("test_bad")("correct")
+
+
+@pytest.mark.parametrize("choice", [5, None, ["gasp"], ("gasp",), {"lemma": 5, "lift": "vhg"}])
+def test_a_choice_that_is_no_name(choice) -> None:
+    with pytest.raises(
+        ValueError, match="expected the name of a teacher reward, or a mapping from 'lemma'.*got"
+    ):
+        TeacherRewards(choice)
+
+
+def test_a_solver_reward_is_chosen_by_name() -> None:
+    with pytest.raises(ValueError, match="expected the name of a solver reward, got 5"):
+        get_solver_reward(5)  # type: ignore[arg-type]
+
+
+def test_a_mapping_from_something_else() -> None:
+    with pytest.raises(ValueError, match="'lemma' and 'lift'.*got \\['lemma', 3\\]"):
+        TeacherRewards({"lemma": "vhg", 3: "vhg"})  # type: ignore[dict-item]
+
+
 def test_errors_say_what_can_be_chosen() -> None:
     with pytest.raises(ValueError, match="gasp_lemma.*'nope'"):
         TeacherRewards("nope")
@@ -219,6 +285,56 @@ def test_a_file_by_path_and_by_name_is_one(tmp_path: Path, monkeypatch: pytest.M
     assert pay(f"{tmp_path}/twice_of_test.py:twice", outcome(1, 8)) == [2.0]
     with pytest.raises(ValueError, match="gasp_lemma.*'other'"):
         TeacherRewards(f"{tmp_path}/twice_of_test.py:other")
+
+
+ONE = "@teacher_reward('dup')\ndef reward(outcomes):\n    return [{'x': 1.0} for _ in outcomes]\n"
+TWO = ONE.replace("1.0", "2.0")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        ONE + TWO,
+        "teacher_reward('dup')(lambda outcomes: [])\nteacher_reward('dup')(lambda outcomes: None)\n",
+        "from gasp_env.rewards.registry import each\n"
+        + "@teacher_reward('dup')\n@each\ndef reward(outcome):\n    return {'x': 1.0}\n" * 2,
+        "class A:\n" + "".join(f"    {line}\n" for line in (ONE + TWO).splitlines()),
+        "def make():\n" + "".join(f"    {line}\n" for line in (ONE + TWO).splitlines()) + "make()\n",
+    ],
+    ids=["functions", "lambdas", "of each outcome", "in a class", "in a function"],
+)
+def test_two_of_one_name_in_one_file(body: str, tmp_path: Path) -> None:
+    path = tmp_path / "dup_of_test.py"
+    path.write_text("from gasp_env import teacher_reward\n" + body)
+    for _ in range(2):
+        with pytest.raises(ValueError, match="a teacher reward named 'dup' exists already"):
+            TeacherRewards(f"{path}:dup")
+
+
+def test_a_file_that_has_been_mended(tmp_path: Path) -> None:
+    """What it registered before its error is no clash."""
+    path = tmp_path / "mended_of_test.py"
+    path.write_text("from gasp_env import teacher_reward\n" + ONE + TWO)
+    with pytest.raises(ValueError, match="exists already"):
+        TeacherRewards(f"{path}:dup")
+    path.write_text("from gasp_env import teacher_reward\n\n\n" + TWO)
+    assert pay(f"{path}:dup", outcome(1, 8)) == [2.0]
+
+
+def test_a_cell_and_a_module_may_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    notebook = {"__name__": "__main__", "teacher_reward": teacher_reward}
+    for cell in (ONE, ONE, "\n\n" + TWO):
+        code.InteractiveInterpreter(notebook).runsource(cell, "<cell>", "exec")
+    assert pay("dup", outcome(1, 8)) == [2.0]
+    path = tmp_path / "again_of_test.py"
+    path.write_text("from gasp_env import teacher_reward\n" + ONE.replace("dup", "again"))
+    monkeypatch.syspath_prepend(tmp_path)
+    module = importlib.import_module("again_of_test")
+    importlib.reload(module)
+    assert pay("again", outcome(1, 8)) == [1.0]
+    path.write_text("from gasp_env import teacher_reward\n\n# Moved.\n" + TWO.replace("dup", "again"))
+    importlib.reload(module)
+    assert pay("again", outcome(1, 8)) == [2.0]
 
 
 @pytest.mark.parametrize("name", ["no_such_module:x", "no/such/file.py:x", ":x"])

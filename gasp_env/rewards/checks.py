@@ -1,0 +1,70 @@
+"""Calling a reward, which may be anybody's: what it raises and what it returns is told with its name."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from numbers import Real
+from typing import Any
+
+from gasp_env.rewards.outcome import Outcome
+from gasp_env.rewards.spec import RewardFunction, SolverReward, Terms
+
+
+def teacher_terms(name: str, function: RewardFunction, outcomes: Sequence[Outcome]) -> list[Terms]:
+    """What the teacher reward ``name`` pays for ``outcomes``, as plain dicts of floats.
+
+    Raises:
+        RuntimeError: it raised; its error is the cause.
+        ValueError: it returned no list of one dict per outcome, or a value or the sum of a dict is not finite.
+    """
+    what = f"teacher reward {name!r}"
+    got = called(what, function, outcomes)
+    if not isinstance(got, list | tuple):
+        raise ValueError(f"{what}: expected a list of terms, got {type(got).__name__}")
+    if len(got) != len(outcomes):
+        raise ValueError(f"{what}: expected {len(outcomes)} dicts of terms, got {len(got)}")
+    return [_terms(what, value) for value in got]
+
+
+def checked_solver(name: str, function: SolverReward) -> SolverReward:
+    """The solver reward ``name`` with the same checks."""
+    what = f"solver reward {name!r}"
+
+    @functools.wraps(function)
+    def reward(reason: str) -> Terms:
+        return _terms(what, called(what, function, reason))
+
+    return reward
+
+
+def called(what: str, function: Callable[[Any], Any], argument: Any) -> Any:
+    """``function(argument)``.
+
+    Raises:
+        RuntimeError: it raised; says ``what`` did, and the error is the cause.
+    """
+    try:
+        return function(argument)
+    except Exception as error:
+        raise RuntimeError(f"{what} raised {type(error).__name__}: {error}") from error
+
+
+def _terms(what: str, value: Any) -> Terms:
+    if not isinstance(value, Mapping) or not value:
+        raise ValueError(f"{what}: expected finite named terms, got {value!r}")
+    terms = {str(term): _number(number) for term, number in value.items()}
+    if not all(map(math.isfinite, terms.values())):
+        raise ValueError(f"{what}: expected finite named terms, got {value!r}")
+    # Added up as `gasp_env.scoring` does.
+    if not math.isfinite(sum(terms.values())):
+        raise ValueError(f"{what}: expected terms whose sum is finite, got {value!r}")
+    return terms
+
+
+def _number(term: Any) -> float:
+    try:
+        return float(term) if isinstance(term, Real) else math.nan
+    except OverflowError:  # an integer or a fraction beyond all floats
+        return math.inf
