@@ -12,8 +12,17 @@ from gasp_env.sandbox import Result, Run, Sandbox
 
 
 def executions(batches: Iterable[Iterable[Run]]) -> int:
-    """How many interpreters these runs take: one each, or one a call where calls must not know of each other."""
+    """How many interpreters these runs take at most: one each, or one a call where calls must be apart."""
     return sum(max(1, len(run.inputs)) if run.fresh else 1 for batch in batches for run in batch)
+
+
+def fewest(batches: Sequence[Sequence[Run]], answers: Sequence[Sequence[Result]]) -> int:
+    """How many they take at least: where calls are apart, those after one that failed may be left out."""
+    return sum(
+        max(1, len(result.calls)) if run.fresh else 1
+        for batch, results in zip(batches, answers, strict=True)
+        for run, result in zip(batch, results, strict=True)
+    )
 
 
 class Recorder(Sandbox):
