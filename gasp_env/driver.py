@@ -168,9 +168,9 @@ class Driver:
             RuntimeError: an action for an episode that is over.
             gasp_env.sandbox.SandboxError: no sandbox can be opened, or a run failed and
                 ``on_infra_error`` is ``raise``.
-            RuntimeError: a reward, a relevance or an eviction policy of the user's raised; its name is said and
-                what it raised is the cause. The episodes that moved are lost then; reset them before the
-                next step.
+            RuntimeError, ValueError: a reward or a relevance raised (it is named, what it raised is the cause), or
+                returned no finite numbers; an eviction policy did. The episodes that moved are lost then;
+                reset them before the next step.
         """
         # Actions are checked and the sandbox opened before the first episode moves.
         turns = self.turns

@@ -19,6 +19,7 @@ from numbers import Real
 from typing import TYPE_CHECKING
 
 from gasp_env import plugins
+from gasp_env.definitions import is_again
 
 if TYPE_CHECKING:
     from gasp_env.entries import Entry
@@ -33,9 +34,7 @@ def policy(name: str) -> Callable[[Policy], Policy]:
     """Register an eviction policy under ``name``."""
 
     def register(function: Policy) -> Policy:
-        known = _policies.get(name, function)
-        # The same definition once more is no clash: a notebook's cell may run again.
-        if (known.__module__, known.__qualname__) != (function.__module__, function.__qualname__):
+        if name in _policies and not is_again(_policies[name], function):
             raise ValueError(f"an eviction policy named {name!r} exists already; choose another name")
         _policies[name] = function
         return function
