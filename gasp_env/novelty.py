@@ -3,80 +3,129 @@
 from __future__ import annotations
 
 import ast
+import functools
+import importlib
+
+from gasp_env.scopes import NAMED, Scope, Scopes, read_scopes
+from gasp_env.static import IMPORTS, SUBMODULES
+from gasp_env.visible import Visible
+
+_SKIPPED = frozenset({"type_comment", "kind", "type_ignores", "ctx"})
+_FIELDS: dict[type[ast.AST], tuple[str, ...]] = {}
 
 
 def normal_form(tree: ast.Module) -> str:
-    """A program up to formatting, comments, docstrings and a consistent renaming of the names it binds.
+    """A program up to formatting, comments, docstrings, ``pass``, imports it never uses, and other names.
+
+    A variable is renamed scope by scope, and only where what it is called cannot change what the program does
+    (`gasp_env.visible`): programs with one normal form do the same. The entry remains ``f``.
 
     Walks without recursion: model text may nest as deep as the parser allows.
     """
-    bound: dict[str, str] = {}
-
-    stack: list[object] = [tree]
-    order: list[ast.AST] = []
-    while stack:
-        node = stack.pop()
-        if isinstance(node, ast.AST):
-            order.append(node)
-            stack.extend(value for _, value in reversed(list(ast.iter_fields(node))))
-        elif isinstance(node, list):
-            stack.extend(reversed(node))
-    for node in order:
-        name = _bound_name(node)
-        if name is not None:
-            bound.setdefault(name, f"v{len(bound)}")
-
-    parts: list[str] = []
-    stack = [tree]
-    while stack:
-        node = stack.pop()
-        if isinstance(node, ast.AST):
-            if isinstance(node, ast.Load | ast.Store | ast.Del):
-                continue
-            parts.append(type(node).__name__)
-            # Text in a constant and names of attributes are not names the program binds.
-            if isinstance(node, ast.Constant):
-                parts.append(_atom(node.value))
-                continue
-            if isinstance(node, ast.Attribute):
-                parts.append(node.attr)
-                stack.append(node.value)
-                continue
-            fields = [
-                (name, value) for name, value in ast.iter_fields(node) if name not in ("type_comment", "kind")
-            ]
-            stack.extend(value for _, value in reversed(fields))
-        elif isinstance(node, list):
-            # A bare string is a docstring or a comment in disguise.
-            kept = [item for item in node if not _is_bare_string(item)]
-            parts.append(f"[{len(kept)}")
-            stack.extend(reversed(kept))
-        elif isinstance(node, str) and node in bound:
-            parts.append(bound[node])
-        else:
-            parts.append(_atom(node))
-    return " ".join(parts)
+    scopes = read_scopes(tree)
+    writer = _Writer(scopes, Visible(scopes))
+    return " ".join(writer.write(tree))
 
 
-def _bound_name(node: ast.AST) -> str | None:
-    """The name a node binds, if it is one whose choice means nothing: all but the entry's."""
-    if isinstance(node, ast.Name):
-        return node.id if isinstance(node.ctx, ast.Store) else None
-    if isinstance(node, ast.arg):
-        return node.arg
-    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-        return node.name if node.name != "f" else None
-    if isinstance(node, ast.ExceptHandler):
-        return node.name
-    return node.asname if isinstance(node, ast.alias) else None
+class _Writer:
+    """Writes the normal form of one program."""
+
+    def __init__(self, scopes: Scopes, visible: Visible) -> None:
+        self._scopes, self._visible = scopes, visible
+        self._where: dict[int, Scope] = {id(node): scope for node, scope in scopes.found}
+        self._numbers: dict[tuple[Scope, str], str] = {}
+        self._keyword_names: dict[int, str] = {}
+        self._dropped: set[int] = set()
+        for node, scope in scopes.found:
+            if isinstance(node, ast.Pass):
+                self._dropped.add(id(node))
+            elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+                if not (visible.reflective and isinstance(node.value.value, str)):
+                    self._dropped.add(id(node))
+            elif isinstance(node, ast.Import | ast.ImportFrom) and not scope.is_class:
+                unused = [
+                    one for one in node.names if _has_no_effect(node, one) and visible.unused(one, scope)
+                ]
+                self._dropped.update(map(id, unused if len(unused) < len(node.names) else [node]))
+
+    def write(self, tree: ast.Module) -> list[str]:
+        parts: list[str] = []
+        stack: list[object] = [tree]
+        while stack:
+            node = stack.pop()
+            if isinstance(node, ast.AST):
+                kind = type(node)
+                parts.append(kind.__name__)
+                if kind is ast.Constant:
+                    parts.append(_atom(node.value))  # type: ignore[attr-defined]
+                    continue
+                names, skipped = self._names(node)
+                parts += names
+                stack += [getattr(node, name, None) for name in _fields(kind) if name != skipped]
+            elif isinstance(node, list):
+                kept = [item for item in node if id(item) not in self._dropped]
+                parts.append(f"[{len(kept)}")
+                stack.extend(reversed(kept))
+            else:
+                parts.append(_atom(node))
+        return parts
+
+    def _names(self, node: ast.AST) -> tuple[list[str], str]:
+        """The names in a node, and the field they are in, which is written by that."""
+        field = NAMED.get(type(node))
+        if field is not None:
+            name = getattr(node, field)
+            return [self._name(name, self._where[id(node)]) if name is not None else "None"], field
+        if isinstance(node, ast.Call):
+            function = self._visible.called(node, self._where[id(node)]) if node.keywords else None
+            if function is not None:
+                for keyword in node.keywords:
+                    if keyword.arg is not None and _takes(function.node, keyword.arg):
+                        self._keyword_names[id(keyword)] = self._name(keyword.arg, function)
+        elif isinstance(node, ast.keyword):
+            return [self._keyword_names.get(id(node), _atom(node.arg))], "arg"
+        elif isinstance(node, ast.Global | ast.Nonlocal):
+            scope = self._where[id(node)]
+            return [str(len(node.names)), *(self._name(name, scope) for name in node.names)], "names"
+        elif isinstance(node, ast.alias):
+            bound = node.asname or node.name.partition(".")[0]
+            submodule = "." in node.name and node.asname is not None
+            name = "*" if bound == "*" else self._name(bound, self._where[id(node)])
+            return [str(submodule), name], "asname"
+        return [], ""
+
+    def _name(self, name: str, scope: Scope) -> str:
+        owner = self._scopes.binder(name, scope)
+        if owner is None or not self._visible.renamable(owner, name):
+            return repr(name)
+        return self._numbers.setdefault((owner, name), f"#{len(self._numbers)}")
 
 
-def _is_bare_string(node: object) -> bool:
-    return (
-        isinstance(node, ast.Expr)
-        and isinstance(node.value, ast.Constant)
-        and isinstance(node.value.value, str)
-    )
+def _fields(kind: type[ast.AST]) -> tuple[str, ...]:
+    """The fields that are written, the last one first."""
+    if kind not in _FIELDS:
+        _FIELDS[kind] = tuple(name for name in reversed(kind._fields) if name not in _SKIPPED)
+    return _FIELDS[kind]
+
+
+def _takes(function: ast.AST, name: str) -> bool:
+    """Whether a function has an argument that can be given by this name."""
+    assert isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+    return any(one.arg == name for one in (*function.args.args, *function.args.kwonlyargs))
+
+
+def _has_no_effect(node: ast.Import | ast.ImportFrom, alias: ast.alias) -> bool:
+    """Whether an import is known to succeed, and to do nothing but bind a name."""
+    if isinstance(node, ast.Import):
+        return alias.name in IMPORTS | SUBMODULES
+    return node.module is not None and not node.level and _has_member(node.module, alias.name)
+
+
+@functools.lru_cache(maxsize=4096)
+def _has_member(module: str, name: str) -> bool:
+    if module not in IMPORTS | SUBMODULES:
+        return False
+    return hasattr(importlib.import_module(module), name)
 
 
 def _atom(value: object) -> str:
