@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from typing import Any
 
 from gasp_env.sandbox import cache as caching
@@ -22,6 +23,7 @@ class Distinct:
         self._batch = batch
         self._dedupe = dedupe
         self._known: dict[Any, Asked] = {}
+        self._series: dict[str, tuple[Any, int]] = {}  # the first run of each, and how often it was asked
         self._position = 0
 
     def of(self, runs: list[Run]) -> list[Asked]:
@@ -39,14 +41,24 @@ class Distinct:
                 continue
             payload = reports.payload(run)
             # Runs may be equal and yet differ: True == 1. Payloads that are equal do not.
-            name = (payload, run.hash_seed, run.limits, run.profile, run.stdin) if self._dedupe else position
+            name = (payload, run.hash_seed, run.limits, run.profile, run.stdin, run.series)
             one = self._known.get(name)
             if one is None:
-                one = self._known[name] = Asked(run, self._batch, payload)
+                one = Asked(run if self._dedupe else self._repeated(name, run), self._batch, payload)
+                if self._dedupe:
+                    self._known[name] = one
                 new.append(one)
             one.positions.append(position)
         self._position += len(runs)
         return new
+
+    def _repeated(self, name: Any, run: Run) -> Run:
+        """A run that is executed however often it is asked: its series begins anew where its first run comes again."""
+        if not run.series:
+            return run
+        first, times = self._series.get(run.series, (name, 0))
+        self._series[run.series] = first, times + (first == name)
+        return replace(run, series=f"{run.series} {self._series[run.series][1]}")
 
 
 def check_profiles(profiles: set[str], dispatcher: Dispatcher) -> None:

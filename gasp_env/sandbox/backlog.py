@@ -18,12 +18,14 @@ class Backlog:
         suspects: runs that were in flight at `SUSPICIOUS_DEATHS`: to be asked alone.
         condemned: runs that were alone in a sound worker when it died, and its last words. They are guilty as soon
             as another worker is seen to be sound; else the machine may be to blame.
+        unwanted: runs that some worker may have been asked for were left out since this was last set to False.
     """
 
     def __init__(self) -> None:
         """Nothing is asked."""
         self.suspects: deque[Asked] = deque()
         self.condemned: list[tuple[Asked, str]] = []
+        self.unwanted = False
         self._batches: set[Batch] = set()
         self._queue: deque[Batch] = deque()  # those with something to do, in turns
 
@@ -34,7 +36,7 @@ class Backlog:
     def add(self, batch: Batch, todo: list[Asked], *, last: bool) -> None:
         """Take on runs of a batch."""
         batch.extend(todo, last=last)
-        if todo and not batch.abandoned:
+        if batch.todo and not batch.abandoned:
             self._batches.add(batch)
             if batch not in self._queue:
                 self._queue.append(batch)
@@ -62,6 +64,8 @@ class Backlog:
         """A run nobody is at work on any more has to be asked again, unless nobody waits for it."""
         if one.result is not None or one.batch.abandoned:
             return
+        if one.batch.leave_out(one):
+            return self._forget_if_answered(one.batch)
         if one.deaths >= SUSPICIOUS_DEATHS:
             self.suspects.append(one)
             return
@@ -71,24 +75,35 @@ class Backlog:
 
     def answer(self, one: Asked, result: Result) -> None:
         """Give a run its result."""
-        one.batch.answer(one, result)
-        if not one.batch.unanswered:  # for now, if its caller is still at it
-            self._batches.discard(one.batch)
+        if one.batch.answer(one, result):
+            self.suspects = deque(suspect for suspect in self.suspects if suspect.result is None)
+            self.condemned = [pair for pair in self.condemned if pair[0].result is None]
+            self.unwanted = True
+        self._forget_if_answered(one.batch)
 
     def revoke(self, one: Asked) -> bool:
         """Take a result back and have the run asked again; False if the caller has it."""
-        if not one.batch.revoke(one):
-            return False
-        self._batches.add(one.batch)
-        self.return_unasked(one)
-        return True
+        batch = one.batch
+        # Nobody may be handed what was left out and then another result of what it was left out for.
+        left_out = batch.left_out_after(one)
+        again = [other for other in left_out if batch.revoke(other)]
+        revoked = len(again) == len(left_out) and batch.revoke(one)
+        if revoked:
+            again.insert(0, one)
+        if again:
+            self._batches.add(batch)
+        for other in reversed(again):
+            if other not in batch.todo:
+                self.return_unasked(other)
+        return revoked
 
     def convict(self) -> None:
         """A worker was seen to be sound: the condemned are guilty."""
-        for one, words in self.condemned:
-            error = f"ended every worker it ran in, the last one alone: {words}"
-            self.answer(one, Result(Status.WORKER_KILLED, error=error))
-        self.condemned.clear()
+        condemned, self.condemned = self.condemned, []
+        for one, words in condemned:
+            if one.result is None:  # and not left out for another of them
+                error = f"ended every worker it ran in, the last one alone: {words}"
+                self.answer(one, Result(Status.WORKER_KILLED, error=error))
 
     def give_up(self, reason: str) -> None:
         """Answer everything that is left with an ``infra_error``."""
@@ -98,3 +113,7 @@ class Backlog:
         self._queue.clear()
         self.suspects.clear()
         self.condemned.clear()
+
+    def _forget_if_answered(self, batch: Batch) -> None:
+        if not batch.unanswered:  # for now, if its caller is still at it
+            self._batches.discard(batch)

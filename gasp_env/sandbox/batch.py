@@ -27,6 +27,7 @@ class Asked:
         deaths: workers that died when they were, as far as can be told, at work on it.
         kills: how often it was itself killed, and not at a limit on time.
         handed_out: the caller has its result; there is no taking it back.
+        left_out: its result is that an earlier run of its series failed.
     """
 
     run: Run
@@ -38,11 +39,25 @@ class Asked:
     deaths: int = 0
     kills: int = 0
     handed_out: bool = False
+    left_out: bool = False
 
     @property
     def bytes(self) -> int:
         """How much there is to send."""
         return len(self.payload) + len(self.run.stdin)
+
+
+@dataclass(eq=False, slots=True)
+class _Series:
+    """Runs of a batch that are tests of one program.
+
+    Attributes:
+        asked: all of them so far, in order.
+        failed: those that were found to fail; if the answer was taken back since, they have no result.
+    """
+
+    asked: list[Asked] = field(default_factory=list)
+    failed: list[Asked] = field(default_factory=list)
 
 
 class Batch:
@@ -73,6 +88,7 @@ class Batch:
         self.todo: deque[Asked] = deque()
         self.unanswered = 0
         self.abandoned = False
+        self._series: dict[str, _Series] = {}
         self._complete = False
         self._finished = finished
         self._done = threading.Event()
@@ -80,29 +96,57 @@ class Batch:
         self._stream: queue.SimpleQueue[Asked] | None = queue.SimpleQueue() if stream else None
 
     def add(self, asked: list[Asked]) -> list[Asked]:
-        """Say what else is asked; returns what has no result yet. The caller's."""
+        """Say what else is asked; returns what there is to do, and what is known to end a series. The caller's."""
         self.asked += asked
         if self._stream is not None:
             for one in asked:
                 if one.result is not None:
                     self._stream.put(one)
-        return [one for one in asked if one.result is None]
+        return [one for one in asked if one.result is None or (one.run.series and failed(one.result))]
 
     def extend(self, todo: list[Asked], *, last: bool) -> None:
-        """Take on runs that need an answer, and know when those were the last."""
-        self.submitted += todo
-        self.todo.extend(todo)
-        self.unanswered += len(todo)
+        """Take on runs that need an answer, or have one that ends a series; and know when those were the last."""
+        for one in todo:
+            series = self._series.setdefault(one.run.series, _Series()) if one.run.series else None
+            if series is not None:
+                series.asked.append(one)
+            if one.result is not None:
+                assert series is not None
+                series.failed.append(one)
+                continue
+            self.submitted.append(one)
+            self.unanswered += 1
+            if not self.leave_out(one):
+                self.todo.append(one)
         self._complete = last
         self._check_finished()
 
-    def answer(self, one: Asked, result: Result) -> None:
-        """Give a run its result. The dispatcher's."""
-        one.result = result
-        self.unanswered -= 1
-        if self._stream is not None:
-            self._stream.put(one)
-        self._check_finished()
+    def answer(self, one: Asked, result: Result) -> bool:
+        """Give a run its result; True if that leaves out others. The dispatcher's."""
+        self._settle(one, result)
+        if not one.run.series or not failed(result):
+            return False
+        series = self._series[one.run.series]
+        series.failed.append(one)
+        return bool([other for other in series.asked if other.result is None and self.leave_out(other)])
+
+    def leave_out(self, one: Asked) -> bool:
+        """Answer a run without execution if an earlier one of its series failed; else False. The dispatcher's."""
+        series = self._series.get(one.run.series)
+        for earlier in series.failed if series is not None else ():
+            ended = earlier.result
+            if ended is not None and failed(ended) and earlier.positions[0] < one.positions[0]:
+                one.left_out = True
+                error = f"not executed: an earlier run of its series ended with {ended.status}"
+                self._settle(one, Result(ended.status, error=error))
+                return True
+        return False
+
+    def left_out_after(self, one: Asked) -> list[Asked]:
+        """What may have been left out because of a run. The dispatcher's."""
+        series = self._series.get(one.run.series)
+        asked = series.asked if series is not None else ()
+        return [other for other in asked if other.left_out and other.positions[0] > one.positions[0]]
 
     def give_up(self, reason: str) -> None:
         """Answer what has no result yet with an ``infra_error``."""
@@ -116,6 +160,7 @@ class Batch:
             if one.handed_out or (self._stream is None and self._done.is_set()):
                 return False
             one.result = None
+            one.left_out = False
             self.unanswered += 1
             return True
 
@@ -146,11 +191,23 @@ class Batch:
             for position in one.positions:
                 yield position, result
 
+    def _settle(self, one: Asked, result: Result) -> None:
+        one.result = result
+        self.unanswered -= 1
+        if self._stream is not None:
+            self._stream.put(one)
+        self._check_finished()
+
     def _check_finished(self) -> None:
         if self._complete and not self.unanswered:
             self._done.set()
             if self._finished is not None:
                 self._finished()
+
+
+def failed(result: Result) -> bool:
+    """Whether the program failed, and not the sandbox."""
+    return result.status not in (Status.OK, Status.INFRA_ERROR)
 
 
 def infra_error(reason: str) -> Result:

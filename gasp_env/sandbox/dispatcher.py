@@ -162,6 +162,10 @@ class Dispatcher:
 
     def _serve(self, now: float) -> None:
         """Send, wait and receive once."""
+        if self._backlog.unwanted:
+            self._backlog.unwanted = False
+            for link in self._links.values():
+                link.abandon_left_out()
         if not self._crew.opening:
             self._rota.make_room()
         self._rota.hand_out(now)

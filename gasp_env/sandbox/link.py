@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 
 from gasp_env.sandbox import reports
-from gasp_env.sandbox.batch import Asked
+from gasp_env.sandbox.batch import Asked, Batch
 from gasp_env.sandbox.canary import Canary
 from gasp_env.sandbox.errors import WorkerLost
 from gasp_env.sandbox.tiers import Worker
@@ -112,6 +113,18 @@ class Link:
         for number, one in self.flying.items():
             if isinstance(one, Asked) and one.batch.abandoned:
                 self._outgoing.append(reports.kill_frame(number))
+
+    def abandon_left_out(self) -> None:
+        """Ask back, or have ended, what was left out after this was asked for it."""
+        nobody = Batch()
+        nobody.abandoned = True
+        for number, one in self.flying.items():
+            if isinstance(one, Asked) and one.left_out:
+                # The run itself may have to be asked for again; the answer to this one is for nobody.
+                self.flying[number] = unwanted = replace(one, batch=nobody)
+                if self.alone is one:
+                    self.alone = unwanted
+        self.abandon()
 
     def send(self) -> None:
         """Send what can be sent without waiting.

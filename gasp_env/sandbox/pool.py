@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from gasp_env.sandbox import asking, reports, streams, tiers
+from gasp_env.sandbox import asking, streams, tiers
 from gasp_env.sandbox import cache as caching
 from gasp_env.sandbox.batch import Asked, Batch
 from gasp_env.sandbox.cache import Cache
@@ -101,7 +101,8 @@ class Sandbox:
 
     @property
     def runs(self) -> int:
-        """Executions done: fewer than `requested` where a batch repeats itself or the cache has the answer."""
+        """Executions done: fewer than `requested` where a batch repeats itself, the cache has the answer, or an earlier
+        test of the same program failed."""
         return self._tally.runs
 
     @property
@@ -158,8 +159,7 @@ class Sandbox:
         """
         batch = Batch()
         try:
-            parts = Parts(runs)
-            self._submit(batch, parts.runs)
+            parts = self._submit(batch, runs)
             batch.wait()
         except BaseException:
             self._abandon(batch)
@@ -177,8 +177,7 @@ class Sandbox:
         """
         batch = Batch(stream=True)
         try:
-            parts = Parts(runs)
-            self._submit(batch, parts.runs)
+            parts = self._submit(batch, runs)
         except BaseException:
             self._abandon(batch)
             raise
@@ -200,8 +199,7 @@ class Sandbox:
         batch = Batch(finished=finished)
         try:
             # Opening takes a second, and encoding thousands of inputs some hundredths of one.
-            parts = Parts(runs)
-            await asyncio.to_thread(self._submit, batch, parts.runs)
+            parts = await asyncio.to_thread(self._submit, batch, list(runs))
             await done.wait()
         except BaseException:
             self._abandon(batch)
@@ -232,10 +230,10 @@ class Sandbox:
             self._finalizer = weakref.finalize(self, _end, os.getpid(), dispatcher, cache)
             return dispatcher
 
-    def _submit(self, batch: Batch, runs: list[Run]) -> None:
+    def _submit(self, batch: Batch, asked_for: Iterable[Run]) -> Parts:
         """Encode runs and hand them over, a few at a time so that the workers need not wait for the last."""
-        for run in runs:
-            reports.check(run)
+        parts = Parts(asked_for)
+        runs = parts.runs
         batch.size = len(runs)
         dispatcher: Dispatcher | None = None
         distinct = asking.Distinct(batch, dedupe=self._dedupe)
@@ -253,6 +251,7 @@ class Sandbox:
             self._requested += len(runs)
             self._hits += hits
         _hand_over(batch, [], dispatcher, last=True)
+        return parts
 
     def _abandon(self, batch: Batch) -> None:
         dispatcher = self._dispatcher

@@ -74,7 +74,7 @@ def check(run: Run) -> None:
         ValueError: the hash seed or the profile is none of ours, a limit is out of range, or what the
             profile does not take is given.
     """
-    for name in ("program", "entry", "profile", "stdin"):
+    for name in ("program", "entry", "profile", "stdin", "series"):
         value = getattr(run, name)
         if not isinstance(value, str):
             raise ValueError(f"{name} must be a str, not {type(value).__name__}")

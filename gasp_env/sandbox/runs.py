@@ -86,6 +86,9 @@ class Run:
         stdin: text on standard input, for profile ``stdin``, which takes no ``inputs``.
         fresh: every call as if asked for alone: in an interpreter of its own, with limits of its own.
             Otherwise calls share a process, and one may find what an earlier one left behind.
+        series: runs of one batch with the same name here, unless it is empty, are tests of one program, in order.
+            Once one has failed, those after it may be left out: they are answered with its status, and an error
+            that says so. Those before the first that fails are executed, however many workers there are.
     """
 
     program: str
@@ -96,6 +99,7 @@ class Run:
     profile: str = "value"
     stdin: str = ""
     fresh: bool = False
+    series: str = ""
 
 
 @dataclass(frozen=True)
@@ -123,7 +127,7 @@ class Result:
         cpu_seconds, wall_seconds, memory_bytes: used by the run, measured outside the program;
             ``memory_bytes`` is the peak beyond the idle interpreter's.
         output_bytes: encoded size of all returned values.
-        tier: isolation that produced the result (``"docker"``, ``"bwrap"``, ...), empty where none did.
+        tier: isolation that produced the result (``"docker"``, ``"bwrap"``, ...), empty where nothing was executed.
     """
 
     status: Status

@@ -2,8 +2,8 @@
 
 A "program" is a word and an argument: ``echo`` returns its arguments, ``sleep 0.1 x`` takes its time,
 ``die`` ends the worker, ``silence`` never answers, ``garbage`` and ``stranger`` answer nonsense, ``killed 2`` is killed
-twice. What a
-`World` is told to do differently (fail to open, compute wrongly) it does.
+twice, ``fail`` ends with an exception, ``obey`` is whatever its only argument says. What a `World` is told to do
+differently (fail to open, compute wrongly) it does.
 """
 
 from __future__ import annotations
@@ -173,6 +173,8 @@ class FakeWorker:
         if program == CANARY:
             self.world.canaries += 1
             return _answer(_number(run), [self._canary(*one) for one in inputs])
+        if program == "obey":
+            program = inputs[0][0]
         word, _, argument = program.partition(" ")
         self.asked.append(program)
         self.world.executed[program] += 1
@@ -184,6 +186,8 @@ class FakeWorker:
         if word == "silence":
             threading.Event().wait(60 if self not in self.world.closed else 0)
             raise Died
+        if word == "fail":
+            return _answer(_number(run), [("exception", f"ValueError: {argument}")])
         if word == "garbage":
             return b"\xff" * 100
         if word == "stranger":
