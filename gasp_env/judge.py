@@ -200,7 +200,11 @@ def _runs(question: Question, program: str, limits: Limits) -> list[Run]:
         program, limits = livecodebench.program(program), livecodebench.limits(limits)
     if question.entry:
         return [Run(program, question.inputs, question.entry, limits=limits, fresh=fresh)]
-    return [Run(program, limits=limits, profile="stdin", stdin=text) for (text,) in question.inputs]
+    texts = [text for (text,) in question.inputs]
+    # Equal answers to equal tests are the same series, so that they are executed once.
+    asked = (program, repr(limits), *texts)
+    series = "tests " + _digest(*(text.encode("utf-8", "surrogatepass") for text in asked))
+    return [Run(program, limits=limits, profile="stdin", stdin=text, series=series) for text in texts]
 
 
 def _digest(*parts: bytes) -> str:

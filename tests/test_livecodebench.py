@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -261,6 +262,28 @@ def test_no_test_knows_of_another(sandbox: Sandbox) -> None:
         "        return len(seen) * len(self.kept) * int(math.pi - 3)"
     )
     assert verdict(sandbox, question, answer).correct
+
+
+def test_tests_of_one_answer_are_a_series() -> None:
+    def series(question: Question, answer: str, limits: Limits) -> list[str]:
+        asked = judge.ask(question, f"```python\n{answer}\n```", FencedStyle(), limits)
+        assert isinstance(asked, list)
+        return [run.series for run in asked]
+
+    first = series(SUM, "print(3)", Limits())
+    assert first == series(SUM, "print(3)", Limits())
+    assert len(first) == 2
+    assert len(set(first)) == 1
+    assert "" not in first
+    fewer = replace(SUM, inputs=SUM.inputs[:1], outputs=SUM.outputs[:1])
+    others = [
+        series(SUM, "print(4)", Limits())[0],
+        series(SUM, "print(3)", Limits(cpu_seconds=9))[0],
+        series(fewer, "print(3)", Limits())[0],
+    ]
+    assert len({first[0], *others}) == 4
+    # Nothing in it tells what is expected.
+    assert first == series(replace(SUM, outputs=("1\n", "2\n")), "print(3)", Limits())
 
 
 def test_answers_are_equal_for_equal_behaviour() -> None:
