@@ -208,7 +208,9 @@ def draw_duration_sums(rng: Random) -> tuple:
 
     def term(depth: int) -> str:
         inner = f"({total(depth - 1)})" if depth and rng.random() < 0.5 else duration()
-        return f"{rng.randint(0, 5)}*{inner}" if rng.random() < 0.4 else inner
+        while rng.random() < 0.35:
+            inner = f"{rng.randint(0, 5)}*{inner}"
+        return inner
 
     def total(depth: int) -> str:
         text = term(depth)

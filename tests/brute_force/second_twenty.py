@@ -481,7 +481,9 @@ def draw_print_order(rng: Random) -> tuple:
     def part() -> str:
         a, b = rng.randint(1, pages), rng.randint(1, pages)
         form = rng.choice([f"{a}", f"{a}-{b}", f"{a}-", f"-{b}", f"{a}-{b}"])
-        odd = rng.choice(["", "0", "x", f"{a}--{b}", f"{a} {b}", f"{pages + 1}", f"-{pages + 1}", "-", "!"])
+        odd = rng.choice(
+            ["", "0", "x", f"{a}--{b}", f"{a} {b}", f"{pages + 1}", f"-{pages + 1}", "-", "!", "! 1"]
+        )
         mark = rng.choice(["", "", " ", "!"])
         return mark + (odd if rng.random() < 0.05 else form) + rng.choice(["", " "])
 
