@@ -58,15 +58,23 @@ _LINE_END = re.compile(r"\r\n|\r|\n")
 
 
 def program(answer: str) -> str:
-    """An answer with `prelude` in the line before it; after its ``from __future__`` imports, which have to be first."""
+    """An answer with `prelude` in the line before it; or, if it has ``from __future__`` imports, which have to be
+    first, right behind the last of them, in the same line. One that speaks of them and cannot be parsed is left as it
+    is.
+    """
     answer = answer.removeprefix("\ufeff")  # which is only ignored where it is first
     imports = prelude(answer)
-    first = _future_lines(answer) if "__future__" in answer else 0
-    ends = [match.end() for match in _LINE_END.finditer(answer)]
-    if first > len(ends):
-        return f"{answer}\n{imports}\n"
-    at = ends[first - 1] if first else 0
-    return f"{answer[:at]}{imports}\n{answer[at:]}"
+    if "__future__" not in answer:
+        return f"{imports}\n{answer}"
+    try:
+        body = parse_program(answer).body
+    except ParseError:
+        return answer
+    future = [node for node in body if isinstance(node, ast.ImportFrom) and node.module == "__future__"]
+    if not future:
+        return f"{imports}\n{answer}"
+    at = _end(answer, future[-1])
+    return f"{answer[:at]}; {imports}{answer[at:]}"
 
 
 def prelude(answer: str) -> str:
@@ -116,20 +124,13 @@ def _same_line(mine: str, right: str) -> bool:
         return False
 
 
-def _future_lines(answer: str) -> int:
-    """How many lines it is to the end of the last ``from __future__`` import; 0 if there is none."""
-    try:
-        body = parse_program(answer).body
-    except ParseError:
-        return 0
-    return max(
-        (
-            node.end_lineno or 0
-            for node in body
-            if isinstance(node, ast.ImportFrom) and node.module == "__future__"
-        ),
-        default=0,
-    )
+def _end(answer: str, node: ast.stmt) -> int:
+    """Where in the text a statement ends."""
+    row, column = node.end_lineno or 1, node.end_col_offset or 0
+    starts = [0, *(match.end() for match in _LINE_END.finditer(answer))]
+    line = answer[starts[row - 1] :]
+    # The parser counts columns in bytes.
+    return starts[row - 1] + len(line.encode()[:column].decode())
 
 
 @cache

@@ -145,6 +145,10 @@ def test_exactly_equal_json_values_are_right(one: Any, other: Any) -> None:
         "from __future__ import annotations; x = 1",
         "from __future__ \\\n  import annotations\nx: Unknown = 1",
         "\ufefffrom __future__ import annotations\nx = 1",
+        'from __future__ import annotations; x = """\n"""; y = """\n"""\nprint(x)',
+        "from __future__ import annotations\\\n; x = 1",
+        "'é\x0c🙂'; from __future__ import annotations # é\rx = 1",
+        "from __future__ import (annotations # )\n); from __future__ import division; x = 1\n",
         "text = '__future__'\n",
         "print(date.today(), random.random(), mean([1]))",
     ],
@@ -155,6 +159,19 @@ def test_the_prelude_leaves_a_program_one(answer: str) -> None:
     rest = [ast.dump(node) for node in after.body if ast.unparse(node) not in prelude(answer).split("; ")]
     assert rest == [ast.dump(node) for node in before.body]
     assert len(after.body) - len(before.body) == len(prelude(answer).split("; "))
+
+
+@pytest.mark.parametrize(
+    "answer", ["from __future__ import nonsense(", "from __future__ import division\nx = (" * 70]
+)
+def test_what_cannot_be_parsed_is_left_as_it_is(answer: str) -> None:
+    assert program(answer) == answer
+
+
+@pytest.mark.parametrize("between", ["\n", "; x = 1\n\n", '; x = """\n"""\n', "\\\n; x = 1\n"])
+def test_lines_keep_their_numbers_behind_a_future_import(between: str) -> None:
+    answer = f"# first\nfrom __future__ import annotations{between}last = 1\n"
+    assert ast.parse(program(answer)).body[-1].lineno == ast.parse(answer).body[-1].lineno
 
 
 @pytest.mark.parametrize(
@@ -195,6 +212,15 @@ def test_every_module_is_there_under_its_name_and_its_names_mean_the_usual(sandb
         ("import os\n_, *n = os.read(0, 99).split()\nos.write(1, b'%d' % sum(map(int, n)))", "correct"),
         ("input()\nif __name__ == '__main__':\n    print(reduce(add, map(int, input().split())))", "correct"),
         ("from __future__ import annotations\nx: Nowhere\nprint(sum(map(int, [*stdin][1].split())))", "correct"),
+        (
+            'from __future__ import annotations; x = """\n"""\ninput()\nprint(reduce(add, map(int, input().split())))',
+            "correct",
+        ),
+        (
+            "from __future__ import annotations; n = int(sqrt(1)); input()\nprint(sum(map(int, input().split())) * n)",
+            "correct",
+        ),
+        ("from __future__ import annotations\\\n; input()\nprint(reduce(add, map(int, input().split())))", "correct"),
         ("input()\nprint(sum(map(int, input().split())))\nexit()", "correct"),
         ("input()\nprint(sum(map(int, input().split())))\nexit(1)", "exited"),
         ("input()\nprint(sum(map(int, input().split())))\n1 // 0", "exception"),
