@@ -134,10 +134,7 @@ class GoalpostRecord(Record):
         """What is read from standard input or printed there; may be empty."""
         if type(value) is not str:
             self.refuse(field, "a text", value, "write the text itself, as the program reads or prints it")
-        try:
-            size = len(value.encode())
-        except UnicodeEncodeError:
-            self.refuse(field, "a text that UTF-8 can encode", value, "remove the lone surrogates")
+        size = len(self.utf8(value, field))
         if size > most:
             self.refuse(field, f"at most {most} bytes", f"{size} bytes", "leave the test out")
         return value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from itertools import islice
 from typing import Any, NoReturn
 
 from gasp_env.values import ValueSyntaxError
@@ -32,9 +33,12 @@ class Record:
 
     Attributes:
         error: what is raised, at the first part that is wrong.
+        surrogates: whether texts may hold lone surrogates, as what a model wrote may. What is to be shown to one may
+            not: no tokenizer would take it.
     """
 
     error: type[RecordError] = RecordError
+    surrogates = False
 
     def __init__(self, where: str) -> None:
         self._where = where
@@ -89,7 +93,17 @@ class Record:
             self.refuse(
                 field, "a text" + ("" if empty else " that is not empty"), value, "write it in quotes"
             )
+        if not self.surrogates:
+            self.utf8(value, field)
         return str(value)
+
+    def utf8(self, text: str, field: str) -> bytes:
+        """A text's bytes."""
+        try:
+            return text.encode()
+        except UnicodeEncodeError as error:
+            around = text[max(error.start - 20, 0) : error.start + 20]
+            self.refuse(field, "a text that UTF-8 can encode", around, "remove the lone surrogates")
 
     def integer(self, value: Any, field: str, least: int, most: int | None = None) -> int:
         """A whole number within bounds, both included."""
@@ -128,7 +142,19 @@ class Record:
 def shorten(value: Any) -> str:
     """A value as it is shown in messages."""
     try:
-        text = repr(value)
+        text = repr(_begun(value))
     except RecursionError:
         return f"a {type(value).__name__} that is nested too deeply"
     return text if len(text) <= _SHOWN_CHARS else text[: _SHOWN_CHARS - 3] + "..."
+
+
+def _begun(value: Any) -> Any:
+    """A value without what is not shown anyway, as far as that is easily seen: it may be large."""
+    kind = type(value)
+    if kind in (str, bytes):
+        return value[:_SHOWN_CHARS]
+    if kind in (list, tuple):
+        return kind(map(_begun, value[:_SHOWN_CHARS]))
+    if kind is dict:
+        return {name: _begun(value[name]) for name in islice(value, _SHOWN_CHARS)}
+    return value

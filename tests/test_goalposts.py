@@ -134,6 +134,21 @@ TEST = {"input": "1", "output": "2"}
     [
         ({"id": 3}, r"field 'id': expected a text that is not empty, came 3;"),
         ({"id": " "}, r"field 'id': expected a text"),
+        (
+            {"id": "\ud800"},
+            r"field 'id': expected a text that UTF-8 can encode, came '\\ud800'; remove the lone",
+        ),
+        (
+            {"statement": "Say \udfff."},
+            r"field 'statement': expected a text that UTF-8 can encode, came 'Say",
+        ),
+        ({"signature": "def f(n)  # \ud800"}, r"field 'signature': expected a text that UTF-8 can encode"),
+        ({"reference": "\ud800"}, r"field 'reference': expected a text that UTF-8 can encode"),
+        ({"tags": ["\ud800"]}, r"field 'tags\[0\]': expected a text that UTF-8 can encode"),
+        (
+            {"evidence": [{"model": "\ud800", "samples": 1, "correct": 0}]},
+            r"field 'evidence\[0\]\.model': expected a text that UTF-8",
+        ),
         ({"statement": None}, r"field 'statement': expected a text .*, came None;"),
         (
             {"signature": "f(n)"},

@@ -145,8 +145,9 @@ class Account:
         """Note what a record calls itself.
 
         Raises:
-            GoalpostError: an earlier one is called so too.
+            GoalpostError: an earlier one is called so too, or nothing can be: it cannot be written.
         """
+        reader.utf8(name, "")
         reader.name = name
         line = self._lines.setdefault(name, reader.line)
         if line != reader.line:
