@@ -3,7 +3,7 @@
 A record has ``question_id``, ``question_content``, ``platform``, ``contest_date``, ``difficulty``, ``starter_code``,
 ``public_test_cases``, ``private_test_cases`` and ``metadata``. Tests are a JSON list of ``input``, ``output`` and
 ``testtype``; the private ones are usually that list as a text, pickled, compressed and written in base64, which
-`gasp_env.loaders.pickled` reads without executing any of it.
+`gasp_env.loaders.pickled` reads without executing any of it. How many values a text holds is bounded before it is read.
 
 A problem of test type ``functional`` becomes a goalpost with entry ``Solution.NAME``, NAME being the ``func_name`` of
 its metadata: a test's input is one JSON value a line, one for each argument. A problem of test type ``stdin`` becomes
@@ -21,13 +21,15 @@ from typing import Any
 from gasp_env import values
 from gasp_env.goalpost_records import MAX_ARGUMENTS
 from gasp_env.livecodebench import OUTPUT_BYTES
-from gasp_env.loaders import pickled
+from gasp_env.loaders import bounded, pickled
 from gasp_env.loaders.reading import Account, Loaded, Reader, Source, readers
 from gasp_env.tasks import Goalpost
 from sandbox_image.worker import wire
 
 #: Where the records are published; the files are ``test.jsonl``, ``test2.jsonl`` and so on, one for each release.
 HUB = "hf://datasets/livecodebench/code_generation_lite"
+#: Values that the tests of a method may have together, those inside of others included.
+MAX_VALUES = 2**22
 
 Day = str | date | None
 Test = tuple[tuple[Any, ...], Any]
@@ -40,8 +42,8 @@ def load(
 
     Args:
         source: path of a file of JSON lines, or the records themselves.
-        dates: first and last day of the contests that are asked for, as ``2023-05-01`` or a `datetime.date`; None
-            leaves that end open.
+        dates: first and last day of the contests that are asked for, as ``2023-05-01``, a `datetime.date` or a
+            `datetime.datetime`, of which the day counts; None leaves that end open.
         drop_large: leave tests out that are larger than a run may be, instead of skipping the whole problem.
             It is then judged more mildly: large tests are what slow programs fail.
         strict: raise at the first record that cannot be used instead of listing it.
@@ -157,6 +159,7 @@ def _tests(reader: Reader, field: str, method: str, drop_large: bool) -> list[Te
     if type(listed) is not list:
         reader.refuse(field, "a list of tests", listed, "take the records as they are published")
     tests: list[Test | None] = []
+    held = 0
     for number, test in enumerate(listed):
         place = f"{field}[{number}]"
         for name in ("input", "output", "testtype"):
@@ -168,7 +171,14 @@ def _tests(reader: Reader, field: str, method: str, drop_large: bool) -> list[Te
         if test["testtype"] != expected:
             why = f"{expected}, as the metadata {'names' if method else 'does not name'} a func_name"
             reader.refuse(f"{place}.testtype", why, test["testtype"], "mend the record")
+        count = bounded.at_most(test["input"]) + bounded.at_most(test["output"]) if method else 0
+        if held + count > MAX_VALUES:
+            if not drop_large:
+                reader.refuse(field, f"at most {MAX_VALUES} values in all", held + count, "drop large tests")
+            tests.append(None)
+            continue
         tests.append(_test(reader, place, test["input"], test["output"], bool(method), drop_large))
+        held += count if tests[-1] else 0
     return tests
 
 
@@ -183,16 +193,22 @@ def _test(
                     return None
                 reader.refuse(f"{place}.{name}", f"at most {most} bytes", f"{size} bytes", "drop large tests")
         return (given,), output
-    arguments = [_json(reader, f"{place}.input", line) for line in given.split("\n")]
-    value = _json(reader, f"{place}.output", output)
-    for name, whole, most in (("input", arguments, MAX_ARGUMENTS), ("output", value, OUTPUT_BYTES)):
+    found: list[Any] = []
+    for name, text, separators, most in (
+        ("input", given, ",\n", MAX_ARGUMENTS),
+        ("output", output, ",", OUTPUT_BYTES),
+    ):
+        field = f"{place}.{name}"
         try:
-            values.encode(whole, max_bytes=most)
-        except values.Unserializable as error:
+            bounded.check(text, separators=separators)
+            lines = text.split("\n") if name == "input" else [text]
+            found.append([_json(reader, field, line) for line in lines])
+            values.encode(found[-1] if name == "input" else found[-1][0], max_bytes=most)
+        except (bounded.TooMany, values.Unserializable) as error:
             if drop_large:
                 return None
-            reader.refuse(f"{place}.{name}", f"values within bounds ({error})", whole, "drop large tests")
-    return tuple(arguments), value
+            reader.refuse(field, f"values within bounds ({error})", text, "drop large tests")
+    return tuple(found[0]), found[1][0]
 
 
 def _unpacked(reader: Reader, field: str, text: str) -> Any:
@@ -208,16 +224,17 @@ def _unpacked(reader: Reader, field: str, text: str) -> Any:
 
 def _json(reader: Reader, field: str, text: str) -> Any:
     try:
+        bounded.check(text)
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         reader.refuse(field, f"JSON ({error})", text, "take the records as they are published")
 
 
 def _date(reader: Reader) -> date:
-    """Day of the contest. The datasets library may have made a datetime of it."""
+    """Day of the contest. The datasets library may have made a datetime of it, and others a date."""
     value: Any = reader.record.get("contest_date")
     try:
-        return value.date() if isinstance(value, datetime) else date.fromisoformat(value[:10])
+        return _day_of(value[:10] if isinstance(value, str) else value)
     except (TypeError, ValueError):
         reader.refuse(
             "contest_date", "a date such as 2024-01-31T00:00:00", value, "take the published records"
@@ -226,6 +243,20 @@ def _date(reader: Reader) -> date:
 
 def _day(value: Day) -> date | None:
     try:
-        return date.fromisoformat(value) if isinstance(value, str) else value
-    except ValueError as error:
-        raise ValueError(f"expected a day such as 2024-01-31, got {value!r}: {error}") from None
+        return None if value is None else _day_of(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"expected a day such as 2024-01-31, got {value!r}: {error}; give it as a text, a date or a datetime"
+        ) from None
+
+
+def _day_of(value: Any) -> date:
+    """The day of a text, a date or a datetime, which is a date as well but cannot be compared with one.
+
+    Raises:
+        TypeError: it is of another type.
+        ValueError: a text that is no day.
+    """
+    if isinstance(value, datetime):
+        return value.date()
+    return value if isinstance(value, date) else date.fromisoformat(value)

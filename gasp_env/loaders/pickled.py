@@ -10,8 +10,11 @@ import base64
 import binascii
 import zlib
 
-#: Bytes a packed text may unpack to.
-MAX_TEXT = 2**28
+#: Bytes a packed text may unpack to: the largest private tests of LiveCodeBench are tens of millions.
+MAX_TEXT = 2**27
+#: Bytes it may unpack to for each that is packed, beyond some that anything may: what is larger than tests of one
+#: number over and over is made to fill the memory.
+MAX_RATIO, FREE = 64, 2**23
 
 #: Instructions that push a text, with the size of its length.
 _TEXTS = {b"\x8c": 1, b"X": 4, b"\x8d": 8}
@@ -25,7 +28,7 @@ def unpacked(packed: str, most: int = MAX_TEXT) -> str:
 
     Args:
         packed: the base64 text.
-        most: bytes that the stream may expand to.
+        most: bytes that the stream may expand to; fewer, if it is small (`MAX_RATIO`).
 
     Raises:
         ValueError: it is anything else, or too long.
@@ -34,13 +37,16 @@ def unpacked(packed: str, most: int = MAX_TEXT) -> str:
         compressed = base64.b64decode(packed, validate=True)
     except (binascii.Error, ValueError) as error:
         raise ValueError(f"not base64: {error}") from None
+    fair = FREE + MAX_RATIO * len(compressed)
     expand = zlib.decompressobj()
     try:
-        data = expand.decompress(compressed, most + 1)
+        data = expand.decompress(compressed, min(most, fair) + 1)
     except zlib.error as error:
         raise ValueError(f"not a zlib stream: {error}") from None
     if len(data) > most:
         raise ValueError(f"more than {most} bytes")
+    if len(data) > fair:
+        raise ValueError(f"more than {FREE} bytes and {MAX_RATIO} times what is packed")
     if not expand.eof:
         raise ValueError("a zlib stream that was cut off")
     return text(data)
@@ -53,6 +59,7 @@ def text(data: bytes) -> str:
         ValueError: it holds anything else.
     """
     found: str | None = None
+    view = memoryview(data)  # its parts are no copies
     at = 0
     while at < len(data):
         code, at = data[at : at + 1], at + 1
@@ -66,13 +73,13 @@ def text(data: bytes) -> str:
             at = _line_end(data, at)
         elif code == _UNICODE and found is None:
             end = _line_end(data, at)
-            found, at = _decoded(data[at : end - 1], "raw-unicode-escape"), end
+            found, at = _decoded(view[at : end - 1], "raw-unicode-escape"), end
         elif code in _TEXTS and found is None:
             start = at + _TEXTS[code]
             at = start + int.from_bytes(data[at:start], "little")
             if at > len(data):
                 raise ValueError("a pickle that was cut off")
-            found = _decoded(data[start:at], "utf-8")
+            found = _decoded(view[start:at], "utf-8")
         else:
             raise ValueError(
                 f"a pickle of something other than one text: instruction {code!r} at byte {at - 1}"
@@ -87,8 +94,8 @@ def _line_end(data: bytes, at: int) -> int:
     return end + 1
 
 
-def _decoded(data: bytes, encoding: str) -> str:
+def _decoded(data: memoryview, encoding: str) -> str:
     try:
-        return data.decode(encoding, "surrogatepass" if encoding == "utf-8" else "strict")
+        return str(data, encoding, "surrogatepass" if encoding == "utf-8" else "strict")
     except UnicodeDecodeError as error:
         raise ValueError(f"a pickle with a text that is not {encoding}: {error.reason}") from None

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import pickle
+import re
 import sys
-from datetime import date
+import tracemalloc
+import zlib
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +22,7 @@ from gasp_env.loaders.__main__ import main
 from gasp_env.prompts import FencedStyle
 from gasp_env.sandbox import Limits, Sandbox
 from gasp_env.tasks import Goalpost
-from tests.loaders.records import LANTERNS, NEIGHBOURS, cases, method_record, packed, stdin_record
+from tests.loaders.records import LANTERNS, NEIGHBOURS, STARTER, cases, method_record, packed, stdin_record
 
 
 def write(path: Path, *records: object) -> Path:
@@ -93,6 +98,9 @@ def test_right_and_wrong_answers_are_told_apart(sandbox: Sandbox) -> None:
         ((None, date(2024, 8, 16)), 1),
         (("2023-09-03", None), 1),
         (("2025-01-01", None), 0),
+        ((datetime(2023, 9, 2, 23), datetime(2023, 9, 2, 1)), 1),
+        ((datetime(2023, 9, 3, tzinfo=UTC), None), 1),
+        ((date(2023, 9, 2), datetime(2024, 8, 17)), 2),
     ],
 )  # fmt: skip
 def test_dates_choose(dates: Any, found: int) -> None:
@@ -100,9 +108,20 @@ def test_dates_choose(dates: Any, found: int) -> None:
     assert (len(loaded.goalposts), loaded.outside, loaded.skipped) == (found, 2 - found, ())
 
 
-def test_a_day_that_is_none_is_refused() -> None:
-    with pytest.raises(ValueError, match="expected a day such as 2024-01-31, got '2023.05'"):
-        livecodebench.load([], dates=("2023.05", None))
+@pytest.mark.parametrize(
+    "held", [date(2023, 9, 2), datetime(2023, 9, 2, 5), "2023-09-02", "2023-09-02T05:00:00"]
+)
+def test_the_day_of_a_record_has_many_forms(held: Any) -> None:
+    loaded = livecodebench.load([stdin_record(contest_date=held)], dates=("2023-09-02", "2023-09-02"))
+    assert [goalpost.tags[2] for goalpost in loaded.goalposts] == ["2023-09-02"]
+
+
+@pytest.mark.parametrize("day", ["2023.05", 20230501, 0, b"2023-05-01", "", ("2023-05-01",)])
+def test_a_day_that_is_none_is_refused(day: Any) -> None:
+    with pytest.raises(ValueError, match=re.escape(f"expected a day such as 2024-01-31, got {day!r}")):
+        livecodebench.load([], dates=(day, None))
+    with pytest.raises(ValueError, match="give it as a text, a date or a datetime"):
+        livecodebench.load([], dates=(None, day))
 
 
 STDIN_TEST = {"input": "1", "output": "1", "testtype": "stdin"}
@@ -153,6 +172,8 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
         "tests[0].input",
         "expected a text that UTF-8 can",
     ),
+    ({"question_content": "Say \ud800."}, "question_content", "expected a text that UTF-8 can"),
+    ({"platform": "\udfff"}, "tags[1]", "expected a text that UTF-8 can"),
 ]
 BAD_METHOD: list[tuple[dict[str, Any], str, str]] = [
     ({"starter_code": ""}, "", ""),
@@ -161,6 +182,11 @@ BAD_METHOD: list[tuple[dict[str, Any], str, str]] = [
         {"starter_code": "def neighbours(heights): "},
         "starter_code",
         "expected a class Solution with neighbours",
+    ),
+    (
+        {"starter_code": STARTER + "# \ud800"},
+        "starter_code",
+        "expected a text that UTF-8 can encode, came '",
     ),
     (
         {"metadata": '{"func_name": "not a name"}', "starter_code": ""},
@@ -236,6 +262,11 @@ def test_records_without_a_name_of_their_own() -> None:
     )
 
 
+def test_a_name_that_cannot_be_printed_is_none() -> None:
+    [skipped] = livecodebench.load([stdin_record(question_id="a\ud800b")]).skipped
+    assert (skipped.id, skipped.reason) == ("", "expected a text that UTF-8 can encode, came 'a\\ud800b'")
+
+
 def test_lines_are_counted_as_the_file_has_them(tmp_path: Path) -> None:
     path = tmp_path / "lcb.jsonl"
     path.write_text(f"\n{json.dumps(stdin_record())}\r\n\n{json.dumps({'question_id': 'x'})}\n")
@@ -256,6 +287,51 @@ def test_large_tests_can_be_dropped() -> None:
     assert [len(goalpost.inputs) for goalpost in loaded.goalposts] == [3, 1]
     assert [goalpost.shown for goalpost in loaded.goalposts] == [2, 1]
     assert len(livecodebench.load([method, stdin]).skipped) == 2
+
+
+def bomb(text: str, size: int) -> str:
+    """A packed list of the same over and over, of so many characters."""
+    listed = "[" + ",".join([text] * (size // (len(text) + 1) - 1)) + "]"
+    return base64.b64encode(zlib.compress(pickle.dumps(listed), 9)).decode()
+
+
+@pytest.mark.parametrize(
+    ("text", "size", "said"),
+    [
+        ("{}", 2**23, "expected JSON (more than 100000 values)"),
+        ("[]", 2**23, "expected JSON (more than 100000 values)"),
+        (json.dumps(STDIN_TEST), 2**23, "expected JSON (more than 100000 values)"),
+        ("{}", 2**24, "expected JSON, or JSON that was pickled, compressed and written in base64 (more than"),
+        ("{}", 2**26, "expected JSON, or JSON that was pickled, compressed and written in base64 (more than"),
+        (
+            json.dumps({"input": "1\n" * 2**18, "output": "[]", "testtype": "functional"}),
+            2**23,
+            "expected values within bounds (more than 100000 values)",
+        ),
+    ],
+)
+def test_a_small_record_does_not_take_much_memory(text: str, size: int, said: str) -> None:
+    record = (method_record if "functional" in text else stdin_record)(private_test_cases=bomb(text, size))
+    assert len(json.dumps(record)) < 100_000
+    tracemalloc.start()
+    try:
+        loaded = livecodebench.load([record])
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert [skipped.reason[: len(said)] for skipped in loaded.skipped] == [said]
+    assert peak < 40 * 2**20
+
+
+def test_tests_of_too_many_values_together_can_be_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(livecodebench, "MAX_VALUES", 1000)
+    large = json.dumps([[]] * 45)  # 91 values at most, and two beside them
+    method = method_record(private_test_cases=cases("functional", *[(f"{large}\n1", "0")] * 12))
+    loaded = livecodebench.load([method], drop_large=True)
+    assert loaded.dropped == {"9001": 2}
+    assert len(loaded.goalposts[0].inputs) == 12
+    [skipped] = livecodebench.load([method]).skipped
+    assert skipped.why == "private_test_cases: expected at most 1000 values in all"
 
 
 @pytest.mark.docker

@@ -9,13 +9,14 @@ import pickletools
 import zlib
 from collections import OrderedDict
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gasp_env.loaders.pickled import text, unpacked
+from gasp_env.loaders.pickled import FREE, MAX_RATIO, text, unpacked
 
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
 ANY_TEXT = st.text(st.characters(exclude_categories=()))
@@ -128,3 +129,17 @@ def test_what_is_cut_off_is_refused(value: str, protocol: int, cut: int) -> None
 def test_what_else_can_be_wrong_is_said(packed: str, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         unpacked(packed, most=1000)
+
+
+def test_a_small_stream_does_not_expand_to_much() -> None:
+    bomb = pack(pickle.dumps("a" * 2 * FREE))
+    assert len(bomb) < FREE // 100
+    with pytest.raises(ValueError, match=f"more than {FREE} bytes and {MAX_RATIO} times what is packed"):
+        unpacked(bomb)
+    repeated = "7 " * (FREE // 2 - 50)
+    assert unpacked(pack(pickle.dumps(repeated))) == repeated
+
+
+def test_a_large_stream_expands_to_as_much_as_its_size_warrants() -> None:
+    digits = Random(0).randbytes(FREE).hex()
+    assert unpacked(pack(pickle.dumps(digits))) == digits
