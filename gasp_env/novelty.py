@@ -37,11 +37,12 @@ class _Writer:
         self._keyword_names: dict[int, str] = {}
         self._dropped: set[int] = set()
         for node, scope in scopes.found:
-            if isinstance(node, ast.Pass):
+            if visible.reflective:
+                break  # what is first may be a docstring
+            if isinstance(node, ast.Pass) or (
+                isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+            ):
                 self._dropped.add(id(node))
-            elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-                if not (visible.reflective and isinstance(node.value.value, str)):
-                    self._dropped.add(id(node))
             elif isinstance(node, ast.Import | ast.ImportFrom) and not scope.is_class:
                 unused = [
                     one for one in node.names if _has_no_effect(node, one) and visible.unused(one, scope)

@@ -38,6 +38,8 @@ _TO_TEXT = frozenset(
 _CONSUMERS = frozenset(
     "sum any all max min sorted list set tuple dict frozenset map filter zip enumerate next".split()
 )
+#: What makes classes whose members are named in a text.
+_CLASS_MAKERS = frozenset("namedtuple NamedTuple Enum IntEnum StrEnum Flag IntFlag".split())
 _CALL_FIRST = frozenset({"map", "filter"})
 _KEYED = frozenset({"sorted", "max", "min", "sort"})
 _METHODS = frozenset({"sort", "format", "join", "extend", "update"})
@@ -63,7 +65,8 @@ class Visible:
         self._open: set[Scope] = set()
         self._plain_classes = True
         self._members: set[str] = set()
-        self._replaces = False
+        self._replaces = self._makes_classes = False
+        self._methods: frozenset[str] = frozenset()
         self._kept: dict[Binding, bool] = {}
         self._look()
 
@@ -146,7 +149,12 @@ class Visible:
             if isinstance(node, ast.AnnAssign) and scope.is_class:
                 self._look_at_annotation(node.annotation, futures)
         self.all_names = self.all_names or self.reflective
-        self._methods = _METHODS - self._members - stored
+        if (
+            self._plain_classes
+            and not self._makes_classes
+            and not self._members & {"__getattr__", "__getattribute__"}
+        ):
+            self._methods = _METHODS - self._members - stored
         self._look_at_calls()
 
     def _look_at_name(self, name: str, node: ast.AST) -> None:
@@ -156,6 +164,8 @@ class Visible:
             self._text = True
         elif name == "replace":
             self._replaces = True
+        elif name in _CLASS_MAKERS:
+            self._makes_classes = True
         if name.startswith("__") and name not in _HARMLESS_SPECIAL:
             self.reflective = True
         if name in ("format", "format_map") and isinstance(node, ast.Attribute):
@@ -213,7 +223,8 @@ class Visible:
                 one_only = known in ("max", "min") and len(node.args) > 1
                 if known in _CONSUMERS | self._methods and not one_only:
                     consumed.update(id(one) for one in node.args if isinstance(one, ast.GeneratorExp))
-                if known in ("type", "isinstance") and node.args:
+                # The class that is asked for may be one with a metaclass that looks at the error.
+                if node.args and (known == "type" or (known == "isinstance" and self._plain_classes)):
                     self._count(harmless, node.args[0], scope)
                 self._look_at_keywords(node, known, scope)
             elif isinstance(node, ast.ClassDef):

@@ -88,6 +88,10 @@ BINDINGS = {
     "dict": "def f(x): return {old: old.seen for old in x}",
     "generator": "def f(x): return sum(old.seen for y in x for old in y if old)",
     "exception": "def f(x):\n    try: return x.seen\n    except KeyError as old: return str(old)",
+    "exception of which the class is told": "def f(x):\n    try: return x.seen\n"
+    "    except Exception as old: return type(old).__name__",
+    "exception that is asked": "def f(x):\n    try: return x.seen\n"
+    "    except Exception as old: return isinstance(old, A) or isinstance()",
     "exception group": "def f(x):\n    try: return x.seen\n    except* KeyError as old: y = str(old)\n    return y",
     "capture": "def f(x):\n    match x:\n        case old: return [old, x.seen]",
     "capture with as": "def f(x):\n    match x:\n        case [1 | 2] as old: return [old, x.seen]",
@@ -263,6 +267,22 @@ DIFFERENT = {
         "def g(b): return b\ndef f(x): return x.format(g)",
     ),
     "docstring": ("def f(x):\n    'a'\n    return f.__doc__", "def f(x):\n    'b'\n    return f.__doc__"),
+    "no docstring": (
+        "def f(x):\n    'a'\n    return f.__doc__",
+        "def f(x):\n    pass\n    'a'\n    return f.__doc__",
+    ),
+    "argument of a member named in a text": (
+        "from collections import namedtuple as n\ndef g(key=1, b=2): return [key, b]\n"
+        "def f(x): return n('N', 'so' + 'rt')(g).sort(key=x)",
+        "from collections import namedtuple as n\ndef g(b=1, key=2): return [b, key]\n"
+        "def f(x): return n('N', 'so' + 'rt')(g).sort(key=x)",
+    ),
+    "argument of a member made up": (
+        "def g(key=1, b=2): return [key, b]\nclass A:\n    def __getattr__(self, name): return g\n"
+        "def f(x): return A().sort(key=x)",
+        "def g(b=1, key=2): return [b, key]\nclass A:\n    def __getattr__(self, name): return g\n"
+        "def f(x): return A().sort(key=x)",
+    ),
     "argument given by who is not known": (
         "def g(a=1): return a\ndef f(x):\n    try: return [g][0](a=x)\n    except TypeError: return 0",
         "def g(b=1): return b\ndef f(x):\n    try: return [g][0](a=x)\n    except TypeError: return 0",
