@@ -14,7 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gasp_env.sandbox import Limits, Result, Run, Sandbox, SandboxError, Status, crew, dispatcher
+from gasp_env.sandbox import Limits, Result, Run, Sandbox, SandboxError, Status, crew, dispatcher, link
+from gasp_env.sandbox.backlog import Backlog
+from gasp_env.sandbox.batch import Asked, Batch
 from gasp_env.sandbox.canary import Canary
 from gasp_env.sandbox.dispatcher import Dispatcher
 from gasp_env.sandbox.fresh import Parts, split
@@ -152,38 +154,93 @@ def test_a_run_that_ends_workers_leaves_the_others_alone(world: World) -> None:
             ] * 2
 
 
+def lie(monkeypatch: pytest.MonkeyPatch, world: World, workers: range, after: int) -> None:
+    """Let some workers say of every test, after so many, that it fails. The next canary finds them out."""
+
+    def lies(worker: FakeWorker) -> bool:
+        return worker.index in workers and len(worker.asked) > after
+
+    original = FakeWorker._execute
+
+    def execute(worker: FakeWorker, run: bytes) -> bytes:
+        canaries = world.canaries
+        answer = original(worker, run)
+        if not lies(worker) or world.canaries > canaries:
+            return answer
+        return fakes._answer(fakes._number(run), [("exception", "ValueError: a lie")])
+
+    world.wrong = lies
+    monkeypatch.setattr(FakeWorker, "_execute", execute)
+
+
 def test_what_was_left_out_for_a_wrong_answer_is_asked_after_all(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A worker is found wrong after it said that a test failed, which it does not."""
-    lies = [True]
-
-    def on_run(worker: FakeWorker, program: str) -> None:
-        if program == "echo 0":  # the first worker computes wrongly from here on
-            world.wrong = lambda one: one.index == 0 and lies[0]
-
-    world.on_run = on_run
-    original = FakeWorker._execute
-
-    def lying(worker: FakeWorker, run: bytes) -> bytes:
-        answer = original(worker, run)
-        if worker.index == 0 and worker.asked[-1:] == ["echo 1"] and not world.canaries > 5:
-            return fakes._answer(fakes._number(run), [("exception", "ValueError: a lie")])
-        return answer
-
-    monkeypatch.setattr(FakeWorker, "_execute", lying)
-    monkeypatch.setattr("gasp_env.sandbox.link.CANARY_ANSWERS", 2)
-    orders = ["echo 0", "echo 1", *(f"echo {i}" for i in range(2, 40))]
-    # A slow run of another name holds the batch open until the canary is answered.
-    slow = [Run(f"sleep 0.2 {i}", ((i,),)) for i in range(3)]
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", RuntimeWarning)
-        with Sandbox(workers=1) as sandbox:
+    lie(monkeypatch, world, range(1), after=1)
+    monkeypatch.setattr(link, "CANARY_ANSWERS", 2)
+    orders = [f"echo {number}" for number in range(40)]
+    # What takes longer holds the batch open until the canary is answered.
+    slow = [Run(f"sleep 0.2 {number}", ((number,),)) for number in range(3)]
+    with Sandbox(workers=1) as sandbox:
+        with pytest.warns(RuntimeWarning, match="was replaced because"):
             results = sandbox.run_many([*obeying(*orders), *slow])
-            assert sandbox.retired >= 1
-    assert any("was replaced because" in str(one.message) for one in caught)
+        assert sandbox.retired == 1
     assert [result.status for result in results] == [Status.OK] * 43
     assert [result.calls[0].value for result in results[:40]] == [(order,) for order in orders]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_nothing_handed_out_was_left_out_for_what_was_taken_back(
+    world: World, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """Several workers are wrong by turns while a slow caller takes results as they come."""
+    lie(monkeypatch, world, range(4), after=6)
+    monkeypatch.setattr(link, "CANARY_ANSWERS", 3)
+    draw = random.Random(seed)
+    runs = [run for at in range(30) for run in obeying(*(f"echo {at} {n}" for n in range(8)), series=f"{at}")]
+    handed_out: dict[int, Result] = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        with Sandbox(workers=3) as sandbox:
+            for position, result in sandbox.as_completed(runs):
+                handed_out[position] = result
+                if draw.random() < 0.2:
+                    time.sleep(0.002)
+            assert sandbox.retired >= 3
+    assert sorted(handed_out) == list(range(len(runs)))
+    for start in range(0, len(runs), 8):
+        tests = [handed_out[position] for position in range(start, start + 8)]
+        first = next((test for test in tests if test.status is not Status.OK), None)
+        assert first is None or first.error == "ValueError: a lie"
+
+
+def test_a_failure_stands_once_somebody_was_told_that_it_left_out_another() -> None:
+    """Results come in the order in which they were first there; what is taken back meanwhile has another by then."""
+    for handed_out in (True, False):
+        batch, backlog = Batch(stream=True), Backlog()
+        batch.size = 2
+        first, second = asked = [
+            Asked(run, batch, positions=[at]) for at, run in enumerate(obeying("fail", "echo"))
+        ]
+        backlog.add(batch, batch.add(asked), last=True)
+        assert [backlog.next(), backlog.next(), backlog.next()] == [first, second, None]
+        backlog.answer(second, Result(Status.OK))
+        assert backlog.revoke(second)
+        backlog.answer(first, Result(Status.EXCEPTION))
+        assert second.left_out
+        results = batch.completed()
+        if handed_out:
+            assert next(results)[0] == 1
+        assert backlog.revoke(first) is not handed_out
+        if handed_out:
+            assert next(results) == (0, Result(Status.EXCEPTION))
+            assert not backlog
+        else:
+            assert {backlog.next(), backlog.next()} == {first, second}
+            backlog.answer(first, Result(Status.OK))
+            backlog.answer(second, Result(Status.OK))
+            assert sorted(results) == [(0, Result(Status.OK)), (1, Result(Status.OK))]
+            assert not backlog
 
 
 def test_an_answer_from_the_cache_ends_a_series_too(world: World, tmp_path: Path) -> None:
@@ -291,15 +348,15 @@ def test_a_program_that_loops_costs_its_limit_once(monkeypatch: pytest.MonkeyPat
     started: list[Run] = []
     ask, take = Link.ask, Dispatcher._take
 
-    def asking(link: Link, number: int, one: Any, now: float) -> None:
+    def asking(self: Link, number: int, one: Any, now: float) -> None:
         started.append(one.run)
-        ask(link, number, one, now)
+        ask(self, number, one, now)
 
-    def taking(self: Dispatcher, link: Link, one: Any, frame: bytes | None) -> None:
+    def taking(self: Dispatcher, worker: Link, one: Any, frame: bytes | None) -> None:
         assert not isinstance(one, Canary)
         if frame is None:
             started.remove(one.run)
-        take(self, link, one, frame)
+        take(self, worker, one, frame)
 
     monkeypatch.setattr(Link, "ask", asking)
     monkeypatch.setattr(Dispatcher, "_take", taking)
@@ -318,7 +375,7 @@ def test_a_program_that_loops_costs_its_limit_once(monkeypatch: pytest.MonkeyPat
                 assert {result.status for result in results} == {Status.CPU_LIMIT}
                 assert results[0].calls == ()
                 # Until the next answer the other workers may still be at the test they were given.
-                wait_until(lambda: not any(link.flying for link in links.values()))
+                wait_until(lambda: not any(one.flying for one in links.values()))
                 assert len(started) <= 1 + workers
             good = Run("def f(x): return x", ((1,), (2,)), limits=limits, fresh=True)
             assert [call.value for call in sandbox.run_many([good])[0].calls] == [1, 2]
