@@ -32,6 +32,7 @@ class TranscriptRecord(Record):
     """Checks the record of one transcript. Parts that are unknown here are left for the replay to find."""
 
     error = TranscriptError
+    surrogates = True  # what a model wrote may be no UTF-8, and is kept as it was
 
     def check(self, value: Any) -> None:
         """Refuse what is not shaped like a transcript.

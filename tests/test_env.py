@@ -169,7 +169,10 @@ def test_no_text_is_too_long_to_be_given(sandbox: Sandbox, name: str, length: in
         ({"seed": [1]}, r"expected a seed .* got \[1\]"),
         ({"options": 5}, "expected reset options to be a dict or None, got 5"),
         ({"options": ["goalpost"]}, "expected reset options to be a dict or None"),
-        ({"options": {"goalpost": ["one"]}}, r"expected the id of a goalpost .*\(one, three\), got \['one'\]"),
+        (
+            {"options": {"goalpost": ["one"]}},
+            r"expected the id of a goalpost .*\(one, three\), got \['one'\]",
+        ),
         ({"options": {"goalpost": 5}}, "expected the id of a goalpost .* got 5"),
         ({"options": {"goalpost": "nowhere"}}, "expected the id of a goalpost .* got 'nowhere'"),
     ],

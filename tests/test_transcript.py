@@ -217,3 +217,12 @@ def test_no_transcript_brings_a_replay_down(
     assert all(str(difference).isprintable() for difference in found)
     shown = render_transcript(changed, prompts=True)
     assert all(line.isprintable() for line in shown.split("\n"))
+
+
+def test_a_text_that_is_no_utf8_is_kept_and_played_again(sandbox: Sandbox) -> None:
+    env = GaspCodeEnv(**OPTIONS)
+    env.reset(seed=0)
+    *_, info = env.step("\ud800" + proposal(PROGRAMS[0]))
+    assert info["verdicts"] == ["not_utf8"]
+    stored = json.loads(json.dumps(env.transcript))
+    assert transcript.replay(stored, sandbox) == []
