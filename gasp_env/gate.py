@@ -132,8 +132,11 @@ class Gate:
         """
         _, nodes = check_static(proposal, self.rules, kind)
 
+        # The first run that fails decides: what loops costs its limit once.
+        series = _digest([proposal.program.encode(), kind.encode(), *map(encode, proposal.inputs)])
+
         def run(inputs: tuple[Arguments, ...], seed: int) -> Run:
-            return Run(proposal.program, inputs, hash_seed=seed, limits=self.limits)
+            return Run(proposal.program, inputs, hash_seed=seed, limits=self.limits, series=series)
 
         together = [
             run((proposal.inputs if position % 2 == 0 else proposal.inputs[::-1]) + self.probes, seed)
@@ -253,7 +256,7 @@ class Gate:
     ) -> str:
         """What novelty compares: a variant by its program; an unguided proposal by its kind as well, and, where it
         had to use a given program, by what it added to that."""
-        program = behaviour if self.probes else [_form(proposal.program)]
+        program = behaviour if self.probes else [program_form(proposal.program)]
         if stage != "propose":
             return _digest(program)
         added: list[bytes] = []
@@ -309,13 +312,18 @@ def _same_program(program: str, reference: str | None) -> bool:
     if reference is None:
         return False
     try:
-        return _form(program) == _form(reference)
+        return program_form(program) == program_form(reference)
     except ParseError:  # a reference of others that we cannot read
         return False
 
 
 @lru_cache(1024)
-def _form(program: str) -> bytes:
+def program_form(program: str) -> bytes:
+    """What exact novelty compares of a program (`gasp_env.novelty`).
+
+    Raises:
+        ParseError: it cannot be read.
+    """
     return normal_form(parse_program(program)).encode()
 
 

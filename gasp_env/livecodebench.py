@@ -20,7 +20,7 @@ What is different here, on purpose:
 - A program that reads standard input runs as ``__main__`` on a real descriptor and must end with exit code 0. There it
   is the body of a function, input and output are replaced objects, and every ``SystemExit`` is a good end.
 - ``from __future__`` may stand first in an answer; there what is put before it makes it a syntax error.
-- All tests are run. If one fails to run, that is the verdict, even where an earlier one prints something wrong.
+- Tests are run until one fails to run; that is the verdict, even where an earlier one prints something wrong.
 - Programs are offered the standard library; there whatever is installed may be imported.
 - A printed token that spells a signalling NaN is a wrong answer; there comparing it raises.
 """

@@ -53,7 +53,7 @@ def _found(tree: ast.Module, aliases: dict[str, str]) -> Iterator[tuple[int, str
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
-                if alias.name.partition(".")[0] in MODULES:
+                if alias.name.partition(".")[0] in MODULES and not _is_only_listed(alias, tree):
                     yield node.lineno, f"imports {alias.name}"
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             package = node.module.partition(".")[0]
@@ -66,6 +66,21 @@ def _found(tree: ast.Module, aliases: dict[str, str]) -> Iterator[tuple[int, str
                 yield from _named(node, aliases)
         elif isinstance(node, ast.Call):
             yield from _reached(node, aliases)
+
+
+def _is_only_listed(alias: ast.alias, tree: ast.Module) -> bool:
+    """Whether all that is done with `builtins` is to ask for its names: ``dir(builtins)``, as rules about names do."""
+    listed = {
+        id(call.args[0])
+        for call in ast.walk(tree)
+        if isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Name)
+        and call.func.id == "dir"
+        and len(call.args) == 1
+    }
+    name = alias.asname or alias.name
+    uses = [node for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id == name]
+    return alias.name == "builtins" and all(id(use) in listed for use in uses)
 
 
 def _named(node: ast.Name | ast.Attribute, aliases: dict[str, str]) -> Iterator[tuple[int, str]]:
@@ -208,6 +223,7 @@ def test_nothing_imports_benchmarks() -> None:
         "run = eval",
         "list(map(eval, answers))",
         "import builtins\nbuiltins.eval('1')",
+        "import builtins\nnames = dir(builtins)\nother = builtins",
         "import builtins as b\nb.exec('1')",
         "__builtins__.eval('1')",
         "from builtins import eval as judge",

@@ -13,6 +13,7 @@ from benchmarks.env.parts import clocks, shares
 from benchmarks.env.plays import Played, play_single, play_vector
 from benchmarks.env.record import Answers, Recorder, executions, fewest, same
 from benchmarks.sandbox.measure import WrongAnswer, quantile
+from gasp_env import gate
 from gasp_env.sandbox import Sandbox
 from gasp_env.static import may_keep_state
 from gasp_env.tasks import STAGES
@@ -141,6 +142,7 @@ def _own(recorder: Recorder, case: Case, seed: int) -> tuple[float, Played]:
 def _fresh() -> None:
     """What earlier plays left behind: texts that were looked at, and garbage."""
     may_keep_state.cache_clear()
+    gate.program_form.cache_clear()
     gc.collect()
 
 
