@@ -29,7 +29,7 @@ def benches(request: pytest.FixtureRequest) -> Iterator[Benches]:
     asked = {
         item.callspec.params["case"].name
         for item in request.session.items
-        if hasattr(item, "callspec") and "case" in item.callspec.params
+        if hasattr(item, "callspec") and isinstance(item.callspec.params.get("case"), Case)
     }
     opened = Benches(TIERS, [case for case in CASES if case.name in asked])
     yield opened

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import code
 import importlib
+import sys
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -21,10 +23,15 @@ EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "my_reward.py"
 
 
 @pytest.fixture(autouse=True)
-def registry_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a test registers is forgotten after it."""
+def registry_as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What a test registers is forgotten after it, and so are the files that did: they register when imported."""
     for name in ("_teacher", "_solver", "_solver_specs"):
         monkeypatch.setattr(registry, name, dict(getattr(registry, name)))
+    before = set(sys.modules)
+    yield
+    for name in set(sys.modules) - before:
+        if getattr(sys.modules[name], "__file__", None) == str(EXAMPLE):
+            del sys.modules[name]
 
 
 @given(st.integers(1, 1000), st.integers(0, 1000), st.integers(0, 10), st.integers(0, 10))
