@@ -21,6 +21,7 @@ is unscored: the infrastructure failed, `info["scored"]` is False, the scalar co
 |---|---|---|
 | teacher, lemma | `[4p(1-p)]^5` for 0.3 <= p <= 0.7, else -0.5 | -1 |
 | teacher, lift | `10p((1-p)/0.9)^9` for 0.1 <= p <= 0.5, else -0.5 | -1 |
+| teacher, propose | `1-p` for 0 < p < 1, else 0 | -1 |
 | solver | 1 right, -0.5 wrong | -1 unreadable |
 
 p is the share of the solver's attempts that were right. See `gasp_env.curriculum` for the order of

@@ -199,7 +199,6 @@ def test_nothing_heavy_is_imported_before_it_is_asked_for() -> None:
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The path of a tiny BERT with random weights that knows a few words."""
-    pytest.importorskip("sentence_transformers")
     import torch
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
@@ -244,7 +243,6 @@ def test_a_neural_embedder_of_the_library(model: str) -> None:
 
 
 def test_a_model_that_cannot_be_loaded_is_named(tmp_path: Path) -> None:
-    pytest.importorskip("sentence_transformers")
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(ValueError, match=r"the model '.*' cannot be loaded: "):
         embedders.get(f"sentence-transformers:{tmp_path}")

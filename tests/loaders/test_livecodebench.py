@@ -351,7 +351,6 @@ def test_tests_as_large_as_may_be_are_judged(sandbox: Sandbox) -> None:
 
 
 def test_the_datasets_library_reads_them_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("datasets")
     monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
     path = write(
         tmp_path / "lcb.jsonl",
