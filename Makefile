@@ -5,17 +5,20 @@ PIP_OPTIONS ?=
 # Options of the training run and of pytest: make train TRAIN="--seed 1", make test TESTS="tests/test_gate.py -x"
 TRAIN       ?=
 TESTS       ?=
+# By how much `make fuzz` multiplies the number of examples
+FUZZ        ?= 10
 
 VENV   := .venv
 RUN    := $(VENV)/bin/python
 READY  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help train test lint format image docker clean
+.PHONY: help train test fuzz lint format image docker clean
 
 help:
 	@echo "make train    train a teacher and a solver on the miniature in the sandbox (5 to 10 minutes on 2 cores)"
 	@echo "make test     ruff, mypy and the tests"
+	@echo "make fuzz     the property tests with fresh examples, FUZZ=10 times as many; make test draws the same ones always"
 	@echo "make docker   install and start Docker Engine, and bubblewrap (Debian and Ubuntu, as root)"
 	@echo "make image    build the sandbox image"
 	@echo "make lint     ruff and mypy"
@@ -33,6 +36,9 @@ test: lint
 	@$(RUN) -m gasp_env.sandbox build || { test -z "$$GASP_REQUIRE_DOCKER" && \
 	  echo "Going on without it: the tests that need Docker are skipped." >&2; }
 	$(RUN) -m pytest $(TESTS)
+
+fuzz: $(READY)
+	GASP_FUZZ=$(FUZZ) $(RUN) -m pytest -m hypothesis $(TESTS)
 
 lint: $(READY)
 	$(RUN) -m ruff check .

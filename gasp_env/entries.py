@@ -201,12 +201,12 @@ class _EntryRecord(Record):
         if size > MAX_TEXT:
             self.refuse(field, f"a task of at most {MAX_TEXT} characters", size, "leave the entry out")
         return Task(
-            program=self.text(record["program"], f"{prefix}program"),
+            program=self.text(record["program"], f"{prefix}program", verbatim=True),
             inputs=inputs,
             outputs=outputs,
             shown=self.integer(record["shown"], f"{prefix}shown", 0, most),
             message=self.text(record["message"], f"{prefix}message", empty=True),
-            fingerprint=self.text(record["fingerprint"], f"{prefix}fingerprint"),
+            fingerprint=self.text(record["fingerprint"], f"{prefix}fingerprint", verbatim=True),
             stage=self.choice(record["stage"], f"{prefix}stage", STAGES),
             axis=self.choice(record["axis"], f"{prefix}axis", (*get_args(Axis), None)),
             goalpost=self._text_or_none(record["goalpost"], f"{prefix}goalpost"),
@@ -221,4 +221,4 @@ class _EntryRecord(Record):
         )
 
     def _text_or_none(self, value: Any, field: str) -> str | None:
-        return None if value is None else self.text(value, field)
+        return None if value is None else self.text(value, field, verbatim=True)

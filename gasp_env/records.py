@@ -87,9 +87,13 @@ class Record:
             self.refuse(field, "a list", value, "write it as [...], empty if there is nothing to say")
         return [*value]
 
-    def text(self, value: Any, field: str, *, empty: bool = False) -> str:
-        """A text; unless it may be ``empty``, one with something in it."""
-        if type(value) is not str or not (value.strip() or empty):
+    def text(self, value: Any, field: str, *, empty: bool = False, verbatim: bool = False) -> str:
+        """A text; unless it may be ``empty``, one with something in it.
+
+        White space alone is nothing, for a person who left a field blank. A ``verbatim`` text was written by a
+        program and is kept as it is: there it counts as something, whichever of Unicode's spaces it is.
+        """
+        if type(value) is not str or not (empty or (value if verbatim else value.strip())):
             self.refuse(
                 field, "a text" + ("" if empty else " that is not empty"), value, "write it in quotes"
             )

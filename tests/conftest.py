@@ -9,6 +9,9 @@ from collections.abc import Iterator
 import pytest
 
 from gasp_env.sandbox import Run, Sandbox, SandboxError, shared
+from tests import fuzz
+
+fuzz.load_profile()
 
 TIERS = ("docker", "bwrap", "landlock")
 

@@ -24,6 +24,7 @@ from gasp_env.schedule import ADMIT, Schedule
 from gasp_env.scoring import score
 from gasp_env.tasks import STAGES, Goalpost, Proposal, Task, TaskKind
 from gasp_env.turns import Credit, Resolution, Turn
+from tests.fuzz import examples
 from tests.players import (
     ALIKE,
     INPUTS,
@@ -483,7 +484,7 @@ def test_any_texts_and_results() -> None:
     seen: Counter[str] = Counter()
 
     @settings(
-        max_examples=2000,
+        max_examples=examples(2000),
         deadline=None,
         derandomize=True,
         suppress_health_check=list(HealthCheck),
@@ -499,7 +500,7 @@ def test_any_texts_and_results() -> None:
     assert EXPECTED - set(seen) == set()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(
     st.lists(st.sampled_from(["right", "wrong", "junk"]), min_size=8, max_size=8),
     st.lists(st.integers(1, 8), max_size=8),

@@ -21,6 +21,7 @@ from gasp_env.env import GaspCodeEnv
 from gasp_env.sandbox import Result, Run, Sandbox, SandboxError, Status
 from gasp_env.turns import Credit
 from gasp_env.vector import GaspCodeVectorEnv
+from tests.fuzz import examples
 from tests.players import PROGRAMS, REFUSED, answer, proposal, right_answer
 from tests.test_curriculum import GOALPOSTS
 
@@ -300,7 +301,7 @@ TEXTS = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(name=st.sampled_from(IDS), seed=st.integers(0, 99), data=st.data())
 def test_no_text_makes_a_step_raise(sandbox: Sandbox, name: str, seed: int, data: st.DataObject) -> None:
     env = gym.make(name, attempts=2).unwrapped

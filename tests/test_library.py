@@ -18,6 +18,7 @@ from gasp_env.entries import task_of_record, task_record
 from gasp_env.library import Entry, Library, LibraryError, LibraryView, SolverData, matches, sample, task_text
 from gasp_env.tasks import TASK_KINDS, Proposal, Task, TaskKind
 from gasp_env.values import encode, render, render_arguments
+from tests.fuzz import examples
 
 DATA: tuple[SolverData, ...] = ("accepted", "all", "non_extremes")
 KINDS: tuple[TaskKind | None, ...] = (None, *TASK_KINDS)
@@ -283,7 +284,7 @@ def test_copies_go_their_own_ways() -> None:
 
 
 @given(batches, st.none() | st.integers(1, 10), policies)
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 def test_a_file_holds_all_of_it(
     tmp_path_factory: pytest.TempPathFactory, made: list[list[Entry]], capacity: int | None, eviction: str
 ) -> None:
@@ -343,6 +344,13 @@ def test_values_and_texts_go_through_json_exactly(pairs: Sequence[tuple[Any, Any
     assert dataclasses.replace(again, inputs=(), outputs=()) == dataclasses.replace(
         made, inputs=(), outputs=()
     )
+
+
+@pytest.mark.parametrize("space", [" ", "\x85", "\u2003", "\x1c", "\n"])
+def test_a_text_of_white_space_alone_is_kept_as_it_was(space: str) -> None:
+    made = dataclasses.replace(task(1), inputs=((1,), (2,)), outputs=(1, 2), shown=1)
+    made = dataclasses.replace(made, program=space, message=space, fingerprint=space, goalpost=space)
+    assert task_of_record(json.loads(json.dumps(task_record(made)))) == made
 
 
 def test_records_of_earlier_checkpoints_are_read() -> None:
@@ -452,7 +460,7 @@ def texts(view: LibraryView) -> list[tuple[str, str]]:
 
 
 @given(batches, st.integers(0, 30), st.none() | st.integers(0, 20), st.none() | st.integers(1, 10))
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 def test_nearest_is_what_brute_force_finds(
     made: list[list[Entry]], number: int, excluded: int | None, capacity: int | None
 ) -> None:

@@ -17,6 +17,7 @@ from gasp_env import transcript
 from gasp_env.env import GaspCodeEnv
 from gasp_env.render import render_transcript
 from gasp_env.sandbox import Sandbox
+from tests.fuzz import examples
 from tests.players import PROGRAMS, proposal
 from tests.test_env import OPTIONS, play
 
@@ -194,7 +195,7 @@ HOSTILE = [
 ]  # fmt: skip
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(200), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_no_transcript_brings_a_replay_down(
     record: dict[str, Any], sandbox: Sandbox, data: st.DataObject

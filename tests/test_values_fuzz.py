@@ -20,6 +20,7 @@ from gasp_env.values import (
     render,
     render_arguments,
 )
+from tests.fuzz import examples
 from tests.sandbox_image.mutations import mutated, peak_of, steps_of
 from tests.sandbox_image.strategies import extremes, values
 
@@ -42,7 +43,7 @@ def _texts() -> st.SearchStrategy[str]:
     return _nearly() | st.lists(st.sampled_from(_TOKENS), max_size=30).map("".join) | st.text(max_size=80)
 
 
-@settings(max_examples=150, suppress_health_check=_SLOW_TO_DRAW, deadline=None)
+@settings(max_examples=examples(150), suppress_health_check=_SLOW_TO_DRAW, deadline=None)
 @given(_texts())
 def test_any_text_is_one_value_or_refused(text: str) -> None:
     """What is read can be written and read again, and is the same."""
@@ -55,14 +56,14 @@ def test_any_text_is_one_value_or_refused(text: str) -> None:
         assert equal(parse_arguments(render_arguments(arguments)), arguments)
 
 
-@settings(max_examples=60, suppress_health_check=_SLOW_TO_DRAW, deadline=None)
+@settings(max_examples=examples(60), suppress_health_check=_SLOW_TO_DRAW, deadline=None)
 @given(_texts())
 def test_reading_costs_no_more_than_the_text_is_worth(text: str) -> None:
     assert steps_of(lambda: _try(text)) <= 1000 + 60 * len(text)
     assert peak_of(lambda: _try(text)) <= 2**17 + 1000 * len(text)
 
 
-@settings(max_examples=50, suppress_health_check=_SLOW_TO_DRAW, deadline=None)
+@settings(max_examples=examples(50), suppress_health_check=_SLOW_TO_DRAW, deadline=None)
 @given(extremes())
 def test_extremes_are_written_and_read(value: Any) -> None:
     text = render(value)

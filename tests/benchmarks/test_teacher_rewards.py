@@ -39,6 +39,7 @@ from gasp_env.rewards import registry, teacher_reward
 from gasp_env.rewards.outcome import Outcome
 from gasp_env.rewards.registry import Terms
 from gasp_env.sandbox import Run, Sandbox
+from tests.fuzz import examples
 
 QUICK = ["--simulate", "--updates", "2", "--episodes", "4", "--seeds", "2"]
 some_items = st.builds(
@@ -257,7 +258,7 @@ def test_the_judge_agrees_with_the_student(curriculum: str) -> None:
     assert {settled.reason for settled in played.log} >= {"valid", "no_program", "exception"}
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(
     curriculum=st.sampled_from(["gasp", "azr"]),
     updates=st.integers(1, 3),

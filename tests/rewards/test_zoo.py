@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from gasp_env.library import Entry
 from gasp_env.rewards import Outcome, TeacherRewards, specs
 from gasp_env.rewards.needs import OFFERED
+from tests.fuzz import examples
 from tests.rewards.outcomes import GOALPOST, PROGRAMS, library, outcome, pay, rejected, task
 
 AVAILABLE = [spec for spec in specs() if spec.available]
@@ -241,7 +242,7 @@ def paid(name: str, outcomes: Sequence[Outcome]) -> list[float]:
 
 
 @pytest.mark.parametrize("spec", AVAILABLE, ids=lambda spec: spec.name)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(step=steps(), data=st.data())
 def test_laws_of_all_rewards(spec, step: list[Outcome], data: st.DataObject) -> None:
     rewards = paid(spec.name, step)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from gasp_env.sandbox import Result, Run, Status
 from gasp_env.sandbox.reports import number_of, result
 from sandbox_image.worker import codec, wire
+from tests.fuzz import examples
 from tests.sandbox_image.mutations import mutated, peak_of, steps_of
 from tests.sandbox_image.strategies import extremes, values
 
@@ -66,14 +67,14 @@ def _judged(frame: bytes, run: Run) -> Result:
     return judged
 
 
-@settings(max_examples=100, suppress_health_check=_SLOW_TO_DRAW, deadline=None)
+@settings(max_examples=examples(100), suppress_health_check=_SLOW_TO_DRAW, deadline=None)
 @given(_reports(), st.sampled_from(RUNS), st.integers(0, 3), st.sampled_from([0, 0, 0, 1, 9, 256, 0x8B, -1]))
 def test_any_report_is_judged(report: bytes, run: Run, how: int, status: int) -> None:
     judged = _judged(_frame(report, b"out", b"err", how, status), run)
     assert judged.status is not Status.OK or (how not in (wire.HOW_WALL, wire.HOW_FLOOD) and status == 0)
 
 
-@settings(max_examples=60, suppress_health_check=_SLOW_TO_DRAW, deadline=None)
+@settings(max_examples=examples(60), suppress_health_check=_SLOW_TO_DRAW, deadline=None)
 @given(_reports())
 def test_judging_costs_no_more_than_the_report_is_worth(report: bytes) -> None:
     frame = _frame(report)

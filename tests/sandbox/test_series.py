@@ -22,6 +22,7 @@ from gasp_env.sandbox.dispatcher import Dispatcher
 from gasp_env.sandbox.fresh import Parts, split
 from gasp_env.sandbox.link import Link
 from tests.conftest import skip_without
+from tests.fuzz import examples
 from tests.sandbox import fakes
 from tests.sandbox.fakes import FakeWorker, World
 from tests.sandbox.test_pool import wait_until
@@ -292,7 +293,7 @@ def _asked(answers: list[tuple[bool, list[str]]]) -> list[list[Run]]:
     return asked
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(ANSWERS, st.sampled_from([1, 2, 4]), st.booleans(), st.booleans(), st.integers(0, 99))
 def test_verdicts_are_those_of_executing_everything(
     answers: list[tuple[bool, list[str]]], workers: int, dedupe: bool, stream: bool, seed: int

@@ -20,6 +20,7 @@ from sandbox_image.worker.codec import (
     decode,
     encode,
 )
+from tests.fuzz import examples
 from tests.sandbox_image.strategies import values
 
 
@@ -49,7 +50,7 @@ def test_any_bytes_are_a_value_or_malformed(data: bytes) -> None:
     assert encode(value) == data
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(values(), st.data())
 def test_what_is_accepted_is_canonical(value: Any, draw: st.DataObject) -> None:
     """Change one byte: refused, or the encoding of another value."""

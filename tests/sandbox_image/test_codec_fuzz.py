@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sandbox_image.worker.codec import MAX_COMPARISONS, MAX_DEPTH, MAX_NODES, MalformedValue, decode, encode
+from tests.fuzz import examples
 from tests.sandbox_image.mutations import mutated, peak_of, steps_of
 from tests.sandbox_image.strategies import extremes, values
 
@@ -90,14 +91,14 @@ def _nearly(draw: st.DrawFn) -> bytes:
     return changed
 
 
-@settings(max_examples=120, suppress_health_check=_SLOW_TO_DRAW, deadline=None)
+@settings(max_examples=examples(120), suppress_health_check=_SLOW_TO_DRAW, deadline=None)
 @given(_nearly() | st.binary(max_size=300))
 def test_any_bytes_are_one_value_or_malformed(data: bytes) -> None:
     for keep_order in (False, True):
         _read(data, keep_order)
 
 
-@settings(max_examples=60, suppress_health_check=_SLOW_TO_DRAW, deadline=None)
+@settings(max_examples=examples(60), suppress_health_check=_SLOW_TO_DRAW, deadline=None)
 @given(_nearly())
 def test_reading_costs_no_more_than_the_bytes_are_worth(data: bytes) -> None:
     assert steps_of(lambda: _try(data)) <= 100 + 40 * len(data)
