@@ -2,7 +2,7 @@
 
 PYTHON      ?= python3
 PIP_OPTIONS ?=
-# Options of the training run and of pytest: make train TRAIN="--seed 1", make test TESTS="tests/test_gate.py -x"
+# Options of the training run and of pytest: make train TRAIN="--seed 1", make test TESTS="tests/domains/python/test_gate.py -x"
 TRAIN       ?=
 TESTS       ?=
 # By how much `make fuzz` multiplies the number of examples

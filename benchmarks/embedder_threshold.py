@@ -13,8 +13,8 @@ programs, every program counting once, as variants of one program are alike). Th
 rejects. The same is reported for the threshold that the embedder ships with, which is to be the greatest found of
 several splits, and for 0.95, which is what GASP uses with a neural embedder.
 
-What is embedded is a message and a program, as in the library (`gasp_env.library.task_text`); a variant keeps the
-message of its original, which is the case in which novelty has most to say.
+What is embedded is a message and a program, as in the library (`gasp_env.library.view.task_text`); a variant keeps
+the message of its original, which is the case in which novelty has most to say.
 """
 
 from __future__ import annotations
@@ -36,9 +36,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.embedder_variants import Variant, near_copies, one_operation, parses
-from gasp_env import embedders, goalposts
-from gasp_env.library import task_text
-from gasp_env.novelty import normal_form
+from gasp_env import goalposts
+from gasp_env.domains.python.novelty import normal_form
+from gasp_env.library import embedders
+from gasp_env.library.view import task_text
 from gasp_env.sandbox import Limits, Result, Run, Sandbox
 from gasp_env.tasks import Arguments, Proposal
 from gasp_env.values import encode, parse_arguments
@@ -196,7 +197,7 @@ def report(compared: Sequence[Compared], seed: int, others: Sequence[float]) -> 
 def main() -> int:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--embedder", default="hashing", help="as gasp_env.embedders.get takes it")
+    parser.add_argument("--embedder", default="hashing", help="as gasp_env.library.embedders.get takes it")
     parser.add_argument(
         "--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4], help="of splits; the first counts"
     )

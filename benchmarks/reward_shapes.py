@@ -44,8 +44,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.teacher_rewards.proposals import bands, proposals
+from gasp_env.episode.outcome import Outcome, in_band
 from gasp_env.rewards import TeacherRewards, teacher_rewards
-from gasp_env.rewards.outcome import Outcome, in_band
 from gasp_env.tasks import Stage
 
 SAMPLES = (4, 8, 16, 64)

@@ -2,7 +2,7 @@
 
 import gymnasium as gym
 
-from gasp_env import partners
+from gasp_env.policies import partners
 
 policy = partners.get("scripted")
 env = gym.make("gasp_env:GASP-Code-v0", render_mode="ansi")

@@ -1,6 +1,7 @@
 """A PettingZoo loop over one episode; two policies may take the place of this one, a policy an agent."""
 
-from gasp_env import aec, partners
+from gasp_env.envs import aec
+from gasp_env.policies import partners
 
 policy = partners.get("scripted")
 env = aec.env()

@@ -10,18 +10,18 @@ from importlib import metadata as _metadata
 
 import gymnasium as _gym
 
-from gasp_env.curriculum import Episode
-from gasp_env.domain import Domain
-from gasp_env.env import GaspCodeEnv
+from gasp_env.curricula.base import Schedule
+from gasp_env.domains.python.domain import PythonDomain
+from gasp_env.envs.env import GaspCodeEnv
+from gasp_env.envs.vector import GaspCodeVectorEnv
+from gasp_env.episode.machine import Episode
+from gasp_env.episode.turns import Credit, Turn
 from gasp_env.rewards import Outcome, solver_reward, teacher_reward
-from gasp_env.schedule import Schedule
 from gasp_env.tasks import Goalpost, Proposal, Task
-from gasp_env.turns import Credit, Turn
-from gasp_env.vector import GaspCodeVectorEnv
 
 __all__ = [
     "Credit",
-    "Domain",
+    "PythonDomain",
     "Episode",
     "GaspCodeEnv",
     "GaspCodeVectorEnv",
@@ -43,7 +43,7 @@ except _metadata.PackageNotFoundError:  # a checkout on the path, not installed
 for _curriculum in ("gasp", "azr", "rlvr"):
     _gym.register(
         id=f"{_curriculum.upper()}-Code-v0",
-        entry_point="gasp_env.env:GaspCodeEnv",
-        vector_entry_point="gasp_env.vector:GaspCodeVectorEnv",
+        entry_point="gasp_env.envs.env:GaspCodeEnv",
+        vector_entry_point="gasp_env.envs.vector:GaspCodeVectorEnv",
         kwargs={"curriculum": _curriculum},
     )

@@ -23,12 +23,13 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from gasp_env.domain import Domain
-from gasp_env.library import SolverData
-from gasp_env.prompts import Sees
+from gasp_env.curricula.base import ADMIT, CurriculumName, LiftFrom, Schedule, Solving
+from gasp_env.domains.base import Sees
+from gasp_env.domains.python.domain import PythonDomain
+from gasp_env.episode.view import SolverData
+from gasp_env.records import shorten
 from gasp_env.relevance import Mode, RelevanceRule
 from gasp_env.sandbox import Sandbox
-from gasp_env.schedule import ADMIT, CurriculumName, LiftFrom, Schedule, Solving, said
 from gasp_env.tasks import Goalpost, Stage
 
 #: What an option is where nobody chose it, by curriculum. A domain may have its own novelty for guided curricula.
@@ -60,11 +61,11 @@ class Options:
 
     Attributes:
         curriculum: ``gasp``, ``azr`` or ``rlvr``; a registered id sets it.
-        domain: ``"python"`` or ``"module:name"`` of a `gasp_env.domain.Domain`.
-        style: prompt style, ``"fenced"`` or ``"module:name"`` of a `gasp_env.prompts.PromptStyle`.
+        domain: ``"python"`` or ``"module:name"`` of a `gasp_env.domains.python.domain.PythonDomain`.
+        style: prompt style, ``"fenced"`` or ``"module:name"`` of a `gasp_env.domains.base.PromptStyle`.
         goalposts: path of a goalpost file, or goalposts, or None for the domain's own.
         attempts, goalpost_rate, lifts, lift_from, lift_sees_goalpost, axis, sees, convert, solver_data, solving,
-            references, novelty: see `gasp_env.schedule.Schedule`.
+            references, novelty: see `gasp_env.curricula.base.Schedule`.
         admit: bands for some stages, instead of their defaults; see there.
         teacher_reward: a name, ``"module:name"``, ``"file.py:name"``, or one for each stage.
         solver_reward: likewise.
@@ -73,7 +74,7 @@ class Options:
             suits ``operations``; ``similarity`` wants about 0.7 (numbers in their docstrings).
         library: path of a stored library to begin with, or None for an empty one.
         library_capacity: most entries it may hold; None for any number.
-        library_eviction: which go when it is full (`gasp_env.eviction`).
+        library_eviction: which go when it is full (`gasp_env.library.eviction`).
         sandbox: tier (``"auto"``, ``"docker"``, ``"bwrap"``, ``"landlock"``), or a `Sandbox` of your own.
         on_infra_error: when the sandbox could not execute a run after its retries: end the episode
             truncated with the turn unscored (``truncate``), go on with the turn unscored
@@ -118,7 +119,7 @@ class Options:
         for name, (words, fits) in TYPES.items():
             value = getattr(self, name)
             if not fits(value):
-                raise ValueError(f"expected {name} to be {words}, got {said(value)}")
+                raise ValueError(f"expected {name} to be {words}, got {shorten(value)}")
 
     @classmethod
     def of(cls, chosen: Mapping[str, Any]) -> Options:
@@ -142,7 +143,7 @@ class Options:
         value = getattr(self, name)
         return DEFAULTS[self.curriculum][name] if value is None else value
 
-    def schedule(self, domain: Domain) -> Schedule:
+    def schedule(self, domain: PythonDomain) -> Schedule:
         """The curriculum these options ask for.
 
         Raises:

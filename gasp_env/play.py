@@ -19,10 +19,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from gasp_env import transcript
-from gasp_env.env import GaspCodeEnv
-from gasp_env.goalposts import GoalpostError
-from gasp_env.render import (
+from gasp_env.envs.env import GaspCodeEnv
+from gasp_env.goalposts.schema import GoalpostError
+from gasp_env.policies.scripted import GOALPOST, ScriptedPlayer
+from gasp_env.sandbox import SandboxError, shared
+from gasp_env.transcripts.render import (
     printable,
     render_answers,
     render_heading,
@@ -33,9 +34,8 @@ from gasp_env.render import (
     render_totals,
     render_transcript,
 )
-from gasp_env.sandbox import SandboxError, shared
-from gasp_env.scripted import GOALPOST, ScriptedPlayer
-from gasp_env.transcript import TranscriptError
+from gasp_env.transcripts.replay import load, replay
+from gasp_env.transcripts.schema import TranscriptError
 
 Player = Callable[[str, int], tuple[str, ...]]
 
@@ -134,9 +134,9 @@ def check_writable(path: Path) -> None:
         path.unlink()
 
 
-def replay(path: Path, chosen: int | None, tier: str, trust: bool, terminal: Terminal) -> int:
+def replay_file(path: Path, chosen: int | None, tier: str, trust: bool, terminal: Terminal) -> int:
     """Play stored episodes again and say where they differ; returns the exit status."""
-    records = transcript.load(path)
+    records = load(path)
     if chosen is not None and not 1 <= chosen <= len(records):
         raise TranscriptError(f"{path}: expected an episode from 1 to {len(records)}, came {chosen}")
     sandbox = shared(tier=tier)
@@ -145,7 +145,7 @@ def replay(path: Path, chosen: int | None, tier: str, trust: bool, terminal: Ter
         if chosen not in (None, number):
             continue
         executed = sandbox.runs
-        found = transcript.replay(record, sandbox, trust=trust)
+        found = replay(record, sandbox, trust=trust)
         if chosen is not None:
             terminal.say(render_transcript(record, prompts=True) + "\n")
         verdict = f"{len(found)} differences" if found else "identical"
@@ -167,7 +167,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.seed < 0:
             raise ValueError(f"expected a seed of at least 0, got {options.seed}")
         if options.replay:
-            return replay(options.replay, options.episode, options.sandbox, options.trust, terminal)
+            return replay_file(options.replay, options.episode, options.sandbox, options.trust, terminal)
         if options.save:
             check_writable(options.save)
         env = GaspCodeEnv(domain=options.domain, attempts=options.attempts, sandbox=options.sandbox)

@@ -144,11 +144,13 @@ class Record:
 
 
 def shorten(value: Any) -> str:
-    """A value as it is shown in messages."""
+    """A value as messages show it: at most 80 characters of its repr; never raises."""
     try:
         text = repr(_begun(value))
     except RecursionError:
         return f"a {type(value).__name__} that is nested too deeply"
+    except Exception:  # an integer of too many digits, or somebody's own class
+        return f"something of type {type(value).__name__}"
     return text if len(text) <= _SHOWN_CHARS else text[: _SHOWN_CHARS - 3] + "..."
 
 

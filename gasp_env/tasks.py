@@ -16,7 +16,7 @@ STAGES: tuple[Stage, ...] = ("lemma", "lift", "propose", "attempt", "solve", "go
 AXES: tuple[Axis, ...] = ("io", "f")
 TASK_KINDS: tuple[TaskKind, ...] = ("induction", "deduction", "abduction")
 
-#: How answers to a problem are compared: see `gasp_env.judge`.
+#: How answers to a problem are compared: see `gasp_env.domains.python.judge`.
 Rule = Literal["exact", "livecodebench"]
 RULES: tuple[Rule, ...] = ("exact", "livecodebench")
 
@@ -101,3 +101,28 @@ class Task:
     goalpost: str | None
     parent: str | None = None
     kind: TaskKind = "induction"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A task and what is known of it.
+
+    Attributes:
+        task: the verified task; it carries its teacher's program and says where it came from.
+        correct, samples: its difficulty: ``correct`` of ``samples`` attempts were right.
+        accepted: whether that lies within the band of its stage.
+        step: training step it was made in; 0 if nobody said.
+        id: given by the library that holds it: from 1, in order; 0 outside of one. Fingerprints are not
+            unique: a task may first be too hard and later be accepted, and a lift that changed only the
+            inputs of its lemma has the lemma's.
+        parent: ``id`` of the entry its task was lifted from, which may have been evicted since; 0 if it is
+            no lift, or one of a task that this library never held.
+    """
+
+    task: Task
+    correct: int
+    samples: int
+    accepted: bool
+    step: int = 0
+    id: int = 0
+    parent: int = 0

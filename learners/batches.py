@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from learners.policies import Scores, TrainablePolicy
-from learners.turns import TurnRecord, packs
+from learners.turn_records import TurnRecord, packs
 
 #: Answers to one prompt that are scored as one packed sequence, and rows scored at once. Neither changes a result.
 PACK, MICRO_ROWS = 16, 256

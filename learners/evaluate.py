@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from gasp_env import domain as domains
+from gasp_env import domains
 from gasp_env import goalposts as files
+from gasp_env.envs.vector import GaspCodeVectorEnv
 from gasp_env.sandbox import shared
 from gasp_env.tasks import Goalpost
-from gasp_env.vector import GaspCodeVectorEnv
-from learners import policies, usage
+from learners import config, policies
 from learners.metrics import bootstrap_interval, pass_at_k, zero_success_bound
 from learners.policies import Sampling, TrainablePolicy
 from learners.rollout import play
@@ -159,19 +159,19 @@ def main(args: Args) -> Evaluation:
     Raises:
         SystemExit: an option is wrong, or what it names cannot be had.
     """
-    usage.at_least(args, samples=1, max_tokens=1, seed=0)
-    usage.positive(args, "temperature")
-    usage.computes(args.device)
-    with usage.option("--domain", args.domain):
+    config.at_least(args, samples=1, max_tokens=1, seed=0)
+    config.positive(args, "temperature")
+    config.computes(args.device)
+    with config.option("--domain", args.domain):
         domains.get(args.domain)
-    with usage.option("--goalposts", args.goalposts):
+    with config.option("--goalposts", args.goalposts):
         goalposts = load_goalposts(args.goalposts, args.domain)
-    with usage.option("--policy", args.policy, "name a function that returns a TrainablePolicy"):
+    with config.option("--policy", args.policy, "name a function that returns a TrainablePolicy"):
         policy = policies.load(args.policy, args.device)
     if args.weights is not None:
-        with usage.option("--weights", args.weights, "expected the policy/ of a run or of a checkpoint"):
+        with config.option("--weights", args.weights, "expected the policy/ of a run or of a checkpoint"):
             policy.load(args.weights)
-    with usage.option("--sandbox", args.sandbox):
+    with config.option("--sandbox", args.sandbox):
         shared(tier=args.sandbox).open()
     found = evaluate(
         policy,
@@ -198,5 +198,5 @@ def main(args: Args) -> Evaluation:
 if __name__ == "__main__":
     import tyro
 
-    with usage.command():
+    with config.command():
         main(tyro.cli(Args, prog="python -m learners.evaluate", description=__doc__))

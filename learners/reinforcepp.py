@@ -29,23 +29,24 @@ import numpy as np
 import torch
 import tyro
 
-from gasp_env import domain as domains
+from gasp_env import domains
+from gasp_env.envs.vector import GaspCodeVectorEnv
 from gasp_env.rewards import TeacherRewards
 from gasp_env.rewards.registry import get_solver_reward
 from gasp_env.sandbox import shared
-from gasp_env.vector import GaspCodeVectorEnv
-from learners import checkpoint, policies, usage
+from learners import config as usage
+from learners import policies, training_state
 from learners.advantages import Baseline, Norm, Weighting, populations, task_relative
 from learners.batches import MICRO_ROWS, constants, minibatches, padded, score
-from learners.checkpoint import State
 from learners.evaluate import Evaluation, evaluate, load_goalposts
 from learners.losses import KL, k3, kl_loss, policy_loss
 from learners.manifest import manifest
 from learners.metrics import Ledger, MaskedMeans, describe
 from learners.policies import Sampling, TrainablePolicy
-from learners.report import Report, directory, table
 from learners.rollout import play
-from learners.turns import TurnRecord
+from learners.run_dir import Report, directory, table
+from learners.training_state import State
+from learners.turn_records import TurnRecord
 
 
 @dataclass
@@ -300,7 +301,7 @@ def main(args: Args) -> dict[str, Any]:
     with usage.option("--name", args.name):
         run = directory(args.runs, args.name, args.resume)
     with usage.option("--resume", args.resume):
-        found = checkpoint.find(args.resume, run) if args.resume else None
+        found = training_state.find(args.resume, run) if args.resume else None
 
     # Everything random: episodes (the envs' own), sampling, minibatches.
     torch.manual_seed(args.seed)
@@ -337,9 +338,9 @@ def main(args: Args) -> dict[str, Any]:
 
     # Go on where a checkpoint left off.
     step, trained, ledger, earlier = 0, 0.0, Ledger(), {"seconds": 0.0, "runs": 0}
-    config = checkpoint.config_hash({k: v for k, v in asdict(args).items() if k not in FREE})
+    config = training_state.config_hash({k: v for k, v in asdict(args).items() if k not in FREE})
     with usage.option("--resume", args.resume):
-        state = None if found is None else checkpoint.load(found, policy, optimizer, config)
+        state = None if found is None else training_state.load(found, policy, optimizer, config)
     if state is not None:
         step, trained, earlier = state.step, state.data["trained"], state.data["spent"]
         policy.version, ledger = state.data["version"], Ledger.restore(state.data["ledger"])
@@ -357,7 +358,7 @@ def main(args: Args) -> dict[str, Any]:
         data = {**counters, "envs": envs.state(), "numpy": rng.bit_generator.state}
         generators = {"sampling": generator.get_state(), "torch": torch.get_rng_state()}
         state = State(step, config, data, generators)
-        return checkpoint.save(run / "checkpoints", policy, optimizer, state, args.keep_checkpoints)
+        return training_state.save(run / "checkpoints", policy, optimizer, state, args.keep_checkpoints)
 
     def measure(seed: int) -> dict[str, Evaluation]:
         """Held-out problems and goalposts, by one protocol before and after."""

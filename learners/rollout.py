@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
-from gasp_env.vector import GaspCodeVectorEnv
+from gasp_env.envs.vector import GaspCodeVectorEnv
 from learners.policies.base import Completion, Sampling, TrainablePolicy
-from learners.turns import TurnRecord
+from learners.turn_records import TurnRecord
 
 
 @dataclass

@@ -81,7 +81,7 @@ def execute(run: Run) -> Result:
 
 
 def right_answer(question: Any) -> str:
-    """A text that answers a `gasp_env.judge.Question` about the family rightly."""
+    """A text that answers a `gasp_env.domains.python.judge.Question` about the family rightly."""
     if question.kind == "deduction":
         from gasp_env.values import render
 

@@ -9,15 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from gasp_env import domain, judge
-from gasp_env.gate import Rejected
-from gasp_env.judge import Question, Verdict
-from gasp_env.library import Library
-from gasp_env.parsing import parse_proposal
+from gasp_env import domains
+from gasp_env.domains.python import judge
+from gasp_env.domains.python.gate import Rejected
+from gasp_env.domains.python.judge import Question
+from gasp_env.domains.python.parsing import parse_proposal
+from gasp_env.episode.turns import Verdict
+from gasp_env.library.library import Library
 from gasp_env.sandbox import Sandbox
 from tests.players import INPUTS, answer, proposal
 
-PYTHON = domain.get("python")
+PYTHON = domains.get("python")
 IDENTITY = "def f(x):\n    return x"
 MULTIPLY = "def f(a, b):\n    return a * b + 1"
 

@@ -16,9 +16,9 @@ from typing import Any
 import gymnasium as gym
 import pytest
 
-from gasp_env import partners
+from gasp_env.policies import partners
+from gasp_env.policies.scripted import GOALPOST
 from gasp_env.sandbox import Sandbox
-from gasp_env.scripted import GOALPOST
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 pytestmark = pytest.mark.docker

@@ -10,17 +10,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gasp_env import domain
-from gasp_env.driver import Driver
-from gasp_env.env import GaspCodeEnv
-from gasp_env.library import Entry, Library
+from gasp_env import domains
+from gasp_env.curricula.base import ADMIT
+from gasp_env.envs.driver import Driver
+from gasp_env.envs.env import GaspCodeEnv
+from gasp_env.library.library import Library
 from gasp_env.options import DEFAULTS, TYPES, Options
 from gasp_env.sandbox import Sandbox
-from gasp_env.schedule import ADMIT
+from gasp_env.tasks import Entry
+from tests.episode.test_machine import GOALPOSTS, known_task
 from tests.players import PROGRAMS, proposal
-from tests.test_curriculum import GOALPOSTS, known_task
 
-PYTHON = domain.get("python")
+PYTHON = domains.get("python")
 
 
 def test_defaults_are_the_published_settings() -> None:
@@ -80,7 +81,7 @@ def test_no_such_option() -> None:
         ({"admit": {"solve": (1, 2)}}, "expected a band for each of"),
         ({"admit": {"lemma": "37"}}, "lemma band in tenths"),
         ({"style": "prose"}, "expected a style among"),
-        ({"style": "gasp_env.domain:get"}, "it lacks"),
+        ({"style": "gasp_env.domains.base:get"}, "it lacks"),
         ({"novelty": "bags"}, "embedder"),
         ({"relevance": "taste"}, "taste"),
         ({"relevance": "operations", "relevance_mode": "halve"}, "relevance mode"),
@@ -212,7 +213,7 @@ def test_relevance_is_there_for_a_reward_unless_it_is_in_the_reward_already() ->
 @pytest.mark.docker
 def test_an_eviction_policy_that_raises_ends_its_episodes(sandbox: Sandbox, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(
-        "from gasp_env.eviction import policy\n\n"
+        "from gasp_env.library.eviction import policy\n\n"
         "@policy('broken')\ndef broken(entries):\n    raise KeyError('boom')\n"
     )
     driver = Driver(

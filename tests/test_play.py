@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from gasp_env import goalposts, play, values
-from gasp_env.env import GaspCodeEnv
-from gasp_env.render import render_transcript
+from gasp_env.envs.env import GaspCodeEnv
+from gasp_env.policies.scripted import GOALPOST, SCRIPTS, ScriptedPlayer
 from gasp_env.sandbox import Run, Sandbox, Status
-from gasp_env.scripted import GOALPOST, SCRIPTS, ScriptedPlayer
+from gasp_env.transcripts.render import render_transcript
 
 PROGRAM = (
     "def f(x):\n    total = 7\n    for _ in range(3):\n        total = total * 2 + x\n    return total\n"

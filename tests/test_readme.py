@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from gasp_env import goalposts
-from gasp_env.env import GaspCodeEnv
+from gasp_env.envs.env import GaspCodeEnv
+from gasp_env.episode.outcome import Outcome
+from gasp_env.policies.scripted import ScriptedPlayer
 from gasp_env.rewards import registry
-from gasp_env.rewards.outcome import Outcome
 from gasp_env.rewards.registry import TeacherRewards
 from gasp_env.sandbox import Sandbox
-from gasp_env.scripted import ScriptedPlayer
 
 README = (Path(__file__).resolve().parent.parent / "README.md").read_text("utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)

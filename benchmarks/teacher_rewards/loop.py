@@ -14,14 +14,14 @@ import torch
 from benchmarks.teacher_rewards.student import Student, sigmoid
 from benchmarks.teacher_rewards.teacher import Draw, Teacher
 from benchmarks.teacher_rewards.world import Array, Item, World, build, execute, item_of, items
-from gasp_env.curriculum import Episode
-from gasp_env.library import Library
+from gasp_env.episode.machine import Episode
+from gasp_env.episode.outcome import Outcome
+from gasp_env.episode.turns import Credit, Resolution, Turn
+from gasp_env.library.library import Library
 from gasp_env.options import PROPOSES, Options
+from gasp_env.rewards.credits import score
 from gasp_env.rewards.needs import NEEDS
-from gasp_env.rewards.outcome import Outcome
 from gasp_env.rewards.registry import TeacherRewards, get_solver_reward
-from gasp_env.scoring import score
-from gasp_env.turns import Credit, Resolution, Turn
 from learners.advantages import populations, task_relative
 
 #: Arms that are no reward: a teacher that never learns, and one that learns from rewards dealt out at random.

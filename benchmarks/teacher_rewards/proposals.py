@@ -6,11 +6,11 @@ import functools
 import hashlib
 from dataclasses import replace
 
-from gasp_env import embedders
-from gasp_env.library import Entry, Library
-from gasp_env.rewards.outcome import Outcome, in_band
-from gasp_env.schedule import Schedule
-from gasp_env.tasks import Goalpost, Stage, Task
+from gasp_env.curricula.base import Schedule
+from gasp_env.episode.outcome import Outcome, in_band
+from gasp_env.library import embedders
+from gasp_env.library.library import Library
+from gasp_env.tasks import Entry, Goalpost, Stage, Task
 
 
 def bands() -> dict[str, tuple[int, int]]:

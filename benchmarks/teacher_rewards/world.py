@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gasp_env.domain import Domain
-from gasp_env.gate import GateRules
-from gasp_env.prompts import FencedStyle
+from gasp_env.domains.python.domain import PythonDomain
+from gasp_env.domains.python.prompts import FencedStyle
+from gasp_env.domains.python.rules import GateRules
 from gasp_env.sandbox.runs import Call, Result, Run, Status
 from gasp_env.tasks import Goalpost, Task, TaskKind
 
@@ -133,7 +133,7 @@ class World:
 
     ability: Array
     goalposts: tuple[Goalpost, ...]
-    domain: Domain
+    domain: PythonDomain
 
 
 def build(seed: int) -> World:
@@ -165,7 +165,7 @@ def build(seed: int) -> World:
         for skill, level in enumerate(ability)
     )
     return World(
-        ability, found, Domain("simulation", FencedStyle(), lambda: found, rules, seeds=lambda: seeds)
+        ability, found, PythonDomain("simulation", FencedStyle(), lambda: found, rules, seeds=lambda: seeds)
     )
 
 

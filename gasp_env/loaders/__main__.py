@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from gasp_env import goalposts
-from gasp_env.loaders import harness, livecodebench
-from gasp_env.loaders.reading import Loaded
+from gasp_env.loaders import humaneval_mbpp, livecodebench
+from gasp_env.loaders.accounting import Loaded
 from gasp_env.sandbox import Sandbox, SandboxError
 from gasp_env.sandbox.tiers import TIERS
 
-_HARNESSES = {"humaneval": harness.load_humaneval, "mbpp": harness.load_mbpp}
+_HARNESSES = {"humaneval": humaneval_mbpp.load_humaneval, "mbpp": humaneval_mbpp.load_mbpp}
 
 
 def main(argv: list[str] | None = None) -> int:

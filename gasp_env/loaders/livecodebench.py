@@ -7,7 +7,7 @@ A record has ``question_id``, ``question_content``, ``platform``, ``contest_date
 
 A problem of test type ``functional`` becomes a goalpost with entry ``Solution.NAME``, NAME being the ``func_name`` of
 its metadata: a test's input is one JSON value a line, one for each argument. A problem of test type ``stdin`` becomes
-one with an empty entry. Both are judged by the rule ``livecodebench`` (`gasp_env.livecodebench`). Public tests come
+one with an empty entry. Both are judged by the rule ``livecodebench`` (`gasp_env.goalposts.answers`). Public tests come
 first and are those that may be shown. Platform and date of the contest become tags.
 """
 
@@ -19,10 +19,10 @@ from datetime import date, datetime
 from typing import Any
 
 from gasp_env import values
-from gasp_env.goalpost_records import MAX_ARGUMENTS
-from gasp_env.livecodebench import OUTPUT_BYTES
+from gasp_env.goalposts.answers import OUTPUT_BYTES
+from gasp_env.goalposts.schema import MAX_ARGUMENTS
 from gasp_env.loaders import bounded, pickled
-from gasp_env.loaders.reading import Account, Loaded, Reader, Source, readers
+from gasp_env.loaders.accounting import Account, Loaded, Reader, Source, readers
 from gasp_env.tasks import Goalpost
 from sandbox_image.worker import wire
 

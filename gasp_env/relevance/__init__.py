@@ -9,7 +9,7 @@ What can be chosen (`get`):
 
 - ``operations``: shared operations of two syntax trees. Needs a reference (`gasp_env.relevance.operations`).
 - ``similarity``, ``similarity:EMBEDDER``: cosine of two texts (`gasp_env.relevance.similarity`).
-- ``judge:POLICY``: another policy is asked in words (`gasp_env.relevance.judge`).
+- ``judge:POLICY``: another policy is asked in words (`gasp_env.relevance.by_policy`).
 - ``file.py:name``, ``module:name``: one of your own, registered there like a reward::
 
     from gasp_env.relevance import relevance
@@ -21,7 +21,6 @@ What can be chosen (`get`):
 """
 
 # For what it registers.
-from gasp_env.relevance import operations  # noqa: F401
 from gasp_env.relevance.registry import Relevance, RelevanceFunction, get, relevance, relevances
 from gasp_env.relevance.rule import MODES, Mode, RelevanceRule
 

@@ -1,6 +1,6 @@
 """Relevance by syntax: which operations a program and a reference have in common, and how often.
 
-Measured on our forty goalposts (`pytest tests/test_relevance.py -k tells_variants -rP` prints it). AUC: how often a
+Measured on our forty goalposts (`pytest tests/relevance -k tells_variants -rP` prints it). AUC: how often a
 variant of a goalpost's reference is measured above the reference of another goalpost, the stranger::
 
                                      AUC     quantiles 5, 50, 95 %    pass a gate at 0.3
@@ -9,10 +9,10 @@ variant of a goalpost's reference is measured above the reference of another goa
     solved by another road         0.677     0.11  0.29  0.47         0.45
     strangers                                0.11  0.23  0.39         0.25
 
-Four variants written by hand, those of `gasp_env.scripted`, are measured at 0.30, 0.60, 0.30 and 0.32: all pass, only
-the second with room to spare. So a gate at 0.3 ties, and proves nothing. It sees the manner and not the problem, which
-is why a solution by another road (those of `tests/brute_force`) is often taken for a stranger. What keeps less than
-0.3 of a reference's operations cannot pass, and code that is never reached counts like any other.
+Four variants written by hand, those of `gasp_env.policies.scripted`, are measured at 0.30, 0.60, 0.30 and 0.32: all
+pass, only the second with room to spare. So a gate at 0.3 ties, and proves nothing. It sees the manner and not the
+problem, which is why a solution by another road (those of `tests/brute_force`) is often taken for a stranger. One
+that keeps less than 0.3 of a reference's operations cannot pass, and code that is never reached counts like any other.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import ast
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from gasp_env import parsing
+from gasp_env.domains.python import parsing
 from gasp_env.relevance.registry import relevance
 from gasp_env.tasks import Goalpost, Proposal
 
@@ -93,7 +93,7 @@ def operations_of(program: str) -> Counter[str]:
     free. Constants, assignments and reading or printing do not count.
 
     Raises:
-        gasp_env.parsing.ParseError: it cannot be parsed.
+        gasp_env.domains.python.parsing.ParseError: it cannot be parsed.
     """
     # Walks without recursion, as ast.walk does.
     nodes = list(ast.walk(parsing.parse_program(program)))

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any, Protocol
 
-from gasp_env import parsing, plugins
-from gasp_env.definitions import is_again
+from gasp_env import registry
+from gasp_env.domains.python import parsing
+from gasp_env.registry import is_again
 from gasp_env.tasks import Goalpost, Proposal
 
 
@@ -138,12 +139,12 @@ def get(name: str) -> Relevance:
 
         return Relevance(name, similarity.by(rest or "hashing"))
     if head == "judge" and rest:
-        from gasp_env.relevance import judge
+        from gasp_env.relevance import by_policy
 
-        return Relevance(name, judge.by(rest))
+        return Relevance(name, by_policy.by(rest))
     source, colon, plain = name.rpartition(":")
     if colon:
-        plugins.import_source(source, f"relevance {name!r}")
+        registry.import_source(source, f"relevance {name!r}")
     if plain not in _known:
         raise ValueError(f"expected a relevance among {sorted(relevances())}, got {name!r}")
     return _known[plain]

@@ -1,7 +1,7 @@
 """Relevance by text: the cosine of a proposal and its goalpost, by any embedder.
 
 Measured on our forty goalposts with ``hashing`` and empty messages, as in `gasp_env.relevance.operations`
-(`pytest tests/test_relevance.py -k tells_variants -rP` prints it)::
+(`pytest tests/relevance/test_relevance.py -k tells_variants -rP` prints it)::
 
                                      AUC     quantiles 5, 50, 95 %    pass a gate at 0.7
     one step away                  1.000     0.81  0.92  0.96         1.00
@@ -10,7 +10,7 @@ Measured on our forty goalposts with ``hashing`` and empty messages, as in `gasp
     strangers                                0.41  0.54  0.66         0.02
 
 Any two programs are similar to such an embedder, so a gate must stand higher than the default. Names count: of the four
-variants in `gasp_env.scripted` two are measured at 0.71 and 0.76, two with names of their own at 0.55 and 0.52.
+variants in `gasp_env.policies.scripted` two are at 0.71 and 0.76, two with names of their own at 0.55 and 0.52.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gasp_env import embedders
-from gasp_env.library import task_text
+from gasp_env.library import embedders
+from gasp_env.library.view import task_text
 from gasp_env.relevance.registry import RelevanceFunction
 from gasp_env.tasks import Goalpost, Proposal
 
 
 def by(embedder: str) -> RelevanceFunction:
-    """The relevance by an embedder, named as `gasp_env.embedders.get` takes it.
+    """The relevance by an embedder, named as `gasp_env.library.embedders.get` takes it.
 
     A proposal is its message and program, a goalpost its statement and, if there is one, its reference. The cosine
     is cut off at 0: opposite is no less relevant than unrelated.

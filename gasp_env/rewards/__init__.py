@@ -9,12 +9,8 @@ one is one decorated function in the user's own file (see `teacher_reward`).
 
 from __future__ import annotations
 
-from gasp_env.rewards import bands, chae, controls, gated, harder, listed, peaked, relative
-from gasp_env.rewards.azr import azr_paper
-from gasp_env.rewards.gasp import gasp_lemma, gasp_lift
-from gasp_env.rewards.outcome import Outcome
+from gasp_env.episode.outcome import Outcome
 from gasp_env.rewards.registry import (
-    TeacherReward,
     TeacherRewards,
     solver_reward,
     solver_rewards,
@@ -22,6 +18,10 @@ from gasp_env.rewards.registry import (
     teacher_reward,
     teacher_rewards,
 )
+from gasp_env.rewards.spec import TeacherReward
+from gasp_env.rewards.zoo import bands, chae, controls, gated, harder, listed, peaked, relative
+from gasp_env.rewards.zoo.azr import azr_paper
+from gasp_env.rewards.zoo.gasp import gasp_lemma, gasp_lift
 
 #: Imported for what they register.
 FAMILIES = (bands, chae, controls, gated, harder, listed, peaked, relative)

@@ -16,9 +16,10 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from gasp_env import plugins
+from gasp_env import registry
 from gasp_env.rewards.needs import NEEDS, explain
-from gasp_env.rewards.registry import SolverSpec, TeacherReward, solver_specs, specs
+from gasp_env.rewards.registry import solver_specs, specs
+from gasp_env.rewards.spec import SolverSpec, TeacherReward
 
 
 def records() -> list[dict[str, Any]]:
@@ -82,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         for source in options.own:
-            plugins.import_source(source, "rewards")
+            registry.import_source(source, "rewards")
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from numbers import Real
 from typing import Any
 
-from gasp_env.rewards.outcome import Outcome
+from gasp_env.episode.outcome import Outcome
 from gasp_env.rewards.spec import RewardFunction, SolverReward, Terms
 
 
@@ -57,7 +57,7 @@ def _terms(what: str, value: Any) -> Terms:
     terms = {str(term): _number(number) for term, number in value.items()}
     if not all(map(math.isfinite, terms.values())):
         raise ValueError(f"{what}: expected finite named terms, got {value!r}")
-    # Added up as `gasp_env.scoring` does.
+    # Added up as `gasp_env.rewards.credits` does.
     if not math.isfinite(sum(terms.values())):
         raise ValueError(f"{what}: expected terms whose sum is finite, got {value!r}")
     return terms

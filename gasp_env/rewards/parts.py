@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from gasp_env.rewards.outcome import Outcome
+from gasp_env.episode.outcome import Outcome
 
 #: For an invalid proposal, where a source has no value of its own: Absolute Zero's, and the environment's.
 INVALID = -1.0

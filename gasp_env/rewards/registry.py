@@ -14,11 +14,11 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Collection, Mapping, Sequence
 
-from gasp_env import plugins
-from gasp_env.definitions import first_line, is_again, module_of
+from gasp_env import registry
+from gasp_env.episode.outcome import Outcome
+from gasp_env.registry import first_line, is_again, module_of
 from gasp_env.rewards.checks import checked_solver, teacher_terms
 from gasp_env.rewards.needs import NEEDS, OFFERED, explain
-from gasp_env.rewards.outcome import Outcome
 from gasp_env.rewards.spec import (
     PROPOSING,
     RewardFunction,
@@ -328,5 +328,5 @@ def _imported(name: str) -> str:
     """The name after the colon of ``"module:name"``, once the module has been imported to register it."""
     module, colon, plain = name.rpartition(":")
     if colon:
-        plugins.import_source(module, f"reward {name!r}")
+        registry.import_source(module, f"reward {name!r}")
     return plain

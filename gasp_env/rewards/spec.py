@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from gasp_env.episode.outcome import Outcome
 from gasp_env.rewards.needs import OFFERED
-from gasp_env.rewards.outcome import Outcome
 
 Terms = dict[str, float]
 SolverReward = Callable[[str], Terms]

@@ -11,9 +11,9 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from gasp_env.library import task_text
-from gasp_env.novelty import normal_form
-from gasp_env.rewards.outcome import Outcome
+from gasp_env.domains.python.novelty import normal_form
+from gasp_env.episode.outcome import Outcome
+from gasp_env.library.view import task_text
 
 _ORDERS = (1, 2, 3, 4)
 _LITTLE = 0.1

@@ -11,8 +11,8 @@ this protects from and what not.
 from __future__ import annotations
 
 from gasp_env.sandbox.errors import SandboxError
-from gasp_env.sandbox.pool import Sandbox, shared
 from gasp_env.sandbox.runs import HASH_SEEDS, PROFILES, Call, Limits, Result, Run, Status
+from gasp_env.sandbox.sandbox import Sandbox, shared
 
 __all__ = [
     "HASH_SEEDS",

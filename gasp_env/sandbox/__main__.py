@@ -21,12 +21,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from gasp_env.sandbox import build, doctor, reports
-from gasp_env.sandbox.docker import connect
+from gasp_env.sandbox import frames
 from gasp_env.sandbox.errors import SandboxError
-from gasp_env.sandbox.pool import Sandbox
 from gasp_env.sandbox.runs import HASH_SEEDS, PROFILES, Limits, Result, Run, Status
-from gasp_env.sandbox.tiers import TIERS, Settings
+from gasp_env.sandbox.sandbox import Sandbox
+from gasp_env.sandbox.tiers import TIERS, doctor, image
+from gasp_env.sandbox.tiers.docker import connect
+from gasp_env.sandbox.tiers.worker import Settings
 from gasp_env.values import parse_arguments, render, render_arguments
 
 
@@ -37,7 +38,7 @@ def main(argv: list[str] | None = None) -> int:
     options = _parser().parse_args(argv)
     try:
         if options.command == "build":
-            print(build.ensure(connect(), options.base, force=options.force))
+            print(image.ensure(connect(), options.base, force=options.force))
             return 0
         if options.command == "doctor":
             return _doctor(options)
@@ -90,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(options: argparse.Namespace) -> int:
     run = _asked(options)
-    reports.check(run)  # before a worker is started for nothing
+    frames.check(run)  # before a worker is started for nothing
     settings: dict[str, Any] = {"image": options.image, "runtime": options.runtime}
     with Sandbox(options.tier, workers=1, allow_unsafe=options.allow_unsafe, **settings) as sandbox:
         [result] = sandbox.run_many([run])

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from learners.turns import TurnRecord, by_group
+from learners.turn_records import TurnRecord, by_group
 
 
 def describe(records: Sequence[TurnRecord]) -> dict[str, float]:

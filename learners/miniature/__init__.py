@@ -1,6 +1,6 @@
 """A self-play experiment small enough for a laptop: its world, its model, its tasks. See README.md here.
 
-``domain`` is a `gasp_env.domain.Domain` (``"learners.miniature:domain"`` to `gasp_env.domain.get`);
+``domain`` is its domain (``"learners.miniature:domain"`` to `gasp_env.domains.get`);
 `goalposts`, `heldout` and `solvable` are its task sets, `policy` the shipped base model.
 """
 
@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gasp_env.domain import Domain
+    from gasp_env.domains.python.domain import PythonDomain
     from gasp_env.tasks import Goalpost
     from learners.miniature.miniature_policy import MiniaturePolicy
 
-    domain: Domain
+    domain: PythonDomain
 
 __all__ = ["DATA", "domain", "goalposts", "heldout", "policy", "solvable"]
 
@@ -44,21 +44,21 @@ def policy(path: str | Path | None = None, device: str = "cpu") -> MiniaturePoli
 
 
 def _tasks(name: str) -> tuple[Goalpost, ...]:
-    from gasp_env import goalposts as files
+    from gasp_env import goalposts
 
-    return files.load(DATA / f"{name}.jsonl")
+    return goalposts.load(DATA / f"{name}.jsonl")
 
 
 def __getattr__(name: str) -> Any:
     # Lazy, so that the world and the tokenizer can be used without the environment.
     if name != "domain":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from gasp_env.domain import Domain
-    from gasp_env.gate import GateRules
+    from gasp_env.domains.python.domain import PythonDomain
+    from gasp_env.domains.python.rules import GateRules
     from gasp_env.sandbox.runs import Limits
     from learners.miniature import corpus, style, world
 
-    found = Domain(
+    found = PythonDomain(
         name="learners.miniature:domain",
         style=style.MiniatureStyle(),
         goalposts=goalposts,

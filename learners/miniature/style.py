@@ -20,9 +20,9 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from gasp_env.gate import GateRules
-from gasp_env.parsing import ParseError, check_text
-from gasp_env.prompts import Sees
+from gasp_env.domains.base import Sees
+from gasp_env.domains.python.parsing import ParseError, check_text
+from gasp_env.domains.python.rules import GateRules
 from gasp_env.tasks import Axis, Goalpost, Proposal, Task, TaskKind
 from learners.miniature.tokenizer import BOUND
 
@@ -89,7 +89,7 @@ def _check_axis(axis: Axis) -> None:
 
 
 class MiniatureStyle:
-    """The miniature's `gasp_env.prompts.PromptStyle`. It has no words for messages: those stay empty."""
+    """The miniature's `gasp_env.domains.base.PromptStyle`. It has no words for messages: those stay empty."""
 
     name = "miniature"
 
@@ -131,7 +131,7 @@ class MiniatureStyle:
         raise ValueError("the miniature has no words for unguided proposals")
 
     def solve(self, task: Task, kind: TaskKind, index: int) -> str:
-        """See `gasp_env.prompts.PromptStyle.solve`."""
+        """See `gasp_env.domains.base.PromptStyle.solve`."""
         if kind == "deduction":
             return deduction_prompt(task.program, task.inputs[index][0])
         if kind == "abduction":

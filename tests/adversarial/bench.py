@@ -16,9 +16,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gasp_env.sandbox import Limits, Result, Run, Status, reports
+from gasp_env.sandbox import Limits, Result, Run, Status
+from gasp_env.sandbox import frames as reports
 from gasp_env.sandbox.errors import SandboxError, WorkerLost
-from gasp_env.sandbox.tiers import Settings, Worker, open_worker
+from gasp_env.sandbox.tiers import open_worker
+from gasp_env.sandbox.tiers.worker import Settings, Worker
 from tests.adversarial.case import Case
 from tests.adversarial.census import Process, own_descriptors, processes_of
 

@@ -45,12 +45,12 @@ ELSEWHERE: dict[int, tuple[str, ...]] = {
     11: ("tests/sandbox_image/test_codec.py::test_other_types_are_refused",),
     17: (
         "tests/sandbox/test_limits.py::test_exactly_so_many_threads",
-        "tests/sandbox/test_tiers.py::test_threads_are_counted_exactly",
+        "tests/sandbox/tiers/test_tiers.py::test_threads_are_counted_exactly",
     ),
     27: ("tests/adversarial/test_mutation.py::test_every_denial_of_our_filters_is_needed",),
     38: (
-        "tests/sandbox/test_reports.py::test_whatever_is_not_exactly_a_report_is_no_success",
-        "tests/sandbox/test_reports_fuzz.py::test_any_report_is_judged",
+        "tests/sandbox/test_frames.py::test_whatever_is_not_exactly_a_report_is_no_success",
+        "tests/sandbox/test_frames_fuzz.py::test_any_report_is_judged",
         "tests/sandbox_image/test_codec_fuzz.py::test_sets_of_one_hash_are_not_compared_for_ever",
     ),
     45: (
@@ -61,7 +61,7 @@ ELSEWHERE: dict[int, tuple[str, ...]] = {
         "tests/test_values.py::test_everything_else_is_refused",
         "tests/test_azr_holes.py::test_1_model_text_is_never_evaluated_on_the_host",
         "tests/test_azr_holes.py::test_4_deduction_takes_values_not_expressions",
-        "tests/test_parsing.py::test_answers_are_literals",
+        "tests/domains/python/test_parsing.py::test_answers_are_literals",
     ),
     66: (
         "tests/test_values.py::test_everything_else_is_refused",
@@ -77,7 +77,7 @@ ELSEWHERE: dict[int, tuple[str, ...]] = {
     77: (
         "tests/test_values.py::test_hostile_sizes_end_quickly",
         "tests/test_values_fuzz.py::test_bombs_cost_no_more_than_their_text",
-        "tests/test_parsing.py::test_programs_that_break_parsers",
+        "tests/domains/python/test_parsing.py::test_programs_that_break_parsers",
         "tests/sandbox/test_limits.py::test_a_program_that_is_too_long_is_not_even_sent",
     ),
     79: (
@@ -88,16 +88,16 @@ ELSEWHERE: dict[int, tuple[str, ...]] = {
         "tests/adversarial/test_nondeterminism.py::test_numpy_draws_differently_in_every_run",
         "tests/test_azr_holes.py::test_8_nondeterminism_across_processes_is_seen",
     ),
-    81: ("tests/test_gate.py::test_difference_between_hash_seeds",),
+    81: ("tests/domains/python/test_gate.py::test_difference_between_hash_seeds",),
     83: (
-        "tests/test_gate.py::test_state_that_leaks_between_calls",
-        "tests/sandbox/test_fresh.py::test_fresh_calls_find_nothing_of_each_other",
-        "tests/test_judge.py::test_every_pair_is_judged_alone",
+        "tests/domains/python/test_gate.py::test_state_that_leaks_between_calls",
+        "tests/sandbox/test_per_call.py::test_fresh_calls_find_nothing_of_each_other",
+        "tests/domains/python/test_judge.py::test_every_pair_is_judged_alone",
     ),
     85: ("tests/adversarial/test_nondeterminism.py::test_threads_that_race_show_it_sooner_or_later",),
     87: (
         "tests/adversarial/test_nondeterminism.py::test_what_depends_on_a_limit_shows_under_another_limit",
-        "tests/test_gate.py::test_near_a_limit",
+        "tests/domains/python/test_gate.py::test_near_a_limit",
     ),
     88: ("tests/sandbox/test_differential.py::test_whole_programs_do_what_they_do_in_plain_python",),
     90: (
@@ -110,20 +110,20 @@ ELSEWHERE: dict[int, tuple[str, ...]] = {
         "tests/sandbox/test_chaos.py::test_no_container_outlives_its_killed_owner_whatever_was_forked",
         "tests/sandbox/test_sandbox.py::test_a_killed_worker_costs_nothing_but_time",
         "tests/sandbox/test_sandbox.py::test_no_container_outlives_a_killed_owner",
-        "tests/sandbox/test_tiers.py::test_nothing_outlives_its_owner_or_its_supervisor",
-        "tests/sandbox/test_pool.py::test_a_daemon_that_comes_back_costs_nothing",
-        "tests/sandbox/test_pool.py::test_a_daemon_that_stays_away_is_an_infra_error",
+        "tests/sandbox/tiers/test_tiers.py::test_nothing_outlives_its_owner_or_its_supervisor",
+        "tests/sandbox/dispatch/test_dispatcher.py::test_a_daemon_that_comes_back_costs_nothing",
+        "tests/sandbox/dispatch/test_dispatcher.py::test_a_daemon_that_stays_away_is_an_infra_error",
     ),
     93: ("tests/sandbox/test_mix.py::test_good_programs_notice_nothing",),
     94: (
         "tests/sandbox/test_chaos.py::test_a_limit_on_descriptors_is_an_error_or_fewer_workers",
         "tests/sandbox/test_cache.py::test_a_full_disk_costs_a_warning",
-        "tests/sandbox/test_build.py::test_a_full_disk_says_so",
-        "tests/sandbox/test_pool.py::test_workers_that_do_not_open_are_done_without",
+        "tests/sandbox/tiers/test_image.py::test_a_full_disk_says_so",
+        "tests/sandbox/dispatch/test_dispatcher.py::test_workers_that_do_not_open_are_done_without",
     ),
     95: (
         "tests/sandbox/test_limits.py::test_no_deadline_is_kept_with_a_clock_that_can_be_set",
-        "tests/sandbox/test_pool.py::test_the_clock_on_the_wall_does_not_matter",
+        "tests/sandbox/dispatch/test_dispatcher.py::test_the_clock_on_the_wall_does_not_matter",
     ),
     96: (
         "tests/sandbox/test_chaos.py::test_two_pools_on_one_daemon_do_not_disturb_each_other",
@@ -131,9 +131,9 @@ ELSEWHERE: dict[int, tuple[str, ...]] = {
         "tests/sandbox/test_sandbox.py::test_threads_in_one_container_are_not_counted_in_another",
     ),
     97: (
-        "tests/sandbox/test_tiers.py::test_docker_that_refuses_names_the_fix",
-        "tests/sandbox/test_tiers.py::test_an_old_daemon_is_refused",
-        "tests/sandbox/test_tiers.py::test_a_daemon_that_cannot_filter_system_calls_is_refused",
+        "tests/sandbox/tiers/test_tiers.py::test_docker_that_refuses_names_the_fix",
+        "tests/sandbox/tiers/test_tiers.py::test_an_old_daemon_is_refused",
+        "tests/sandbox/tiers/test_tiers.py::test_a_daemon_that_cannot_filter_system_calls_is_refused",
         "tests/sandbox/test_sandbox.py::test_a_missing_image_says_so",
     ),
 }

@@ -18,8 +18,9 @@ from pathlib import Path
 import docker
 import pytest
 
-from gasp_env.sandbox import SandboxError, build, interpreters, process, seccomp
-from gasp_env.sandbox.docker import connect, container_options
+from gasp_env.sandbox import SandboxError
+from gasp_env.sandbox.tiers import image, interpreters, process, seccomp
+from gasp_env.sandbox.tiers.docker import connect, container_options
 from sandbox_image.worker import confine
 from tests.conftest import skip_without
 
@@ -123,7 +124,7 @@ class Containers:
 
     def __init__(self, client: docker.DockerClient) -> None:
         self._client = client
-        self._image = build.ensure(client)
+        self._image = image.ensure(client)
         names = _have(seccomp.DENIED)
         self.real = self.answers(frozenset(), names)
         # Two at once: the daemon takes most of the time.

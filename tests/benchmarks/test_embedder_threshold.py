@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.embedder_threshold import Compared, Original, calibrate, compare, originals, rejected, report
 from benchmarks.embedder_variants import NEAR_COPY, ONE_OPERATION, near_copies, one_operation
-from gasp_env import embedders
+from gasp_env.library import embedders
 from gasp_env.sandbox import Sandbox
 from gasp_env.tasks import Arguments
 

@@ -13,10 +13,11 @@ from benchmarks.env import __main__ as command
 from benchmarks.env import measure, plays, record, report, texts
 from benchmarks.env.parts import PARTS, REST, Clocks, clocks, shares
 from benchmarks.sandbox.measure import WrongAnswer
-from gasp_env.gate import GateRules, check_static
-from gasp_env.parsing import parse_proposal
+from gasp_env.domains.python.gate import check_static
+from gasp_env.domains.python.parsing import parse_proposal
+from gasp_env.domains.python.purity import may_keep_state
+from gasp_env.domains.python.rules import GateRules
 from gasp_env.sandbox import Run, Sandbox, Status
-from gasp_env.static import may_keep_state
 from gasp_env.values import encode
 
 SECONDS = st.floats(0.001, 1000)

@@ -32,12 +32,12 @@ from benchmarks.teacher_rewards.world import (
     item_of,
     items,
 )
-from gasp_env.gate import Rejected
-from gasp_env.library import Library
-from gasp_env.parsing import ParseError
+from gasp_env.domains.python.gate import Rejected
+from gasp_env.domains.python.parsing import ParseError
+from gasp_env.episode.outcome import Outcome
+from gasp_env.library.library import Library
 from gasp_env.rewards import registry, teacher_reward
-from gasp_env.rewards.outcome import Outcome
-from gasp_env.rewards.registry import Terms
+from gasp_env.rewards.spec import Terms
 from gasp_env.sandbox import Run, Sandbox
 from tests.fuzz import examples
 

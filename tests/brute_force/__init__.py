@@ -2,7 +2,7 @@
 
 Each function in here solves the problem its name says from the statement alone, by enumeration, by
 stepping time or by painting cells, and shares nothing with the reference program. Each ``draw_*``
-makes the arguments of one small random instance. `tests/test_goalposts.py` compares the three.
+makes the arguments of one small random instance. `tests/goalposts/test_files.py` compares the three.
 """
 
 from collections.abc import Callable

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from gasp_env.vector import GaspCodeVectorEnv
+from gasp_env.envs.vector import GaspCodeVectorEnv
 from learners import miniature
 from learners.evaluate import evaluate
 from learners.policies import Sampling

@@ -11,14 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learners.metrics import (
-    Ledger,
-    bootstrap_interval,
-    describe,
-    pass_at_k,
-    zero_success_bound,
-)
-from learners.turns import TurnRecord
+from learners.metrics import Ledger, bootstrap_interval, describe, pass_at_k, zero_success_bound
+from learners.turn_records import TurnRecord
 
 
 @given(st.integers(1, 9), st.data())

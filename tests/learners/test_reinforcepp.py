@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
-from gasp_env import transcript
-from learners import checkpoint, reinforcepp
+from gasp_env.transcripts import replay
+from learners import reinforcepp, training_state
 from learners.reinforcepp import Args, main
 from tests.learners.choices import ChoicePolicy
 
@@ -96,7 +96,7 @@ def test_a_run_leaves_what_it_promises(options, tmp_path):
     assert {"torch", "numpy"} <= set(manifest["packages"])
     assert list((run / "tensorboard").iterdir())
     assert (run / "policy" / "table.safetensors").is_file()
-    assert [p.name for p in checkpoint.steps(run / "checkpoints")] == ["000003", "000004"]
+    assert [p.name for p in training_state.steps(run / "checkpoints")] == ["000003", "000004"]
     assert [p.name for p in sorted((run / "episodes").iterdir())] == [
         "000001.jsonl",
         "000002.jsonl",
@@ -106,17 +106,17 @@ def test_a_run_leaves_what_it_promises(options, tmp_path):
 
 def test_stored_episodes_replay(options, sandbox):
     summary = main(Args(name="run", **{**options, "updates": 1}))
-    episodes = transcript.load(summary["episodes"])
+    episodes = replay.load(summary["episodes"])
     assert len(episodes) == 4
     for episode in episodes:
-        assert transcript.replay(episode, sandbox) == []
+        assert replay.replay(episode, sandbox) == []
 
 
 def test_an_interrupted_run_goes_on_as_if_it_had_not_been(options, tmp_path, monkeypatch):
     whole = main(Args(name="whole", **options))
     press_ctrl_c(monkeypatch, version=1)  # in the middle of the second update
     assert main(Args(name="cut", **options)) == {}
-    assert [p.name for p in checkpoint.steps(tmp_path / "cut" / "checkpoints")] == ["000001", "000002"]
+    assert [p.name for p in training_state.steps(tmp_path / "cut" / "checkpoints")] == ["000001", "000002"]
     assert not (tmp_path / "cut" / "summary.json").exists()
 
     # What was logged after the checkpoint that is resumed from is written anew.

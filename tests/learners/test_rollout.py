@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from gasp_env.envs.vector import GaspCodeVectorEnv
 from gasp_env.tasks import Goalpost
-from gasp_env.vector import GaspCodeVectorEnv
 from learners.evaluate import Evaluation, evaluate
 from learners.policies import Sampling
 from learners.rollout import play

@@ -11,7 +11,7 @@ import torch
 from learners import batches, reinforcepp
 from learners.policies import Sampling
 from learners.reinforcepp import Args, learning_rate, trains, update
-from learners.turns import TurnRecord
+from learners.turn_records import TurnRecord
 from tests.learners.choices import PROMPTS, ChoicePolicy
 
 STAGES = {

@@ -15,11 +15,12 @@ from typing import Any
 
 import pytest
 
-from gasp_env import goalposts, judge
-from gasp_env.judge import Question
+from gasp_env import goalposts
+from gasp_env.domains.python import judge
+from gasp_env.domains.python.judge import Question
+from gasp_env.domains.python.prompts import FencedStyle
 from gasp_env.loaders import Loaded, Skipped, livecodebench
 from gasp_env.loaders.__main__ import main
-from gasp_env.prompts import FencedStyle
 from gasp_env.sandbox import Limits, Sandbox
 from gasp_env.tasks import Goalpost
 from tests.loaders.records import LANTERNS, NEIGHBOURS, STARTER, cases, method_record, packed, stdin_record

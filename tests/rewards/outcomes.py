@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from gasp_env import embedders
-from gasp_env.library import Entry, Library
-from gasp_env.rewards.outcome import Outcome
+from gasp_env.episode.outcome import Outcome
+from gasp_env.library import embedders
+from gasp_env.library.library import Library
 from gasp_env.rewards.registry import TeacherRewards
-from gasp_env.tasks import Goalpost, Stage, Task
+from gasp_env.tasks import Entry, Goalpost, Stage, Task
 
 PROGRAMS = (
     "def f(xs):\n    return sum(x for x in xs if x > 3)",

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gasp_env.episode.outcome import in_band
 from gasp_env.rewards import Outcome, registry, specs, teacher_reward, teacher_rewards
 from gasp_env.rewards.needs import NEEDS
-from gasp_env.rewards.outcome import in_band
 from gasp_env.rewards.registry import TeacherRewards, get_solver_reward, solver_reward
 from tests.rewards.outcomes import outcome, pay
 
@@ -272,7 +272,7 @@ def test_errors_say_what_can_be_chosen() -> None:
 def test_the_example_is_chosen_by_its_path() -> None:
     parent = outcome(4, 8).task
     assert parent is not None
-    from gasp_env.library import Entry
+    from gasp_env.tasks import Entry
 
     lift = outcome(2, 8, "lift", parent=Entry(parent, 4, 8, True))
     first, second = TeacherRewards(f"{EXAMPLE}:mine")([outcome(2, 8), lift])

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gasp_env.library import Entry
 from gasp_env.rewards import Outcome, TeacherRewards, specs
 from gasp_env.rewards.needs import OFFERED
+from gasp_env.tasks import Entry
 from tests.fuzz import examples
 from tests.rewards.outcomes import GOALPOST, PROGRAMS, library, outcome, pay, rejected, task
 

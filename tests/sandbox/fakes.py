@@ -19,9 +19,9 @@ from collections.abc import Callable
 from typing import Any
 
 from gasp_env.sandbox import tiers
-from gasp_env.sandbox.canary import _PROGRAM as CANARY
+from gasp_env.sandbox.dispatch.canary import _PROGRAM as CANARY
 from gasp_env.sandbox.errors import SandboxError, WorkerLost
-from gasp_env.sandbox.tiers import Settings
+from gasp_env.sandbox.tiers.worker import Settings
 from sandbox_image.worker import codec, wire
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from gasp_env.sandbox import Result, Run, SandboxError, reports
-from gasp_env.sandbox.tiers import Settings, Worker, open_worker
+from gasp_env.sandbox import Result, Run, SandboxError, frames
+from gasp_env.sandbox.tiers import open_worker
+from gasp_env.sandbox.tiers.worker import Settings, Worker
 
 TIERS = ("docker", "bwrap", "landlock")
 
@@ -26,12 +27,12 @@ def opened(tier: str, settings: Settings | None = None) -> Worker:
 
 def ask(worker: Worker, run: Run) -> Result:
     """Have a worker with nothing else to do execute one run."""
-    unsent = memoryview(reports.run_frame(1, run, reports.payload(run)))
+    unsent = memoryview(frames.run_frame(1, run, frames.payload(run)))
     while True:
         select.select([worker], [worker] if unsent else [], [], 1.0)
         unsent = unsent[worker.send(unsent) :] if unsent else unsent
         for frame in worker.receive():
-            return reports.result(frame, run, worker.tier)
+            return frames.result(frame, run, worker.tier)
 
 
 def family(pid: int) -> list[int]:

@@ -12,11 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from gasp_env.sandbox import Limits, Result, Run, Sandbox, SandboxError, Status, cache, dispatcher, link
+from gasp_env.sandbox import Limits, Result, Run, Sandbox, SandboxError, Status, cache
 from gasp_env.sandbox.cache import Cache, key, storable
+from gasp_env.sandbox.dispatch import connection as link
+from gasp_env.sandbox.dispatch import dispatcher
 from tests.sandbox import fakes
+from tests.sandbox.dispatch.test_dispatcher import echo, many, returned, wait_until
 from tests.sandbox.fakes import FakeWorker, World
-from tests.sandbox.test_pool import echo, many, returned, wait_until
 
 KEYS = [bytes([i]) * 32 for i in range(256)]
 

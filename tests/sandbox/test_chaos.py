@@ -23,7 +23,8 @@ from typing import Any
 import docker
 import pytest
 
-from gasp_env.sandbox import Run, Sandbox, Status, build
+from gasp_env.sandbox import Run, Sandbox, Status
+from gasp_env.sandbox.tiers import image as build
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gasp_env.sandbox import Limits, Result, Run, Sandbox, Status
-from gasp_env.sandbox.reports import MAX_PROGRAM, check
+from gasp_env.sandbox.frames import MAX_PROGRAM, check
 
 pytestmark = pytest.mark.docker
 

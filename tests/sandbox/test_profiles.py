@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from gasp_env.sandbox import Limits, Result, Run, Sandbox, Status
-from gasp_env.sandbox.reports import check
+from gasp_env.sandbox.frames import check
 from sandbox_image.worker import wire
 from tests.conftest import need_numpy
 

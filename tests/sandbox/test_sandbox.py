@@ -16,20 +16,11 @@ import docker
 import pytest
 
 from gasp_env import values
-from gasp_env.sandbox import (
-    HASH_SEEDS,
-    Limits,
-    Run,
-    Sandbox,
-    SandboxError,
-    Status,
-    build,
-    crew,
-    doorway,
-    leftovers,
-    shared,
-)
-from gasp_env.sandbox.docker import container_options
+from gasp_env.sandbox import HASH_SEEDS, Limits, Run, Sandbox, SandboxError, Status, shared
+from gasp_env.sandbox.dispatch import worker_pool
+from gasp_env.sandbox.tiers import image as build
+from gasp_env.sandbox.tiers import orphans, unix_socket
+from gasp_env.sandbox.tiers.docker import container_options
 from gasp_env.values import Unserializable
 
 pytestmark = pytest.mark.docker
@@ -271,7 +262,7 @@ def test_a_run_that_kills_every_worker_is_found(own: Sandbox) -> None:
 def test_infrastructure_that_stays_down_is_an_infra_error(
     own: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(crew, "PATIENCE_SECONDS", 1.0)
+    monkeypatch.setattr(worker_pool, "PATIENCE_SECONDS", 1.0)
     monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")
     _container(own).kill()
     results = own.run_many([ADD, Run("def f(): return 2", ((),))])
@@ -324,8 +315,8 @@ def _created(client: docker.DockerClient, labels: dict[str, str]) -> str:
 def test_what_a_dead_owner_created_and_never_started_is_removed(sandbox: Sandbox) -> None:
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    mine = leftovers.labels()
-    machine = mine[leftovers.OWNER_LABEL].rpartition(":")[0]
+    mine = orphans.labels()
+    machine = mine[orphans.OWNER_LABEL].rpartition(":")[0]
     alive = os.getppid()
     client = docker.from_env()
     made: dict[str, str] = {}
@@ -336,9 +327,9 @@ def test_what_a_dead_owner_created_and_never_started_is_removed(sandbox: Sandbox
             "elsewhere": f"another-{machine}:{dead.pid}",
             "strange": "nobody",
         }.items():
-            made[name] = _created(client, mine | {leftovers.OWNER_LABEL: owner})
+            made[name] = _created(client, mine | {orphans.OWNER_LABEL: owner})
         made["mine"] = _created(client, mine)
-        made["no sandbox"] = _created(client, {leftovers.OWNER_LABEL: f"{machine}:{dead.pid}"})
+        made["no sandbox"] = _created(client, {orphans.OWNER_LABEL: f"{machine}:{dead.pid}"})
         with Sandbox(workers=1):
             pass
         left = {container["Id"] for container in client.api.containers(all=True)}
@@ -363,7 +354,7 @@ def test_the_container_is_shut_in(sandbox: Sandbox) -> None:
     assert not host["Privileged"]
     assert not host["Binds"]
     mounts = container.attrs["Mounts"]
-    assert all(mount["Destination"] == doorway.INSIDE and mount["RW"] is False for mount in mounts)
+    assert all(mount["Destination"] == unix_socket.INSIDE and mount["RW"] is False for mount in mounts)
     assert [option.split("=")[0] for option in host["SecurityOpt"]] == ["no-new-privileges", "seccomp"]
     assert host["IpcMode"] == "none"
     assert host["PidsLimit"] == container_options()["pids_limit"]

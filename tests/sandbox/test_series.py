@@ -14,25 +14,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gasp_env.sandbox import Limits, Result, Run, Sandbox, SandboxError, Status, crew, dispatcher, link
-from gasp_env.sandbox.backlog import Backlog
-from gasp_env.sandbox.batch import Asked, Batch
-from gasp_env.sandbox.canary import Canary
-from gasp_env.sandbox.dispatcher import Dispatcher
-from gasp_env.sandbox.fresh import Parts, split
-from gasp_env.sandbox.link import Link
+from gasp_env.sandbox import Limits, Result, Run, Sandbox, SandboxError, Status
+from gasp_env.sandbox.dispatch import connection, dispatcher, worker_pool
+from gasp_env.sandbox.dispatch.batch import Asked, Batch
+from gasp_env.sandbox.dispatch.canary import Canary
+from gasp_env.sandbox.dispatch.connection import Connection
+from gasp_env.sandbox.dispatch.dispatcher import Dispatcher
+from gasp_env.sandbox.dispatch.queue import BatchQueue
+from gasp_env.sandbox.per_call import Parts, split
 from tests.conftest import skip_without
 from tests.fuzz import examples
 from tests.sandbox import fakes
+from tests.sandbox.dispatch.test_dispatcher import wait_until
 from tests.sandbox.fakes import FakeWorker, World
-from tests.sandbox.test_pool import wait_until
 
 LOOP = "while 1: pass\ndef f(x): return x"
 
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    monkeypatch.setattr(crew, "BACKOFF_SECONDS", 0.01)
+    monkeypatch.setattr(worker_pool, "BACKOFF_SECONDS", 0.01)
     monkeypatch.setattr(dispatcher, "VERIFY_IDLE_SECONDS", 1e6)
     made = fakes.install(monkeypatch)
     yield made
@@ -178,7 +179,7 @@ def test_what_was_left_out_for_a_wrong_answer_is_asked_after_all(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lie(monkeypatch, world, range(1), after=1)
-    monkeypatch.setattr(link, "CANARY_ANSWERS", 2)
+    monkeypatch.setattr(connection, "CANARY_ANSWERS", 2)
     orders = [f"echo {number}" for number in range(40)]
     # What takes longer holds the batch open until the canary is answered.
     slow = [Run(f"sleep 0.2 {number}", ((number,),)) for number in range(3)]
@@ -196,7 +197,7 @@ def test_nothing_handed_out_was_left_out_for_what_was_taken_back(
 ) -> None:
     """Several workers are wrong by turns while a slow caller takes results as they come."""
     lie(monkeypatch, world, range(4), after=6)
-    monkeypatch.setattr(link, "CANARY_ANSWERS", 3)
+    monkeypatch.setattr(connection, "CANARY_ANSWERS", 3)
     draw = random.Random(seed)
     runs = [run for at in range(30) for run in obeying(*(f"echo {at} {n}" for n in range(8)), series=f"{at}")]
     handed_out: dict[int, Result] = {}
@@ -218,7 +219,7 @@ def test_nothing_handed_out_was_left_out_for_what_was_taken_back(
 def test_a_failure_stands_once_somebody_was_told_that_it_left_out_another() -> None:
     """Results come in the order in which they were first there; what is taken back meanwhile has another by then."""
     for handed_out in (True, False):
-        batch, backlog = Batch(stream=True), Backlog()
+        batch, backlog = Batch(stream=True), BatchQueue()
         batch.size = 2
         first, second = asked = [
             Asked(run, batch, positions=[at]) for at, run in enumerate(obeying("fail", "echo"))
@@ -308,7 +309,7 @@ def test_verdicts_are_those_of_executing_everything(
 
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
-        patch.setattr(crew, "BACKOFF_SECONDS", 0.01)
+        patch.setattr(worker_pool, "BACKOFF_SECONDS", 0.01)
         patch.setattr(dispatcher, "EXCUSED_KILLS", 0)
         world = fakes.install(patch)
         with Sandbox(workers=1, dedupe=False) as sandbox:
@@ -347,19 +348,19 @@ def test_verdicts_are_those_of_executing_everything(
 @pytest.mark.parametrize("workers", [1, 2, 4])
 def test_a_program_that_loops_costs_its_limit_once(monkeypatch: pytest.MonkeyPatch, workers: int) -> None:
     started: list[Run] = []
-    ask, take = Link.ask, Dispatcher._take
+    ask, take = Connection.ask, Dispatcher._take
 
-    def asking(self: Link, number: int, one: Any, now: float) -> None:
+    def asking(self: Connection, number: int, one: Any, now: float) -> None:
         started.append(one.run)
         ask(self, number, one, now)
 
-    def taking(self: Dispatcher, worker: Link, one: Any, frame: bytes | None) -> None:
+    def taking(self: Dispatcher, worker: Connection, one: Any, frame: bytes | None) -> None:
         assert not isinstance(one, Canary)
         if frame is None:
             started.remove(one.run)
         take(self, worker, one, frame)
 
-    monkeypatch.setattr(Link, "ask", asking)
+    monkeypatch.setattr(Connection, "ask", asking)
     monkeypatch.setattr(Dispatcher, "_take", taking)
     limits = Limits(cpu_seconds=1, wall_seconds=60.0)
     fresh = Run(LOOP, tuple((number,) for number in range(14)), limits=limits, fresh=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gasp_env import domain as domains
+from gasp_env import domains
 from gasp_env.sandbox import Run, Status
 from gasp_env.values import equal
 from learners import miniature

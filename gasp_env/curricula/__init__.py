@@ -1,0 +1,1 @@
+"""The games: who is asked what, in which order."""

@@ -1,0 +1,1 @@
+"""The Python domain: programs, executed in the sandbox and judged on the host."""

@@ -1,0 +1,341 @@
+"""The gate: what a proposal must pass before it is a task.
+
+Text rules first, then execution under every hash seed, then novelty, then relevance where it was asked
+for. Each rejection has one of the stable codes in `REASONS`; the first that applies is the one reported.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import combinations
+
+from gasp_env.domains.python.leaks import quotes_pairs, quotes_program, quotes_statement
+from gasp_env.domains.python.novelty import normal_form
+from gasp_env.domains.python.parsing import ParseError, parse_program
+from gasp_env.domains.python.purity import keeps_nothing
+from gasp_env.domains.python.rules import GateRules, Refused, check_program
+from gasp_env.episode.view import View
+from gasp_env.library.view import task_text
+from gasp_env.relevance import RelevanceRule
+from gasp_env.sandbox.runs import HASH_SEEDS, Call, Limits, Result, Run, Status
+from gasp_env.tasks import Arguments, Axis, Goalpost, Proposal, Stage, Task, TaskKind
+from gasp_env.values import encode, render, same
+
+#: Reasons of the parser, of the static rules, of the execution, of novelty and of relevance.
+PARSE_REASONS = ("too_long", "not_utf8", "no_program", "no_inputs", "bad_input", "unparsable")
+RULE_REASONS = (
+    "program_too_large",
+    "no_entry",
+    "no_arguments",
+    "banned_import",
+    "banned_name",
+    "input_count",
+    "repeated_inputs",
+    "message_leaks",
+)
+RUN_REASONS = tuple(str(status) for status in Status if status not in (Status.OK, Status.INFRA_ERROR))
+REASONS = (
+    *PARSE_REASONS,
+    *RULE_REASONS,
+    *RUN_REASONS,
+    "nondeterministic",
+    "near_limit",
+    "output_too_large",
+    "one_output",
+    "copies_goalpost",
+    "duplicate",
+    "similar",
+    "irrelevant",
+)
+
+
+class Rejected(Exception):
+    """A proposal that is not a task. ``reason`` is one of `REASONS`."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(detail or reason)
+        self.reason = reason
+
+
+class Unscored(Exception):
+    """The infrastructure failed; nothing is known of the proposal."""
+
+
+@dataclass(frozen=True)
+class Gate:
+    """The gate of one domain, as one curriculum uses it.
+
+    Attributes:
+        rules: see `GateRules`.
+        limits: of every run.
+        probes: argument tuples a program is also called with. If there are any, novelty compares
+            what programs return on them; if not, it compares programs up to renaming and formatting.
+        exact: whether a task that has been accepted already is refused.
+        threshold: cosine similarity with an accepted task from which on a proposal is refused, by the
+            embedder of the library; None compares no embeddings.
+        relevance: what a variant must share with its goalpost; None asks nothing.
+        seeds: fingerprints that count as accepted from the start.
+    """
+
+    rules: GateRules
+    limits: Limits
+    probes: tuple[Arguments, ...] = ()
+    exact: bool = True
+    threshold: float | None = None
+    relevance: RelevanceRule | None = None
+    seeds: frozenset[str] = frozenset()
+
+    def runs(self, proposal: Proposal, kind: TaskKind = "induction") -> list[Run]:
+        """The executions that decide about a proposal.
+
+        First all inputs in one run for every hash seed, every other one in reversed order. Probes come
+        last, so that one that ends the run cannot take the proposal's own inputs with it. Then, unless
+        the program evidently keeps nothing between calls, every input in a run of its own: what is
+        recorded must be what a fresh call returns.
+
+        Raises:
+            Rejected: the proposal breaks a static rule and needs no execution.
+        """
+        _, nodes = check_static(proposal, self.rules, kind)
+
+        # The first run that fails decides: what loops costs its limit once.
+        series = _digest([proposal.program.encode(), kind.encode(), *map(encode, proposal.inputs)])
+
+        def run(inputs: tuple[Arguments, ...], seed: int) -> Run:
+            return Run(proposal.program, inputs, hash_seed=seed, limits=self.limits, series=series)
+
+        together = [
+            run((proposal.inputs if position % 2 == 0 else proposal.inputs[::-1]) + self.probes, seed)
+            for position, seed in enumerate(HASH_SEEDS)
+        ]
+        if keeps_nothing(nodes, proposal.program):
+            return together
+        return together + [
+            run((arguments,), HASH_SEEDS[number % len(HASH_SEEDS)])
+            for number, arguments in enumerate(proposal.inputs)
+        ]
+
+    def decide(
+        self,
+        proposal: Proposal,
+        results: Sequence[Result],
+        view: View,
+        *,
+        stage: Stage,
+        axis: Axis | None,
+        goalpost: Goalpost | None,
+        kind: TaskKind = "induction",
+        parent: Task | None = None,
+        own: Collection[str] = (),
+        relevance: float | None = None,
+    ) -> Task:
+        """The task a proposal is, given the results of its runs.
+
+        Args:
+            proposal: what was proposed.
+            results: of `runs`, in order.
+            view: the library it must be new to.
+            stage: where the proposal was made.
+            axis: the axis it was made on.
+            goalpost: of its episode; None if it is unguided.
+            kind: what it was to be.
+            parent: what a lift was made from. A lift is not compared with it, except that the same
+                program with the same inputs is no new task.
+            own: fingerprints of what was accepted before in its episode.
+            relevance: how much it shares with its goalpost, if that was measured.
+
+        Raises:
+            Rejected: with the first reason that applies.
+            Unscored: a run was not executed.
+        """
+        if any(result.status is Status.INFRA_ERROR for result in results):
+            raise Unscored(next(result.error for result in results if result.status is Status.INFRA_ERROR))
+        count = len(proposal.inputs)
+        together, alone = results[: len(HASH_SEEDS)], results[len(HASH_SEEDS) :]
+        orders = [_in_order(result, count, position) for position, result in enumerate(together)]
+        for result, calls in zip(together, orders, strict=True):
+            failed = _failure(result, calls, count)
+            if failed is not None:
+                raise Rejected(*failed)
+        if not all(_behave_alike(calls, orders[0]) for calls in orders[1:]):
+            raise Rejected(
+                "nondeterministic", "results differ between hash seeds or with the order of the calls"
+            )
+        if not all(
+            _behave_alike(result.calls, [call]) for result, call in zip(alone, orders[0], strict=False)
+        ):
+            raise Rejected("nondeterministic", "a call returns something else when it is the only one")
+        for result in results:
+            self._check_used(result)
+        outputs = tuple(call.value for call in orders[0][:count])
+        longest = max(len(render(output)) for output in outputs)
+        if longest > self.rules.output_chars:
+            raise Rejected(
+                "output_too_large", f"expected at most {self.rules.output_chars} characters, got {longest}"
+            )
+        # There is nothing to find out about a program that says the same to everybody.
+        if kind == "induction" and all(same(output, outputs[0]) for output in outputs[1:]):
+            raise Rejected("one_output", "expected outputs that differ, got the same for all inputs")
+        if goalpost is not None and _same_program(proposal.program, goalpost.reference):
+            raise Rejected("copies_goalpost", "expected a variant, got the goalpost's own reference program")
+        fingerprint = self.fingerprint(proposal, _behaviour(orders[0][count:]), stage, kind)
+        if self.exact:
+            if parent is not None and fingerprint == parent.fingerprint:
+                repeated = set(map(encode, proposal.inputs)) == set(map(encode, parent.inputs))
+            else:
+                repeated = fingerprint in self.seeds or fingerprint in own or fingerprint in view
+            if repeated:
+                raise Rejected("duplicate", "a task that does the same has been accepted already")
+        if self.threshold is not None:
+            similarity = view.nearest(task_text(proposal), parent.fingerprint if parent else None)
+            if similarity >= self.threshold:
+                raise Rejected(
+                    "similar",
+                    f"similarity {similarity:.3f} with an accepted task, expected < {self.threshold}",
+                )
+        task = Task(
+            program=proposal.program,
+            inputs=proposal.inputs,
+            outputs=outputs,
+            shown=self.rules.shown if kind == "induction" else 0,
+            message=proposal.message,
+            fingerprint=fingerprint,
+            stage=stage,
+            axis=axis,
+            # A lift from the library is a step towards the goalpost of what it lifts, whoever's episode this is.
+            goalpost=parent.goalpost if parent is not None else goalpost.id if goalpost is not None else None,
+            parent=parent.fingerprint if parent is not None else None,
+            kind=kind,
+        )
+        if quotes_pairs(task.message, task):
+            raise Rejected("message_leaks", "the message gives hidden outputs away")
+        if goalpost is not None and quotes_statement(task.message, goalpost.statement):
+            raise Rejected("message_leaks", "the message quotes the goalpost, which a lift of it may not see")
+        if self.relevance is not None and relevance is not None and not self.relevance.passes(relevance):
+            raise Rejected(
+                "irrelevant", f"relevance {relevance:.3f}, expected at least {self.relevance.threshold}"
+            )
+        return task
+
+    def fingerprint(
+        self, proposal: Proposal, behaviour: Sequence[bytes], stage: Stage, kind: TaskKind
+    ) -> str:
+        """What novelty compares: a variant by its program; an unguided proposal by its kind as well, and, where it
+        had to use a given program, by what it added to that."""
+        program = behaviour if self.probes else [program_form(proposal.program)]
+        if stage != "propose":
+            return _digest(program)
+        added: list[bytes] = []
+        if kind == "induction":
+            words = " ".join(re.findall(r"\w+", proposal.message.casefold()))
+            added = [*sorted(encode(arguments) for arguments in proposal.inputs), words.encode()]
+        return _digest([kind.encode(), *program, *added])
+
+    def _check_used(self, result: Result) -> None:
+        limits, share = self.limits, self.rules.used
+        for name, used, limit in (
+            ("processor time", result.cpu_seconds, limits.cpu_seconds),
+            ("wall time", result.wall_seconds, limits.wall_seconds),
+            ("memory", result.memory_bytes, limits.memory_bytes),
+            ("output", result.output_bytes, limits.output_bytes),
+        ):
+            if used > share * limit:
+                raise Rejected(
+                    "near_limit", f"{name}: used {used:.3g} of {limit:.3g}, expected at most {share:.0%}"
+                )
+
+
+def check_static(
+    proposal: Proposal, rules: GateRules, kind: TaskKind = "induction"
+) -> tuple[ast.Module, list[ast.AST]]:
+    """Rules that need no execution; returns the program's syntax tree and its nodes.
+
+    Raises:
+        Rejected: with one of `RULE_REASONS` or ``unparsable``.
+    """
+    program, inputs = proposal.program, proposal.inputs
+    if len(program) > rules.program_chars:
+        raise Rejected(
+            "program_too_large", f"expected at most {rules.program_chars} characters, got {len(program)}"
+        )
+    try:
+        read = check_program(program, rules.imports)
+    except Refused as refused:
+        raise Rejected(refused.reason, str(refused)) from None
+    least, greatest = rules.input_count if kind == "induction" else (1, 1)
+    if not least <= len(inputs) <= greatest:
+        raise Rejected("input_count", f"expected {least} to {greatest} inputs, got {len(inputs)}")
+    # A hidden input that is also shown would give its answer away.
+    if not _differ(inputs):
+        raise Rejected("repeated_inputs", "expected inputs that all differ")
+    if quotes_program(proposal.message, program):
+        raise Rejected("message_leaks", "the message contains a line of the program")
+    return read
+
+
+def _same_program(program: str, reference: str | None) -> bool:
+    """Whether two programs are one up to renaming and formatting."""
+    if reference is None:
+        return False
+    try:
+        return program_form(program) == program_form(reference)
+    except ParseError:  # a reference of others that we cannot read
+        return False
+
+
+@lru_cache(1024)
+def program_form(program: str) -> bytes:
+    """What exact novelty compares of a program (`gasp_env.domains.python.novelty`).
+
+    Raises:
+        ParseError: it cannot be read.
+    """
+    return normal_form(parse_program(program)).encode()
+
+
+def _differ(inputs: Sequence[Arguments]) -> bool:
+    """Whether no two are equal. If two are, Python finds them equal too, unless there is a NaN in them."""
+    if "nan" not in repr(inputs) and not any(a == b for a, b in combinations(inputs, 2)):
+        return True
+    return len(set(map(encode, inputs))) == len(inputs)
+
+
+def _in_order(result: Result, count: int, position: int) -> tuple[Call, ...]:
+    own, probes = result.calls[:count], result.calls[count:]
+    if position % 2 == 1 and len(own) == count:
+        own = own[::-1]
+    return own + probes
+
+
+def _failure(result: Result, calls: tuple[Call, ...], count: int) -> tuple[str, str] | None:
+    """Why a run fails the gate; a probe may raise, but may not end the run."""
+    for call in calls[:count]:
+        if call.status is not Status.OK:
+            return str(call.status), call.error
+    if len(calls) < count or result.status not in (Status.OK, Status.EXCEPTION, Status.UNSERIALIZABLE):
+        return str(result.status if result.status is not Status.OK else Status.EXITED), result.error
+    return None
+
+
+def _behave_alike(left: Sequence[Call], right: Sequence[Call]) -> bool:
+    """Whether all calls ended alike and returned equal values: the same as `_behaviour` of both, for less."""
+    return len(left) == len(right) and all(
+        a.status == b.status and same(a.value, b.value) for a, b in zip(left, right, strict=True)
+    )
+
+
+def _behaviour(calls: Sequence[Call]) -> list[bytes]:
+    return [encode(call.value) if call.status is Status.OK else f"!{call.status}".encode() for call in calls]
+
+
+def _digest(parts: Sequence[bytes]) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "big"))
+        digest.update(part)
+    return digest.hexdigest()

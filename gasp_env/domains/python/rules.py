@@ -1,0 +1,297 @@
+"""What a program's text tells: rules that need no execution.
+
+The sandbox is what keeps a hostile program from harm; these rules keep tasks *reproducible*. A program
+that reaches the clock, files, the interpreter's frames or another module's state may return one value
+today and another in the attempt that is judged by it. So imports are an allow-list, a module may only be
+used as ``module.name``, and names and attributes that lead to the interpreter itself are refused.
+
+This is a filter against accidents and the tricks we know of, not a proof: Python has more ways to itself
+than a list can hold. What a verdict rests on is what was executed.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import symtable
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+from gasp_env.domains.python.parsing import ParseError, read_program
+
+#: Deterministic, side-effect free parts of the standard library.
+IMPORTS = frozenset(
+    "abc bisect collections copy dataclasses decimal enum fractions functools heapq itertools json math operator re "
+    "statistics string typing".split()
+)
+#: Ways to the host's state, to a person at the keyboard, or around the rules about attributes; where a
+#: function has a variable of that name, it is the variable that is meant.
+BANNED_NAMES = frozenset(
+    "breakpoint compile copyright credits delattr eval exec exit getattr globals help input license locals memoryview "
+    "open quit setattr vars".split()
+)
+#: Members of allowed modules that fetch attributes by text, evaluate it, or are random.
+BANNED_MEMBERS = frozenset(
+    "attrgetter methodcaller Formatter get_type_hints ForwardRef make_dataclass getcontext setcontext update_wrapper "
+    "wraps singledispatch singledispatchmethod NormalDist".split()
+)
+#: Attributes with an underscore that are part of a public interface: named tuples'.
+UNDERSCORED = frozenset("_asdict _fields _make _replace".split())
+#: Special names a program may define or use.
+SPECIAL = frozenset("__init__ __name__ __post_init__ __slots__ __hash__ __doc__".split())
+#: Attributes that lead from a generator, coroutine or exception to the frames around it.
+FRAMES = frozenset(
+    "ag_code ag_frame cr_code cr_frame cr_origin f_back f_builtins f_code f_globals f_locals func_globals gi_code "
+    "gi_frame gi_yieldfrom tb_frame tb_next".split()
+)
+#: Submodules that may be used like modules of their own.
+SUBMODULES = frozenset({"collections.abc"})
+
+
+_IMPORT_STATEMENTS = (ast.Import, ast.ImportFrom)
+
+
+@dataclass(frozen=True)
+class GateRules:
+    """What a domain asks of a proposal.
+
+    Attributes:
+        input_count: least and greatest number of argument tuples of an induction proposal. An unguided
+            deduction or abduction proposal has one.
+        shown: how many of them an induction prompt shows; the others judge.
+        program_chars: longest program.
+        output_chars: longest rendering of one output. Longer ones are refused, never cut.
+        imports: top-level modules a program may import.
+        used: share of any limit that a proposal may use (ruling: a quarter), so that a later
+            verdict on the same program does not depend on how busy the machine is.
+    """
+
+    input_count: tuple[int, int] = (10, 10)
+    shown: int = 5
+    program_chars: int = 4000
+    output_chars: int = 1000
+    imports: frozenset[str] = IMPORTS
+    used: float = 0.25
+
+    def __post_init__(self) -> None:
+        least, greatest = self.input_count
+        if not 0 < self.shown < least <= greatest:
+            raise ValueError(
+                f"expected 0 < shown < least <= greatest number of inputs, got shown {self.shown}, inputs {least} to "
+                f"{greatest}: at least one pair must stay hidden to judge the answer"
+            )
+
+
+class Refused(Exception):
+    """A program that breaks a rule. ``reason`` is one of the gate's ``RULE_REASONS`` or ``unparsable``."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+
+
+def check_program(program: str, imports: frozenset[str]) -> tuple[ast.Module, list[ast.AST]]:
+    """Parse a program and check it against the rules.
+
+    Returns:
+        Its syntax tree and the nodes of that, see `gasp_env.domains.python.parsing.nodes`.
+
+    Raises:
+        Refused: ``unparsable``, ``no_entry``, ``no_arguments``, ``banned_import`` or ``banned_name``.
+    """
+    try:
+        tree, nodes = read_program(program)
+    except ParseError as error:
+        raise Refused("unparsable", str(error)) from None
+    entries = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "f"]
+    if len(entries) != 1:
+        raise Refused("no_entry", f"expected exactly one top-level function f, got {len(entries)}")
+    arguments = entries[0].args
+    if not (arguments.posonlyargs or arguments.args or arguments.vararg):
+        raise Refused("no_arguments", "expected f to take at least one argument")
+    modules = _check_imports(nodes, imports)
+    _check_names(nodes, program)
+    if modules:
+        _check_modules(nodes, modules)
+    return tree, nodes
+
+
+def scopes_of(program: str) -> list[symtable.SymbolTable]:
+    """The module's scope, then all scopes inside it.
+
+    Raises:
+        Refused: see `_module_scope`.
+    """
+    scopes = [_module_scope(program)]
+    for scope in scopes:
+        scopes += scope.get_children()
+    return scopes
+
+
+def _module_scope(program: str) -> symtable.SymbolTable:
+    """The module's scope.
+
+    Raises:
+        Refused: ``unparsable``: it parses, but is no program (``return`` outside of a function, say).
+    """
+    try:
+        return symtable.symtable(program, "<program>", "exec")
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise Refused("unparsable", f"{type(error).__name__}: {error}") from None
+
+
+def _may_name(program: str, words: Iterable[str]) -> bool:
+    """Whether any of these may be a name in a program. Only names in other than ASCII letters stand for names that
+    the text does not have."""
+    return not program.isascii() or any(word in program for word in words)
+
+
+def _check_imports(nodes: Sequence[ast.AST], allowed: frozenset[str]) -> dict[str, Any]:
+    """Names bound to modules, with the module as it is here, or None where it cannot be imported."""
+    modules: dict[str, Any] = {}
+
+    def bind(name: str, module: Any) -> None:
+        if modules.setdefault(name, module) is not module:
+            raise Refused("banned_import", f"{name} may not stand for two modules")
+
+    for node in nodes:
+        if isinstance(node, ast.ClassDef) and any(
+            isinstance(item, _IMPORT_STATEMENTS) for item in _own(node)
+        ):
+            raise Refused("banned_import", "nothing may be imported inside a class")
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                root = _module(alias.name, allowed)
+                bind(alias.asname or alias.name.split(".")[0], _load(alias.name) if alias.asname else root)
+        elif isinstance(node, ast.ImportFrom) and (node.level or node.module != "__future__"):
+            source = node.module or ""
+            if node.level:
+                raise Refused("banned_import", "relative imports are not possible")
+            module = _module(source, allowed)
+            for alias in node.names:
+                if f"{source}.{alias.name}" in SUBMODULES:
+                    bind(alias.asname or alias.name, _load(f"{source}.{alias.name}"))
+                elif alias.name == "*" or not _is_public_member(_load(source), alias.name):
+                    raise Refused("banned_import", f"{alias.name} may not be imported from {source}")
+                elif (alias.asname or alias.name) in modules:
+                    bind(alias.asname or alias.name, module)
+    return modules
+
+
+def _own(node: ast.AST) -> Iterator[ast.AST]:
+    """What is inside a node, but not inside a function in it."""
+    for child in ast.iter_child_nodes(node):
+        yield child
+        if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            yield from _own(child)
+
+
+def _module(name: str, allowed: frozenset[str]) -> Any:
+    root, dot, _ = name.partition(".")
+    if root not in allowed or (dot and name not in SUBMODULES):
+        raise Refused("banned_import", f"{name} may not be imported; allowed: {', '.join(sorted(allowed))}")
+    return _load(root)
+
+
+def _load(name: str) -> Any:
+    """An allowed module as it is on this side, to see which of its members are modules again."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        return None
+
+
+def _is_public_member(module: Any, name: str) -> bool:
+    """Whether a module has a member of this name that may be used; of a module unknown here, all but private ones."""
+    if name.startswith("_") or name in BANNED_MEMBERS:
+        return False
+    if not isinstance(module, ModuleType):
+        return True
+    return hasattr(module, name) and not isinstance(getattr(module, name), ModuleType)
+
+
+def _check_names(nodes: Sequence[ast.AST], program: str) -> None:
+    parents: dict[int, ast.AST] = {}
+    if _may_name(program, ("type", "__class__")):
+        parents = {id(child): node for node in nodes for child in ast.iter_child_nodes(node)}
+    for node in nodes:
+        for name in _names(node):
+            special = name.startswith("__") and name.endswith("__") and name not in SPECIAL
+            if (special and not _is_class_name(node, parents)) or name in FRAMES:
+                raise Refused("banned_name", f"{name} may not be used")
+        if isinstance(node, ast.Attribute) and node.attr.startswith("_"):
+            own = isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")
+            if not own and node.attr not in SPECIAL | UNDERSCORED and not _is_class_name(node, parents):
+                raise Refused("banned_name", f"{node.attr} may not be used")
+        if isinstance(node, ast.Name) and node.id == "type" and not _asks_for_type(node, parents):
+            raise Refused(
+                "banned_name", "type may only be compared, or asked for its __name__: type(x) is int"
+            )
+    scopes = scopes_of(program) if _may_name(program, BANNED_NAMES) else [_module_scope(program)]
+    for scope in scopes:
+        for symbol in scope.get_symbols():
+            local = scope.get_type() == "function" and not symbol.is_global()
+            if symbol.get_name() in BANNED_NAMES and not local:
+                raise Refused("banned_name", f"{symbol.get_name()} may not be used")
+
+
+def _asks_for_type(node: ast.Name, parents: dict[int, ast.AST]) -> bool:
+    call = parents[id(node)]
+    if not (isinstance(call, ast.Call) and call.func is node and len(call.args) == 1 and not call.keywords):
+        return False
+    use = parents[id(call)]
+    return isinstance(use, ast.Compare) or (isinstance(use, ast.Attribute) and use.attr == "__name__")
+
+
+def _is_class_name(node: ast.AST, parents: dict[int, ast.AST]) -> bool:
+    """``x.__class__.__name__``, the one use of ``__class__`` that leads nowhere."""
+    use = parents.get(id(node))
+    is_class = isinstance(node, ast.Attribute) and node.attr == "__class__"
+    return is_class and isinstance(use, ast.Attribute) and use.attr == "__name__"
+
+
+def _names(node: ast.AST) -> Iterator[str]:
+    """Names and attributes a node uses or binds."""
+    if isinstance(node, ast.Name):
+        yield node.id
+    elif isinstance(node, ast.Attribute):
+        yield node.attr
+    elif isinstance(node, ast.MatchClass):
+        yield from node.kwd_attrs
+    elif isinstance(node, ast.MatchAs | ast.MatchStar | ast.ExceptHandler):
+        yield node.name or ""
+    elif isinstance(node, ast.alias):
+        yield node.asname or ""
+    elif isinstance(node, ast.arg):
+        yield node.arg
+
+
+def _check_modules(nodes: Sequence[ast.AST], modules: dict[str, Any]) -> None:
+    """A module is only ever used as ``module.name``, where the name is public and no module itself."""
+    inner = {id(node.value) for node in nodes if isinstance(node, ast.Attribute)}
+    for node in nodes:
+        if isinstance(node, ast.Name) and node.id in modules and id(node) not in inner:
+            raise Refused("banned_import", f"the module {node.id} may only be used as {node.id}.name")
+        if not isinstance(node, ast.Attribute):
+            continue
+        path: list[str] = []
+        base: ast.expr = node
+        while isinstance(base, ast.Attribute):
+            path.append(base.attr)
+            base = base.value
+        if not isinstance(base, ast.Name) or base.id not in modules:
+            continue
+        value, dotted = modules[base.id], base.id
+        for left, attribute in reversed(list(enumerate(path))):
+            if not isinstance(value, ModuleType) and value is not None:
+                break
+            member = getattr(value, attribute, None)
+            dotted = f"{dotted}.{attribute}"
+            submodule = (
+                isinstance(member, ModuleType) and dotted in SUBMODULES and (left or id(node) in inner)
+            )
+            if not submodule and not _is_public_member(value, attribute):
+                raise Refused("banned_import", f"{dotted} may not be used")
+            value = member if member is not None else object()

@@ -1,0 +1,45 @@
+"""Seed tasks of unguided proposals: what Absolute Zero starts its buffers with, here written by us.
+
+``data/seeds.jsonl`` holds one a line: kind (deduction or abduction), program, one input and its output as literals.
+An induction proposal is made for the program of one of them, or of a later task. They are references only:
+never asked of the solver, never part of a library.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from importlib import resources
+
+from gasp_env.domains.python.gate import Gate
+from gasp_env.domains.python.rules import GateRules
+from gasp_env.sandbox.runs import Limits
+from gasp_env.tasks import Proposal, Task
+from gasp_env.values import parse_arguments, parse_literal
+
+
+@cache
+def ours() -> tuple[Task, ...]:
+    """The seed tasks that ship with gasp_env; ``tests/domains/python/test_seeds.py`` has the sandbox run each."""
+    text = (resources.files("gasp_env") / "data" / "seeds.jsonl").read_text(encoding="utf-8")
+    gate = Gate(GateRules(), Limits())
+    tasks = []
+    for line in text.splitlines():
+        record = json.loads(line)
+        proposal = Proposal(record["program"], (parse_arguments(record["input"]),))
+        fingerprint = gate.fingerprint(proposal, (), "propose", record["kind"])
+        tasks.append(
+            Task(
+                program=proposal.program,
+                inputs=proposal.inputs,
+                outputs=(parse_literal(record["output"]),),
+                shown=0,
+                message="",
+                fingerprint=fingerprint,
+                stage="propose",
+                axis=None,
+                goalpost=None,
+                kind=record["kind"],
+            )
+        )
+    return tuple(tasks)

@@ -1,0 +1,230 @@
+"""Many episodes of GASP-Code-v0 at once: their runs go to the sandbox as one batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from gymnasium.utils import seeding
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+
+from gasp_env.envs.driver import Action, Driver
+from gasp_env.envs.env import checked_seed, observation_space, observe, step_info, turn_info
+from gasp_env.envs.single_role import Focal
+from gasp_env.envs.spaces import MAX_ACTION, TextAction
+from gasp_env.episode.turns import Turn
+from gasp_env.library.library import Library
+from gasp_env.options import Options
+from gasp_env.records import shorten
+from gasp_env.sandbox import Sandbox
+
+
+class GaspCodeVectorEnv(VectorEnv[dict[str, Any], Sequence[Action | None], np.ndarray]):
+    """``num_envs`` episodes with one library, one sandbox and no autoreset.
+
+    Same seeds, same library view, same texts: same episodes as ``num_envs`` single envs. An action of
+    None leaves an env alone, so that episodes of different length can be played to their end.
+
+    Args:
+        num_envs: number of episodes played side by side.
+        render_mode: None; there is nothing to render.
+        autoreset_mode: disabled. An episode that is over stays so until it is reset: a text generated for
+            a step that resets would be thrown away.
+        focal, partner: see `gasp_env.envs.env.GaspCodeEnv`; the partner is asked for all episodes at once.
+        options: see `gasp_env.options.Options`.
+
+    Raises:
+        ValueError: an argument is not what is expected; the message says what is.
+    """
+
+    metadata = {"render_modes": [], "autoreset_mode": AutoresetMode.DISABLED}
+
+    def __init__(
+        self,
+        num_envs: int = 1,
+        *,
+        render_mode: str | None = None,
+        autoreset_mode: AutoresetMode | str = AutoresetMode.DISABLED,
+        focal: str | None = None,
+        partner: str | None = None,
+        **options: Any,
+    ) -> None:
+        if isinstance(num_envs, bool) or not isinstance(num_envs, int | np.integer) or num_envs < 1:
+            raise ValueError(f"expected num_envs to be an integer of at least 1, got {shorten(num_envs)}")
+        num_envs = int(num_envs)
+        if render_mode is not None:
+            raise ValueError(f"expected render_mode None for the vector env, got {render_mode!r}")
+        if autoreset_mode not in (AutoresetMode.DISABLED, AutoresetMode.DISABLED.value):
+            raise ValueError(
+                f"expected autoreset_mode {AutoresetMode.DISABLED.value!r}, got {autoreset_mode!r}; begin episodes "
+                'with reset(options={"reset_mask": terminated | truncated}), or have Gymnasium reset them with '
+                "vectorization_mode='sync' and vector_kwargs={'autoreset_mode': ...} of make_vec"
+            )
+        self.num_envs = num_envs
+        self.render_mode = render_mode
+        self._driver = Driver(num_envs, Options.of(options))
+        self._focal = Focal(self._driver, focal, partner)
+        attempts = self._driver.schedule.attempts
+        self.single_observation_space = observation_space(attempts)
+        self.single_action_space = TextAction(MAX_ACTION, attempts)
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self._rngs: list[np.random.Generator] = []
+        self._last: list[Turn | None] = [None] * num_envs
+        self._terminated = np.zeros(num_envs, dtype=bool)
+        self._truncated = np.zeros(num_envs, dtype=bool)
+
+    @property
+    def turns(self) -> list[Turn | None]:
+        """The open turn of each env, None where its episode is over."""
+        return self._driver.turns
+
+    @property
+    def driver(self) -> Driver:
+        """What plays the episodes: goalposts, schedule, rewards."""
+        return self._driver
+
+    @property
+    def library(self) -> Library:
+        """All valid tasks of finished episodes."""
+        return self._driver.library
+
+    @property
+    def sandbox(self) -> Sandbox:
+        """The sandbox; nothing is started before the first run."""
+        return self._driver.sandbox
+
+    @property
+    def transcripts(self) -> list[dict[str, Any] | None]:
+        """What happened in each env's episode (`gasp_env.transcripts.replay`)."""
+        return [self._driver.transcript(number) for number in range(self.num_envs)]
+
+    def reset(
+        self,
+        *,
+        seed: int | Sequence[int | None] | np.ndarray | None = None,
+        options: dict[str, Any] | None = None,
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Begin episodes.
+
+        Args:
+            seed: an int seeds env i with ``seed + i`` and restores the library the env was
+                constructed with, as do several, one per env. None goes on.
+            options: ``{"reset_mask": bool array}`` begins a new episode only there;
+                ``{"goalpost": id}`` pins a goalpost.
+
+        Raises:
+            as `gasp_env.envs.env.GaspCodeEnv.reset`.
+            ValueError: not one seed per env, or not one bool.
+        """
+        self._focal.check(options)
+        mask = self._mask((options or {}).get("reset_mask"))
+        seeds = self._seeds(seed)
+        if not self._rngs:
+            self._rngs = [seeding.np_random(given)[0] for given in seeds]
+        for number in np.flatnonzero(mask):
+            if seeds[number] is not None:
+                self._rngs[number] = seeding.np_random(seeds[number])[0]
+        if any(seeds[number] is not None for number in np.flatnonzero(mask)):
+            self._driver.restore_library()
+        self._focal.begin({int(number): self._rngs[number] for number in np.flatnonzero(mask)}, options)
+        infos: dict[str, Any] = {}
+        turns = self.turns
+        for number in np.flatnonzero(mask):
+            self._last[number] = turns[number]
+            self._terminated[number] = self._truncated[number] = False
+            infos = self._add_info(infos, turn_info(turns[number]), int(number))
+        return self._observe(), infos
+
+    def step(
+        self, actions: Sequence[Action | None]
+    ) -> tuple[dict[str, Any], np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        """Give each env a text, several, or None; see `gasp_env.envs.single_role.Focal.step` for errors.
+
+        Autoreset is disabled. An episode that is over keeps its terminated or truncated flag in every later step,
+        takes no action but None, and earns 0, until `reset` begins another; so a loop may run until
+        ``(terminated | truncated).all()``. Gymnasium's `RecordEpisodeStatistics` counts an episode in every step
+        that flags it: with it, reset those that are over (``reset_mask``) before the next step.
+
+        Returns:
+            Observations, rewards (num_envs,) float64, terminated and truncated (num_envs,) bool, infos.
+            ``infos["credits"]`` is an object array of lists, empty for an env left alone.
+
+        Raises:
+            ValueError: not one action per env.
+        """
+        if not isinstance(actions, Sequence | np.ndarray) or isinstance(actions, str | bytes):
+            raise ValueError(
+                f"expected a list of {self.num_envs} actions, one per env, got {shorten(actions)}"
+            )
+        if len(actions) != self.num_envs:
+            raise ValueError(f"expected {self.num_envs} actions, one per env, got {len(actions)}")
+        before = self.turns
+        stepped = self._focal.step(actions)
+        self._last = [turn or last for turn, last in zip(before, self._last, strict=True)]
+        rewards = np.zeros(self.num_envs)
+        infos: dict[str, Any] = {}
+        after = self.turns
+        for number, item in enumerate(stepped):
+            if item is None:
+                continue
+            info = step_info(item, self._focal.agents)
+            rewards[number] = sum(info["rewards"].values())
+            self._terminated[number], self._truncated[number] = item.terminated, item.truncated
+            infos = self._add_info(infos, turn_info(after[number]) | _without_credits(info), number)
+        credits = np.empty(self.num_envs, dtype=object)
+        for number, item in enumerate(stepped):
+            credits[number] = [] if item is None else list(item.credits)
+        infos["credits"] = credits
+        return self._observe(), rewards, self._terminated.copy(), self._truncated.copy(), infos
+
+    def state(self) -> dict[str, Any]:
+        """What the next episodes depend on, as JSON-able values: generators and library. Take it between episodes."""
+        return {"rngs": [rng.bit_generator.state for rng in self._rngs], "library": self.library.state()}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on where `state` was taken."""
+        if len(state["rngs"]) != self.num_envs:
+            raise ValueError(f"expected the state of {self.num_envs} envs, got that of {len(state['rngs'])}")
+        self._rngs = []
+        for saved in state["rngs"]:
+            rng, _ = seeding.np_random(0)
+            rng.bit_generator.state = saved
+            self._rngs.append(rng)
+        self._driver.restore_library(state["library"])
+
+    def _mask(self, given: Any) -> np.ndarray:
+        if given is None:
+            return np.ones(self.num_envs, dtype=bool)
+        # From an array of objects, as a ragged list cannot become any other; bools in a list are as good.
+        mask = given if isinstance(given, np.ndarray) else np.array(given, dtype=object)
+        if mask.dtype == object and all(isinstance(one, bool | np.bool_) for one in mask.flat):
+            mask = mask.astype(bool)
+        if mask.shape != (self.num_envs,) or mask.dtype != np.bool_:
+            raise ValueError(
+                f"expected a reset_mask of {self.num_envs} bools, one per env, got {shorten(given)}"
+            )
+        return mask
+
+    def _seeds(self, given: Any) -> list[int | None]:
+        if isinstance(given, str | bytes) or not isinstance(given, Sequence | np.ndarray):
+            first = checked_seed(given)
+            return [None if first is None else first + number for number in range(self.num_envs)]
+        if len(given) != self.num_envs:
+            raise ValueError(f"expected {self.num_envs} seeds, one per env, got {len(given)}")
+        return [checked_seed(seed) for seed in given]
+
+    def _observe(self) -> dict[str, Any]:
+        seen = [observe(turn, last) for turn, last in zip(self.turns, self._last, strict=True)]
+        return {
+            "agent": np.array([one["agent"] for one in seen], dtype=np.int64),
+            "stage": np.array([one["stage"] for one in seen], dtype=np.int64),
+            "prompt": tuple(one["prompt"] for one in seen),
+            "samples": np.array([one["samples"] for one in seen], dtype=np.int64),
+        }
+
+
+def _without_credits(info: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in info.items() if key != "credits"}

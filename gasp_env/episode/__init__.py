@@ -1,0 +1,1 @@
+"""One episode as a machine without I/O; it knows no game."""

@@ -1,0 +1,64 @@
+"""What is known of a proposal once it has been judged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from gasp_env.tasks import Axis, Goalpost, Stage, Task, TaskKind
+
+if TYPE_CHECKING:
+    from gasp_env.episode.view import View
+    from gasp_env.tasks import Entry
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The argument of every teacher reward.
+
+    Attributes:
+        stage: ``lemma``, ``lift`` or ``propose``.
+        axis: what the variant was asked to change; None if it is no variant.
+        goalpost: id of the episode's goalpost; None if the episode is unguided.
+        reason: ``valid`` or why the gate rejected it (`gasp_env.domains.python.gate.REASONS`).
+        correct, samples: c of n attempts were right; both 0 for an invalid proposal.
+        attempts: reason of every attempt's verdict, in order.
+        answers: what every attempt answered, in order: equal texts for equal behaviour (a program's, on the
+            hidden inputs; a value; arguments), empty for an attempt that gave no answer.
+        accepted: valid, and c/n within the curriculum's band for the stage.
+        scored: False when a run it needed was not executed; no reward is computed for it.
+        kind: what the proposal was to be: ``induction`` in a guided curriculum.
+        task: the verified task, None for an invalid proposal.
+        parent: the entry a lift was made from, with its own ``correct`` and ``samples``; None otherwise.
+        problem: the episode's goalpost; None if the episode is unguided.
+        relevance: how much the proposal shares with its goalpost, in [0, 1]; None if nobody measured.
+        library: what the episode saw of the library.
+    """
+
+    stage: Stage
+    axis: Axis | None
+    goalpost: str | None
+    reason: str
+    correct: int = 0
+    samples: int = 0
+    attempts: tuple[str, ...] = ()
+    answers: tuple[str, ...] = ()
+    accepted: bool = False
+    scored: bool = True
+    kind: TaskKind = "induction"
+    task: Task | None = None
+    parent: Entry | None = None
+    problem: Goalpost | None = None
+    relevance: float | None = None
+    library: View | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def valid(self) -> bool:
+        """Whether the gate let the proposal pass."""
+        return self.reason == "valid"
+
+
+def in_band(correct: int, samples: int, band: tuple[int, int]) -> bool:
+    """Whether c/n lies in a closed band given in tenths."""
+    low, high = band
+    return samples > 0 and low * samples <= 10 * correct <= high * samples

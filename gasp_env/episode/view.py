@@ -1,0 +1,64 @@
+"""What an episode may ask of the library: the library at one moment."""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol, get_args
+
+from gasp_env.tasks import Entry, TaskKind
+
+#: What a solver is given of a library: accepted tasks, all valid ones, or those neither always nor never solved.
+SolverData = Literal["accepted", "all", "non_extremes"]
+
+
+class View(Protocol):
+    """What an episode may ask of the library. It does not change."""
+
+    def __contains__(self, fingerprint: object) -> bool:
+        """Whether a task with this fingerprint had been accepted: what a new proposal may not repeat.
+
+        One that was too hard or too easy may be proposed again, for the solver has changed since. So may
+        one that was accepted and evicted: it is forgotten.
+        """
+        ...
+
+    def size(self, data: SolverData, kind: TaskKind | None = None) -> int:
+        """Number of entries of that sort; of one task kind, or of all."""
+        ...
+
+    def entry(self, data: SolverData, index: int, kind: TaskKind | None = None) -> Entry:
+        """The entry number ``index`` of that sort, oldest first.
+
+        Raises:
+            IndexError: the index is not in ``range(size(data, kind))``.
+        """
+        ...
+
+    def nearest(self, text: str, exclude: str | None = None) -> float:
+        """Greatest cosine similarity of ``text`` with an accepted task, -1.0 if there is none.
+
+        Args:
+            text: `task_text` of what is compared.
+            exclude: fingerprint of tasks that are not compared with.
+
+        Raises:
+            ValueError: the library has no embedder.
+        """
+        ...
+
+
+def matches(entry: Entry, data: SolverData) -> bool:
+    """Whether an entry is of that sort.
+
+    Raises:
+        ValueError: there is no such sort.
+    """
+    check_data(data)
+    if data == "accepted":
+        return entry.accepted
+    return data == "all" or 0 < entry.correct < entry.samples
+
+
+def check_data(data: str) -> None:
+    """Refuse a sort of entries that there is not."""
+    if data not in get_args(SolverData):
+        raise ValueError(f"expected data to be one of {', '.join(get_args(SolverData))}, got {data!r}")

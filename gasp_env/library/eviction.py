@@ -1,0 +1,110 @@
+"""Which tasks a full library gives up, by name.
+
+A policy says what every entry is worth; the entries worth least go first, of equals the oldest. One of
+your own, in a file or module of yours, is chosen by ``file.py:name`` or ``module:name``::
+
+    from gasp_env.eviction import policy
+
+    @policy("long")
+    def long(entries):
+        "Long programs go first."
+        return [-len(entry.task.program) for entry in entries]
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from numbers import Real
+from typing import TYPE_CHECKING
+
+from gasp_env import registry
+from gasp_env.registry import is_again
+
+if TYPE_CHECKING:
+    from gasp_env.tasks import Entry
+
+#: A finite number for every entry, in the same order; entries come oldest first.
+Policy = Callable[[Sequence["Entry"]], Sequence[float]]
+
+_policies: dict[str, Policy] = {}
+
+
+def policy(name: str) -> Callable[[Policy], Policy]:
+    """Register an eviction policy under ``name``."""
+
+    def register(function: Policy) -> Policy:
+        if name in _policies and not is_again(_policies[name], function):
+            raise ValueError(f"an eviction policy named {name!r} exists already; choose another name")
+        _policies[name] = function
+        return function
+
+    return register
+
+
+def policies() -> tuple[str, ...]:
+    """Names that can be chosen."""
+    return tuple(_policies)
+
+
+def get(name: str) -> Policy:
+    """The policy of a name, of ``module:name`` or of ``file.py:name``; name is that of a function or a registered one.
+
+    Raises:
+        ValueError: there is none.
+    """
+    source, colon, plain = name.rpartition(":")
+    if colon:
+        module = registry.import_source(source, "eviction policy")
+        if plain not in _policies:
+            found = getattr(module, plain, None)
+            if not callable(found):
+                raise ValueError(
+                    f"eviction policy: {source!r} has no function {plain!r} and registers none of that name"
+                )
+            own: Policy = found
+            return own
+    if plain not in _policies:
+        raise ValueError(
+            f"expected an eviction policy among {sorted(_policies)}, 'module:name' or 'file.py:name', got {name!r}"
+        )
+    return _policies[plain]
+
+
+def evicted(name: str, worth: Policy, entries: Sequence[Entry], count: int) -> set[int]:
+    """Positions of the ``count`` entries that are worth least.
+
+    Raises:
+        ValueError: the policy does not give a finite number for every entry.
+    """
+    values = list(worth(entries))
+    if len(values) != len(entries) or not all(isinstance(v, Real) and math.isfinite(v) for v in values):
+        raise ValueError(
+            f"eviction policy {name!r}: expected a finite number for each of {len(entries)} entries, got "
+            f"{len(values)}: {values[:5]!r}..."
+        )
+    return set(sorted(range(len(values)), key=values.__getitem__)[:count])
+
+
+@policy("oldest")
+def oldest(entries: Sequence[Entry]) -> list[float]:
+    """First in, first out."""
+    return [float(position) for position in range(len(entries))]
+
+
+@policy("newest")
+def newest(entries: Sequence[Entry]) -> list[float]:
+    """What is full stays as it is: new tasks are refused, as AZR's code does with its buffers."""
+    return [-float(position) for position in range(len(entries))]
+
+
+@policy("easiest")
+def easiest(entries: Sequence[Entry]) -> list[float]:
+    """What was solved most often goes first."""
+    return [-entry.correct / entry.samples if entry.samples else 0.0 for entry in entries]
+
+
+@policy("unaccepted")
+def unaccepted(entries: Sequence[Entry]) -> list[float]:
+    """What no solver is given by default goes first: tasks outside of their band."""
+    return [float(entry.accepted) for entry in entries]

@@ -1,0 +1,54 @@
+"""Controls: rewards that know nothing of difficulty. What a published reward gains, it has to gain over these."""
+
+from __future__ import annotations
+
+import hashlib
+
+from gasp_env.episode.outcome import Outcome
+from gasp_env.rewards.parts import INVALID
+from gasp_env.rewards.registry import each, teacher_reward
+from gasp_env.rewards.spec import Terms
+from gasp_env.values import encode
+
+SOURCE = "ours, a control"
+
+
+@teacher_reward("random", source=SOURCE)
+@each
+def random(outcome: Outcome) -> Terms:
+    """A number in [0, 1) that looks random; -1 if invalid.
+
+    Source: ours. The number is a hash of all that is known of the outcome: text, inputs, attempts and answers.
+    Everything random comes from the environment's seed, and so does this: the same episode earns the same again.
+    """
+    if not outcome.valid:
+        return {"invalid": INVALID}
+    task = outcome.task
+    known = (
+        *(outcome.stage, outcome.kind, outcome.axis, outcome.goalpost, outcome.correct, outcome.samples),
+        *(outcome.attempts, outcome.answers),
+        None if task is None else (task.program, task.message, task.inputs),
+    )
+    digest = hashlib.sha256(b"random" + encode(known)).digest()
+    return {"noise": int.from_bytes(digest[:6], "big") / 2**48}
+
+
+@teacher_reward("uniform_valid", source=SOURCE)
+@each
+def uniform_valid(outcome: Outcome) -> Terms:
+    """1; -1 if invalid.
+
+    Source: ours. All valid proposals are worth the same, and worth more than nothing.
+    """
+    return {"valid": 1.0} if outcome.valid else {"invalid": INVALID}
+
+
+@teacher_reward("const_valid", source=SOURCE)
+@each
+def const_valid(outcome: Outcome) -> Terms:
+    """0; -1 if invalid.
+
+    Source: ours. Nothing but the penalty for invalid proposals. Where rewards are standardised it equals
+    `uniform_valid`; where they are not, it shows whether a constant matters.
+    """
+    return {"valid": 0.0} if outcome.valid else {"invalid": INVALID}

@@ -1,0 +1,1 @@
+"""Gets runs executed by workers: queues, assignment, connections, canaries."""

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import dataclasses
+
+from gasp_env.domains.python.prompts import SEEN_TESTS, FencedStyle
+from gasp_env.domains.python.rules import GateRules
+from gasp_env.goalposts.files import ours
+from gasp_env.tasks import AXES, Goalpost
+from tests.episode.test_machine import GOALPOSTS, SEEDS, known_task
+
+STYLE, RULES = FencedStyle(), GateRules()
+
+
+def test_teacher_sees_what_it_may() -> None:
+    goalpost = dataclasses.replace(GOALPOSTS[1], inputs=((11,), (22,)), outputs=(33, 66))
+    shown = {sees: STYLE.lemma(goalpost, sees, "f", RULES) for sees in ("statement", "tests", "reference")}
+    assert "Multiply by three." in shown["statement"]
+    assert "33" not in shown["statement"]
+    assert "f(22) == 66" in shown["tests"]
+    assert "Multiply" not in shown["tests"] + shown["reference"]
+    assert "return 3 * x" in shown["reference"]
+
+
+def test_axes_differ() -> None:
+    assert len({STYLE.lemma(GOALPOSTS[0], "statement", axis, RULES) for axis in AXES}) == 2
+    assert len({STYLE.lift(known_task(), axis, RULES) for axis in AXES}) == 2
+
+
+def test_an_open_axis_names_none() -> None:
+    prompts = {STYLE.lift(known_task(), axis, RULES) for axis in (*AXES, "none")}
+    assert len(prompts) == 3
+    open_axis = STYLE.lemma(GOALPOSTS[0], "statement", "none", RULES)
+    assert "algorithm:" not in open_axis
+    assert "inputs and outputs:" not in open_axis
+
+
+def test_only_the_sighted_lift_sees_the_goalpost() -> None:
+    blind = STYLE.lift(known_task(), "f", RULES)
+    sighted = STYLE.sighted_lift(known_task(), GOALPOSTS[1], "statement", "f", RULES)
+    assert GOALPOSTS[1].statement in sighted
+    assert GOALPOSTS[1].statement not in blind
+    assert "return 3 * x" in STYLE.sighted_lift(known_task(), GOALPOSTS[1], "reference", "f", RULES)
+
+
+def test_proposals_ask_for_what_is_read() -> None:
+    deduction = STYLE.propose("deduction", SEEDS, None, RULES)
+    abduction = STYLE.propose("abduction", SEEDS, None, RULES)
+    induction = STYLE.propose("induction", [], SEEDS[0].program, RULES)
+    for prompt in (deduction, abduction):
+        assert all(task.program in prompt for task in SEEDS)
+        assert "tagged python" in prompt
+        assert "one block tagged input" in prompt
+        assert "tagged message" not in prompt
+    assert deduction != abduction
+    assert SEEDS[0].program in induction
+    assert "10 blocks tagged input" in induction
+    assert "tagged message" in induction
+    assert "tagged python" not in induction
+
+
+def test_a_problem_that_reads_standard_input() -> None:
+    goalpost = Goalpost(
+        "s",
+        "Add two numbers.",
+        "",
+        (("1 2\n",), ("3 4\n",)),
+        ("3\n", "7\n"),
+        1,
+        entry="",
+        rule="livecodebench",
+    )
+    prompt = STYLE.goalpost(goalpost)
+    assert "standard input" in prompt
+    assert "Input:\n1 2\nOutput:\n3" in prompt
+    assert "3 4" not in prompt
+    assert "Input:\n3 4\nOutput:\n7" in STYLE.lemma(goalpost, "tests", "f", RULES)
+
+
+def test_a_problem_with_an_entry_of_its_own() -> None:
+    goalpost = Goalpost(
+        "m",
+        "Add two numbers.",
+        "class Solution:\n    def add(self, a: int, b: int) -> int:",
+        ((1, 2), (3, 4)),
+        (3, 7),
+        1,
+        entry="Solution.add",
+        rule="livecodebench",
+    )
+    prompt = STYLE.goalpost(goalpost)
+    assert "class Solution:" in prompt
+    assert "add(1, 2) == 3" in prompt
+    assert "add(3, 4)" not in prompt
+
+
+def test_hidden_pairs_stay_hidden() -> None:
+    task = dataclasses.replace(
+        known_task(), inputs=tuple((1000 + i,) for i in range(10)), outputs=tuple(range(2000, 2010))
+    )
+    prompt = STYLE.solve(task, "induction", 0)
+    assert all(str(1000 + i) in prompt and str(2000 + i) in prompt for i in range(5))
+    assert not any(str(1000 + i) in prompt or str(2000 + i) in prompt for i in range(5, 10))
+    assert task.program not in prompt
+
+
+def test_deduction_hides_the_output_and_abduction_the_input() -> None:
+    task = dataclasses.replace(known_task(), inputs=((1234,),) * 10, outputs=(5678,) * 10)
+    deduction, abduction = STYLE.solve(task, "deduction", 3), STYLE.solve(task, "abduction", 3)
+    assert "1234" in deduction
+    assert "5678" not in deduction
+    assert "5678" in abduction
+    assert "1234" not in abduction
+
+
+def test_goalpost_shows_no_hidden_test() -> None:
+    for goalpost in ours():
+        prompt = STYLE.goalpost(goalpost)
+        assert goalpost.statement in prompt
+        assert goalpost.signature in prompt
+        assert prompt.count("f(") >= goalpost.shown
+        assert goalpost.reference is not None
+        assert goalpost.reference not in prompt
+
+
+def test_a_teacher_that_sees_tests_is_not_drowned_in_them() -> None:
+    many = Goalpost("m", "Double.", "def f(s)", tuple(("x" * 500 + str(i),) for i in range(999)), ("",) * 999)
+    prompt = STYLE.lemma(many, "tests", "f", RULES)
+    assert len(prompt) < 2 * SEEN_TESTS
+    assert prompt.count("f('xx") > 20
+
+
+def test_a_method_without_a_signature_is_named() -> None:
+    goalpost = Goalpost("m", "Double.", "", ((1,),), (2,), entry="Solution.twice", rule="livecodebench")
+    for prompt in (STYLE.goalpost(goalpost), STYLE.lemma(goalpost, "statement", "f", RULES)):
+        assert "a class Solution with a method twice" in prompt

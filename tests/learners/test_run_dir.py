@@ -1,0 +1,83 @@
+"""Where a run's files lie, and what its last page says."""
+
+from __future__ import annotations
+
+import io
+import os
+
+import pytest
+from rich.console import Console
+
+from learners.manifest import manifest
+from learners.run_dir import Report, directory, table
+
+
+def test_names_of_runs(tmp_path):
+    assert directory(tmp_path, "a", "") == tmp_path / "a"
+    assert directory(tmp_path, "", "").parent == tmp_path
+    assert directory(tmp_path, "", "auto").parent == tmp_path, "nothing to resume: a new run"
+    for age, name in enumerate(("newer", "older")):
+        (tmp_path / name / "checkpoints" / "000001").mkdir(parents=True)
+        os.utime(tmp_path / name / "checkpoints", (1e9 - age, 1e9 - age))
+    assert directory(tmp_path, "", "auto") == tmp_path / "newer"
+    assert directory(tmp_path, "older", "auto") == tmp_path / "older"
+    assert directory(tmp_path, "", str(tmp_path / "older")) == tmp_path / "older"
+    assert directory(tmp_path, "", str(tmp_path / "older" / "checkpoints" / "000001")) == tmp_path / "older"
+
+
+def test_a_run_is_not_overwritten(tmp_path):
+    Report(tmp_path / "a", 0, 1).write("manifest.json", {})
+    with pytest.raises(FileExistsError, match="--resume auto"):
+        directory(tmp_path, "a", "")
+    assert directory(tmp_path, "a", "auto") == tmp_path / "a"
+
+
+def test_what_was_logged_after_the_checkpoint_is_dropped(tmp_path):
+    with Report(tmp_path, 0, 3) as report:
+        for step in (1, 2, 3):
+            report.log(step, {"x": 0.5}, "")
+    with Report(tmp_path, 1, 3) as report:
+        report.log(2, {"x": 0.25}, "")
+    assert (tmp_path / "metrics.jsonl").read_text() == '{"step": 1, "x": 0.5}\n{"step": 2, "x": 0.25}\n'
+
+
+def test_the_table_shows_what_was_not_measured_as_a_dash():
+    summary = {
+        "accepted_lemmas": 120,
+        "accepted_lifts": 60,
+        "sandbox": {"tier": "docker", "runs": 12345},
+        "pass_at_1": {"before": 0.125, "after": 0.5},
+        "pass_at_8": {"before": None, "after": None},
+        "goalposts_reached": {"base_resampled": 3, "after": 9, "samples_each": 64, "of": 40},
+        "solve_rates": {"attempt/induction": 0.4},
+        "proposals": {"lemma": {"valid": 3, "duplicate": 1}},
+        "rewards": {"teacher/lemma": {"first_quarter": -0.25, "last_quarter": None}},
+        "tokens": {"total": 1000, "solver": 900},
+        "groups": {"all": 10, "with_gradient": 7},
+        "seconds": 400.0,
+        "seconds_training": 300.0,
+    }
+    console = Console(width=120, record=True, file=io.StringIO())
+    console.print(table(summary))
+    text = console.export_text()
+    for part in (
+        "0.125",
+        "0.500",
+        "of 40 with 64 samples each",
+        "-0.250",
+        "12,345",
+        "docker",
+        "valid 75%, duplicate 25%",
+        "10, 7",
+        "400, 300",
+    ):
+        assert part in text
+    assert text.count(" - ") >= 3
+
+
+def test_manifest_says_what_ran():
+    found = manifest({"seed": 3}, sandbox="docker")
+    assert found["args"] == {"seed": 3}
+    assert found["sandbox"] == "docker"
+    assert {"torch", "gymnasium"} <= set(found["packages"])
+    assert found["machine"]["cpus"] >= 1
