@@ -38,7 +38,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +46,6 @@ from numpy.typing import NDArray
 from benchmarks.teacher_rewards.proposals import bands, proposals
 from gasp_env.episode.outcome import Outcome, in_band
 from gasp_env.rewards import TeacherRewards, teacher_rewards
-from gasp_env.tasks import Stage
 
 SAMPLES = (4, 8, 16, 64)
 GRID = np.linspace(0.0, 1.0, 1001)
@@ -153,7 +152,7 @@ def shapes(name: str, n: int) -> list[Shape]:
     """
     rewards = TeacherRewards(name)
     found: dict[tuple[float, ...], Shape] = {}
-    for stage in (stage for stage in get_args(Stage) if stage in rewards.by_stage):
+    for stage in (stage for stage in ("lemma", "lift", "propose") if stage in rewards.by_stage):
         reference = proposals(stage, n)
         refused = replace(
             reference[0], reason="unparsable", correct=0, samples=0, attempts=(), answers=(), task=None

@@ -10,8 +10,8 @@ from importlib import metadata as _metadata
 
 import gymnasium as _gym
 
-from gasp_env.curricula.base import Schedule
-from gasp_env.domains.python.domain import PythonDomain
+from gasp_env.curricula import Curriculum
+from gasp_env.domains import Domain
 from gasp_env.envs.env import GaspCodeEnv
 from gasp_env.envs.vector import GaspCodeVectorEnv
 from gasp_env.episode.machine import Episode
@@ -21,14 +21,14 @@ from gasp_env.tasks import Goalpost, Proposal, Task
 
 __all__ = [
     "Credit",
-    "PythonDomain",
+    "Curriculum",
+    "Domain",
     "Episode",
     "GaspCodeEnv",
     "GaspCodeVectorEnv",
     "Goalpost",
     "Outcome",
     "Proposal",
-    "Schedule",
     "Task",
     "Turn",
     "solver_reward",

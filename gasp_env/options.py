@@ -1,6 +1,8 @@
-"""What can be chosen when an environment is made: plain values, so that a registered env's spec goes through JSON.
+"""Options: strict, each with its type, bounds and meaning said once, and one line when one of them is wrong.
 
-Each claim of GASP is one switch away from its ablation:
+`Options` is what any env takes. A curriculum adds options of its own (`gasp_env.curricula`); an env is given both
+by keyword. All are plain values, so that a registered env's spec goes through JSON. Each claim of GASP is one switch
+away from its ablation:
 
 | claim | without it |
 |---|---|
@@ -17,235 +19,265 @@ Each claim of GASP is one switch away from its ablation:
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, TypeVar, dataclass_transform
 
-from gasp_env.curricula.base import ADMIT, CurriculumName, LiftFrom, Schedule, Solving
-from gasp_env.domains.base import Sees
-from gasp_env.domains.python.domain import PythonDomain
-from gasp_env.episode.view import SolverData
+from pydantic import AfterValidator, ConfigDict, Field, ValidationError
+from pydantic.dataclasses import dataclass as pydantic_dataclass
+
 from gasp_env.records import shorten
-from gasp_env.relevance import Mode, RelevanceRule
-from gasp_env.sandbox import Sandbox
-from gasp_env.tasks import Goalpost, Stage
+from gasp_env.tasks import Goalpost
 
-#: What an option is where nobody chose it, by curriculum. A domain may have its own novelty for guided curricula.
-DEFAULTS: dict[str, dict[str, Any]] = {
-    "gasp": {
-        "goalpost_rate": 0.0,
-        "teacher_reward": "gasp",
-        "solver_data": "accepted",
-        "convert": True,
-        "novelty": None,
-    },
-    "azr": {
-        "goalpost_rate": 0.0,
-        "teacher_reward": "azr_paper",
-        "solver_data": "all",
-        "convert": False,
-        "novelty": "exact",
-    },
-}
-DEFAULTS["rlvr"] = {**DEFAULTS["gasp"], "goalpost_rate": 1.0}
+Class = TypeVar("Class", bound=type)
 
-#: The stages in which the teacher of a curriculum proposes.
-PROPOSES: dict[str, tuple[Stage, ...]] = {"gasp": ("lemma", "lift"), "azr": ("propose",), "rlvr": ()}
+_CONFIG = ConfigDict(strict=True, extra="forbid", arbitrary_types_allowed=True)
 
 
-@dataclass(frozen=True)
-class Options:
-    """What can be chosen. None stands for the curriculum's own choice (`DEFAULTS`) or the domain's.
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(Field,))
+def options(cls: Class) -> Class:
+    """Make a class a frozen dataclass of options, whose mistakes are told in one line (a decorator).
 
-    Attributes:
-        curriculum: ``gasp``, ``azr`` or ``rlvr``; a registered id sets it.
-        domain: ``"python"`` or ``"module:name"`` of a `gasp_env.domains.python.domain.PythonDomain`.
-        style: prompt style, ``"fenced"`` or ``"module:name"`` of a `gasp_env.domains.base.PromptStyle`.
-        goalposts: path of a goalpost file, or goalposts, or None for the domain's own.
-        attempts, goalpost_rate, lifts, lift_from, lift_sees_goalpost, axis, sees, convert, solver_data, solving,
-            references, novelty: see `gasp_env.curricula.base.Schedule`.
-        admit: bands for some stages, instead of their defaults; see there.
-        teacher_reward: a name, ``"module:name"``, ``"file.py:name"``, or one for each stage.
-        solver_reward: likewise.
-        relevance: a name (`gasp_env.relevance.get`), or None to ask for none. Variants only.
-        relevance_mode, relevance_threshold, relevance_weight: see `gasp_env.relevance.RelevanceRule`. The threshold
-            suits ``operations``; ``similarity`` wants about 0.7 (numbers in their docstrings).
-        library: path of a stored library to begin with, or None for an empty one.
-        library_capacity: most entries it may hold; None for any number.
-        library_eviction: which go when it is full (`gasp_env.library.eviction`).
-        sandbox: tier (``"auto"``, ``"docker"``, ``"bwrap"``, ``"landlock"``), or a `Sandbox` of your own.
-        on_infra_error: when the sandbox could not execute a run after its retries: end the episode
-            truncated with the turn unscored (``truncate``), go on with the turn unscored
-            (``continue``), or ``raise``.
+    A field is annotated with its type, its bounds and its meaning:
+    ``Annotated[int, Field(ge=0, description="...")]``. ``title`` says in words what may be given, where the type
+    alone does not.
     """
+    made: Any = pydantic_dataclass(frozen=True, kw_only=True, config=_CONFIG)(cls)
+    checked = made.__init__
 
-    curriculum: CurriculumName = "gasp"
-    domain: str = "python"
-    style: str | None = None
-    goalposts: str | Path | Sequence[Goalpost] | None = None
-    attempts: int = 8
-    goalpost_rate: float | None = None
-    lifts: int = 1
-    lift_from: LiftFrom = "accepted"
-    lift_sees_goalpost: bool = False
-    axis: Literal["both", "io", "f", "none"] = "both"
-    admit: Mapping[str, Sequence[int]] | None = None
-    sees: Sees | None = None
-    convert: bool | None = None
-    solver_data: SolverData | None = None
-    solving: Solving = "same_step"
-    references: int = 6
-    novelty: str | None = None
-    teacher_reward: str | Mapping[str, str] | None = None
-    solver_reward: str = "azr"
-    relevance: str | None = None
-    relevance_mode: Mode = "gate"
-    relevance_threshold: float = 0.3
-    relevance_weight: float = 0.5
-    library: str | Path | None = None
-    library_capacity: int | None = None
-    library_eviction: str = "oldest"
-    sandbox: str | Sandbox = "auto"
-    on_infra_error: Literal["truncate", "continue", "raise"] = "truncate"
+    @functools.wraps(checked)
+    def init(self: Any, *arguments: Any, **chosen: Any) -> None:
+        try:
+            checked(self, *arguments, **chosen)
+        except ValidationError as error:
+            raise ValueError(one_line(made, error)) from None
+        except OverflowError:  # an integer that no float can hold
+            raise ValueError(_too_large(made, chosen)) from None
 
-    def __post_init__(self) -> None:
-        """Types only: which values there are is said by what uses them.
+    made.__init__ = init
+    return made
 
-        Raises:
-            ValueError: an option has the wrong type.
-        """
-        for name, (words, fits) in TYPES.items():
-            value = getattr(self, name)
-            if not fits(value):
-                raise ValueError(f"expected {name} to be {words}, got {shorten(value)}")
 
-    @classmethod
-    def of(cls, chosen: Mapping[str, Any]) -> Options:
-        """Options by keyword.
+def one_line(cls: Any, error: ValidationError) -> str:
+    """The first mistake of a validation, in one line: the option, the values it takes, and the value that came."""
+    first = error.errors(include_url=False)[0]
+    name = str(first["loc"][0]) if first["loc"] else ""
+    if first["type"] == "value_error":
+        said = str(first["ctx"]["error"])
+        return said if not name or name.rpartition("_")[2] in said else f"{name}: {said}"
+    if first["type"] == "unexpected_keyword_argument":
+        return f"there is no option {name}; there are {', '.join(names(cls))}"
+    value = first["input"] if len(first["loc"]) == 1 else None
+    came = shorten(value) if value is not None or len(first["loc"]) == 1 else shorten(first["input"])
+    return f"expected {name} to be {words(cls, name)}, got {came}"
 
-        Raises:
-            TypeError: there is no such option; the message lists those there are.
-        """
-        names = [field.name for field in fields(cls)]
-        unknown = sorted(set(chosen) - set(names))
-        if unknown:
-            raise TypeError(f"there is no option {', '.join(unknown)}; there are {', '.join(names)}")
-        return cls(**chosen)
 
-    def chosen(self, name: str) -> Any:
-        """An option, or what its curriculum has in its place."""
-        if self.curriculum not in DEFAULTS:
-            raise ValueError(
-                f"expected a curriculum among {', '.join(get_args(CurriculumName))}, got {self.curriculum!r}"
-            )
-        value = getattr(self, name)
-        return DEFAULTS[self.curriculum][name] if value is None else value
+def words(cls: Any, name: str) -> str:
+    """The values that an option takes, in words."""
+    schema = next(field for field in dataclasses.fields(cls) if field.name == name)
+    info = cls.__pydantic_fields__[name]
+    if info.title:
+        return str(info.title)
+    bounds = {key: getattr(one, key) for one in info.metadata for key in ("ge", "le") if hasattr(one, key)}
+    return _words(info.annotation, bounds, optional=schema.default is None)
 
-    def schedule(self, domain: PythonDomain) -> Schedule:
-        """The curriculum these options ask for.
 
-        Raises:
-            ValueError: an option is not one of those there are, or has the wrong type.
-        """
-        if self.on_infra_error not in ("truncate", "continue", "raise"):
-            raise ValueError(
-                f"expected on_infra_error truncate, continue or raise, got {self.on_infra_error!r}"
-            )
-        # Made without a relevance as well, for what it says of the other three.
-        rule = RelevanceRule(
-            "none" if self.relevance is None else self.relevance,
-            self.relevance_mode,
-            self.relevance_threshold,
-            self.relevance_weight,
+def names(cls: Any) -> list[str]:
+    """Names of the options of a class."""
+    return [field.name for field in dataclasses.fields(cls)]
+
+
+def describe(cls: Any) -> list[dict[str, Any]]:
+    """Name, values in words, default and meaning of every option of a class, as JSON-able values."""
+    found = []
+    for field in dataclasses.fields(cls):
+        info = cls.__pydantic_fields__[field.name]
+        default = info.get_default(call_default_factory=True)
+        found.append(
+            {
+                "name": field.name,
+                "takes": words(cls, field.name),
+                "default": dict(default) if isinstance(default, Mapping) else default,
+                "meaning": info.description or "",
+            }
         )
-        novelty = self.chosen("novelty")
-        return Schedule(
-            curriculum=self.curriculum,
-            attempts=self.attempts,
-            goalpost_rate=self.chosen("goalpost_rate"),
-            lifts=self.lifts,
-            lift_from=self.lift_from,
-            lift_sees_goalpost=self.lift_sees_goalpost,
-            axis=self.axis,
-            admit={**ADMIT, **{stage: _band(band) for stage, band in (self.admit or {}).items()}},
-            sees=self.sees,
-            convert=self.chosen("convert"),
-            solver_data=self.chosen("solver_data"),
-            solving=self.solving,
-            references=self.references,
-            novelty=domain.novelty if novelty is None else novelty,
-            relevance=None if self.relevance is None else rule,
-            on_infra_error="continue" if self.on_infra_error == "continue" else "truncate",
-        )
+    return found
 
 
-_Type = tuple[str, Callable[[Any], bool]]
+def _words(kind: Any, bounds: Mapping[str, Any], *, optional: bool) -> str:
+    literals = [value for one in _parts(kind) for value in getattr(one, "__args__", ()) if _is_literal(one)]
+    plain = {int: "an integer", float: "a finite number", str: "a text", bool: "True or False"}
+    said = [plain[one] for one in _parts(kind) if one in plain]
+    if literals:
+        said = ["one of " + ", ".join(repr(value) for value in literals)]
+    text = " or ".join(said) or str(kind)
+    if bounds:
+        text += f" of at least {bounds['ge']}" if "ge" in bounds else ""
+        text += f"{' and' if 'ge' in bounds else ' of'} at most {bounds['le']}" if "le" in bounds else ""
+    return f"{text}, or None" if optional else text
 
 
-def _a(words: str, *types: type) -> _Type:
-    return words, lambda value: isinstance(value, types)
+def _parts(kind: Any) -> tuple[Any, ...]:
+    parts = getattr(kind, "__args__", ()) if not _is_literal(kind) else ()
+    return tuple(parts) or (kind,)
 
 
-def _optional(kind: _Type) -> _Type:
-    words, fits = kind
-    return f"{words}, or None", lambda value: value is None or fits(value)
+def _is_literal(kind: Any) -> bool:
+    return getattr(kind, "__origin__", None) is Literal
 
 
-def _by_stage(value: Any, fits: Callable[[Any], bool]) -> bool:
-    return isinstance(value, Mapping) and all(isinstance(k, str) and fits(v) for k, v in value.items())
+def _too_large(cls: Any, chosen: Mapping[str, Any]) -> str:
+    name = next(
+        name
+        for name, value in chosen.items()
+        if isinstance(value, int) and abs(value) > sys.float_info.max and name in names(cls)
+    )
+    return f"expected {name} to be {words(cls, name)}, got {shorten(chosen[name])}"
 
 
-def _number(value: Any) -> bool:
-    # True is an int to Python, and an int may be too large to be compared with a float by some functions.
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_number and abs(value) <= sys.float_info.max
+def _checked(fits: Callable[[Any], bool], title: str, description: str) -> Any:
+    """A field of a type that a test tells; ``title`` says it in words."""
+
+    def check(value: Any) -> Any:
+        if not fits(value):
+            raise _Unfit
+        return value
+
+    return (AfterValidator(check), Field(title=title, description=description))
 
 
-def _goalposts(value: Any) -> bool:
-    if isinstance(value, str | Path):
+class _Unfit(AssertionError):
+    """A value that does not pass its field's test."""
+
+
+def _is_goalposts(value: Any) -> bool:
+    if value is None or isinstance(value, str | Path):
         return True
     return isinstance(value, Sequence) and all(isinstance(goalpost, Goalpost) for goalpost in value)
 
 
-def _reward(value: Any) -> bool:
-    return isinstance(value, str) or _by_stage(value, lambda name: isinstance(name, str))
+def _is_reward(value: Any) -> bool:
+    if value is None or isinstance(value, str):
+        return True
+    return isinstance(value, Mapping) and all(
+        isinstance(key, str) and isinstance(name, str) for key, name in value.items()
+    )
 
 
-def _sandbox(value: Any) -> bool:
+def _is_sandbox(value: Any) -> bool:
     return isinstance(value, str) or (
         not isinstance(value, type) and all(hasattr(value, name) for name in ("tier", "open", "run_many"))
     )
 
 
-_NAME, _SWITCH = _a("a str", str), _a("True or False", bool)
-_COUNT: _Type = ("an integer", lambda value: type(value) is int)
-_NUMBER: _Type = ("a finite number", _number)
-
-#: What every option may be, in words and as a test.
-TYPES: dict[str, _Type] = {
-    **dict.fromkeys(("curriculum", "domain", "lift_from", "axis", "solving", "on_infra_error"), _NAME),
-    **dict.fromkeys(("solver_reward", "relevance_mode", "library_eviction"), _NAME),
-    **dict.fromkeys(("style", "sees", "solver_data", "novelty", "relevance"), _optional(_NAME)),
-    **dict.fromkeys(("attempts", "lifts", "references"), _COUNT),
-    "library_capacity": _optional(_COUNT),
-    "goalpost_rate": _optional(_NUMBER),
-    **dict.fromkeys(("relevance_threshold", "relevance_weight"), _NUMBER),
-    "lift_sees_goalpost": _SWITCH,
-    "convert": _optional(_SWITCH),
-    "goalposts": _optional(("the path of a goalpost file, or a list of Goalpost", _goalposts)),
-    "admit": _optional(
-        (
-            'a dict from stages to bands, as {"lemma": (3, 7)}',
-            lambda value: _by_stage(value, lambda band: isinstance(band, Sequence)),
-        )
-    ),
-    "teacher_reward": _optional(("a str, or a dict from stages to str", _reward)),
-    "library": _optional(_a("a path", str, Path)),
-    "sandbox": ("the name of a tier, or a Sandbox", _sandbox),
-}
+def _is_agents(value: Any) -> bool:
+    return value is None or (
+        isinstance(value, Mapping)
+        and all(isinstance(role, str) and type(count) is int and count >= 1 for role, count in value.items())
+    )
 
 
-def _band(band: Any) -> Any:
-    return tuple(band) if isinstance(band, Sequence) and not isinstance(band, str) else band
+@options
+class Options:
+    """Options of any env, whatever it plays. None leaves the choice to the curriculum or the domain."""
+
+    curriculum: Annotated[
+        Any,
+        *_checked(
+            lambda value: isinstance(value, str | type) or dataclasses.is_dataclass(value),
+            "the name of a curriculum",
+            "The game: gasp, azr or rlvr (a registered id sets it), or one of your own as module:name or file.py:name.",
+        ),
+    ] = "gasp"
+    domain: Annotated[
+        str, Field(description="python, or one of your own as module:name or file.py:name.")
+    ] = "python"
+    style: Annotated[
+        str | None,
+        Field(description="Prompt style: fenced, or module:name; None for the domain's."),
+    ] = None
+    goalposts: Annotated[
+        Any,
+        *_checked(
+            _is_goalposts,
+            "the path of a goalpost file, or a list of Goalpost, or None",
+            "Real problems: path of a file (gasp_env.goalposts), or goalposts; None for the domain's own.",
+        ),
+    ] = None
+    novelty: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            title="'off', 'exact' or the name of an embedder, or None",
+            description="Check that a proposal is new: off, exact, or an embedder, which includes exact.",
+        ),
+    ] = None
+    teacher_reward: Annotated[
+        Any,
+        *_checked(
+            _is_reward,
+            "a str, or a dict from stages to str, or None",
+            "Reward of proposals: a name, module:name, file.py:name, or one for each stage.",
+        ),
+    ] = None
+    solver_reward: Annotated[str, Field(description="Reward of answers, named likewise.")] = "azr"
+    relevance: Annotated[
+        str | None,
+        Field(description="Measure of how much a variant shares with its goalpost; None asks for none."),
+    ] = None
+    relevance_mode: Annotated[
+        Literal["gate", "scale", "score"], Field(description="Use of the relevance: see RelevanceRule.")
+    ] = "gate"
+    relevance_threshold: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1,
+            allow_inf_nan=False,
+            description="Least relevance that passes the gate. 0.3 suits operations, 0.7 similarity.",
+        ),
+    ] = 0.3
+    relevance_weight: Annotated[
+        float, Field(ge=0, allow_inf_nan=False, description="Weight of the relevance in mode score.")
+    ] = 0.5
+    library: Annotated[
+        str | Path | None,
+        Field(title="a path, or None", description="Stored library to begin with; None for an empty one."),
+    ] = None
+    library_capacity: Annotated[
+        int | None,
+        Field(ge=1, description="Most entries the library may hold; None for any number."),
+    ] = None
+    library_eviction: Annotated[
+        str, Field(description="Policy that chooses the entries a full library gives up.")
+    ] = "oldest"
+    agents: Annotated[
+        Any,
+        *_checked(
+            _is_agents,
+            'a dict from roles to numbers of agents, as {"teacher": 3}, or None',
+            "Agents of a population, by role; a role not named has one. Who sits is drawn per episode.",
+        ),
+    ] = None
+    matchmaker: Annotated[
+        str | None,
+        Field(description="Seats agents in roles: uniform (default), or one of your own as module:name."),
+    ] = None
+    sandbox: Annotated[
+        Any,
+        *_checked(
+            _is_sandbox,
+            "the name of a tier, or a Sandbox",
+            "Isolation tier: auto, docker, bwrap or landlock; or a Sandbox of your own.",
+        ),
+    ] = "auto"
+    on_infra_error: Annotated[
+        Literal["truncate", "continue", "raise"],
+        Field(
+            description="After a run that could not be executed: end the episode truncated, go on with the turn "
+            "unscored, or raise."
+        ),
+    ] = "truncate"

@@ -5,13 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Agent = Literal["teacher_0", "solver_0"]
-Stage = Literal["lemma", "lift", "propose", "attempt", "solve", "goalpost"]
 Axis = Literal["io", "f", "none"]
 TaskKind = Literal["induction", "deduction", "abduction"]
 
-AGENTS: tuple[Agent, ...] = ("teacher_0", "solver_0")
-STAGES: tuple[Stage, ...] = ("lemma", "lift", "propose", "attempt", "solve", "goalpost")
 #: What is drawn from; ``none`` (the variant may change what it likes) has to be asked for.
 AXES: tuple[Axis, ...] = ("io", "f")
 TASK_KINDS: tuple[TaskKind, ...] = ("induction", "deduction", "abduction")
@@ -96,11 +92,11 @@ class Task:
     shown: int
     message: str
     fingerprint: str
-    stage: Stage
+    stage: str
     axis: Axis | None
     goalpost: str | None
     parent: str | None = None
-    kind: TaskKind = "induction"
+    kind: str = "induction"
 
 
 @dataclass(frozen=True)

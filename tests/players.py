@@ -16,6 +16,9 @@ from gasp_env.sandbox.runs import Call, Result, Run, Status
 from gasp_env.tasks import Goalpost, Proposal
 from gasp_env.values import encode, render_arguments
 
+#: The agents of the built-in games.
+AGENTS = ("teacher_0", "solver_0")
+
 FAMILY: dict[str, Callable[[Any], Any]] = {
     "def f(x):\n    return x + 1": lambda x: x + 1,
     "def f(x):\n    return x + 2": lambda x: x + 2,
@@ -118,3 +121,9 @@ def by_message(pairs: Sequence[tuple[Proposal, Goalpost]]) -> list[float | None]
         return None if word == "lost" else float(word) if word.replace(".", "").isdigit() else 1.0
 
     return [one(proposal.message) for proposal, _ in pairs]
+
+
+def goalpost_of(record: dict[str, Any]) -> dict[str, Any]:
+    """The one goalpost that a stored episode looked at."""
+    (played,) = record["goalposts"]["played"].values()
+    return played

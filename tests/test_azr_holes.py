@@ -20,6 +20,7 @@ from gasp_env.sandbox import Sandbox
 from tests.players import INPUTS, answer, proposal
 
 PYTHON = domains.get("python")
+EXACT = PYTHON.with_novelty("exact")
 IDENTITY = "def f(x):\n    return x"
 MULTIPLY = "def f(a, b):\n    return a * b + 1"
 
@@ -34,8 +35,8 @@ def verdict(sandbox: Sandbox, question: Question, text: str) -> Verdict:
 def gate_reason(sandbox: Sandbox, program: str, inputs: list[str] | None = None) -> str:
     proposed = parse_proposal(proposal(program, inputs or INPUTS))
     try:
-        results = sandbox.run_many(PYTHON.gate().runs(proposed))
-        PYTHON.gate().decide(proposed, results, Library().view(), stage="lemma", axis="f", goalpost=None)
+        results = sandbox.run_many(EXACT.gate.runs(proposed))
+        EXACT.gate.decide(proposed, results, Library().view(), stage="lemma", axis="f", goalpost=None)
     except Rejected as rejected:
         return rejected.reason
     return "valid"
@@ -161,14 +162,14 @@ def test_7_the_import_ban_bans(sandbox: Sandbox) -> None:
 def test_7_nor_do_the_ways_around_it_that_we_know(lines: str, value: str) -> None:
     program = f"{lines}\ndef f(x):\n    return {value}"
     with pytest.raises(Rejected) as caught:
-        PYTHON.gate().runs(parse_proposal(proposal(program)))
+        EXACT.gate.runs(parse_proposal(proposal(program)))
     assert caught.value.reason in ("banned_import", "banned_name")
 
 
 def test_7_a_pattern_is_an_attribute_too() -> None:
     program = "def f(x):\n    match f:\n        case object(__globals__=g):\n            return len(g)"
     with pytest.raises(Rejected) as caught:
-        PYTHON.gate().runs(parse_proposal(proposal(program)))
+        EXACT.gate.runs(parse_proposal(proposal(program)))
     assert caught.value.reason == "banned_name"
 
 

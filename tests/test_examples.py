@@ -151,7 +151,7 @@ def test_a_model_behind_a_server(sandbox: Sandbox, server: Server) -> None:
 
 def test_a_reward_of_ones_own(sandbox: Sandbox) -> None:
     chosen = f"{EXAMPLES / 'my_reward.py'}:mine"
-    env = gym.make("GASP-Code-v0", teacher_reward=chosen, focal="teacher_0", partner="scripted")
+    env = gym.make("GASP-Code-v0", teacher_reward=chosen, role="teacher", partner="scripted")
     observation, _ = env.reset(seed=0, options={"goalpost": GOALPOST})
     terms, over = [], False
     while not over:

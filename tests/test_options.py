@@ -10,84 +10,98 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gasp_env import domains
-from gasp_env.curricula.base import ADMIT
+from gasp_env.curricula.azr import Azr
+from gasp_env.curricula.gasp import Gasp
+from gasp_env.curricula.rlvr import Rlvr
 from gasp_env.envs.driver import Driver
 from gasp_env.envs.env import GaspCodeEnv
+from gasp_env.envs.setup import Setup
 from gasp_env.library.library import Library
-from gasp_env.options import DEFAULTS, TYPES, Options
+from gasp_env.options import Options, describe
 from gasp_env.sandbox import Sandbox
 from gasp_env.tasks import Entry
 from tests.episode.test_machine import GOALPOSTS, known_task
 from tests.players import PROGRAMS, proposal
 
-PYTHON = domains.get("python")
-
 
 def test_defaults_are_the_published_settings() -> None:
-    gasp, azr, rlvr = (Options(curriculum=name).schedule(PYTHON) for name in DEFAULTS)
-    assert (gasp.goalpost_rate, gasp.solver_data, gasp.convert, gasp.novelty) == (
-        0,
-        "accepted",
-        True,
-        "hashing",
-    )
-    assert (gasp.attempts, gasp.lifts, gasp.lift_from, gasp.lift_sees_goalpost) == (8, 1, "accepted", False)
-    assert (azr.goalpost_rate, azr.solver_data, azr.convert, azr.novelty) == (0, "all", False, "exact")
-    assert azr.references == 6
-    assert rlvr.goalpost_rate == 1
-    assert dict(gasp.admit) == {"lemma": (3, 7), "lift": (1, 5), "propose": (0, 10)}
+    gasp, azr, rlvr = (Setup({"curriculum": name}) for name in ("gasp", "azr", "rlvr"))
+    game = gasp.curriculum
+    assert (game.goalpost_rate, game.solver_data, game.convert) == (0, "accepted", True)
+    assert (game.attempts, game.lifts, game.lift_from, game.lift_sees_goalpost) == (8, 1, "accepted", False)
+    assert {stage: game.band(stage) for stage in game.proposes} == {"lemma": (3, 7), "lift": (1, 5)}
+    assert (gasp.domain.novelty, gasp.teacher_reward) == ("hashing", "gasp")
+    game = azr.curriculum
+    assert (game.goalpost_rate, game.solver_data, game.convert, game.references) == (0, "all", False, 6)
+    assert game.band("propose") == (0, 10)
+    assert (azr.domain.novelty, azr.teacher_reward) == ("exact", "azr_paper")
+    assert rlvr.curriculum.goalpost_rate == 1
 
 
 def test_what_is_chosen_is_what_is_played() -> None:
-    chosen = Options(
-        curriculum="azr",
-        goalpost_rate=0.5,
-        novelty="off",
-        convert=True,
-        solver_data="non_extremes",
-        admit={"lift": [2, 4]},
-        relevance="operations",
-        relevance_mode="score",
-        relevance_weight=2.0,
-    ).schedule(PYTHON)
-    assert (chosen.goalpost_rate, chosen.novelty, chosen.convert) == (0.5, "off", True)
-    assert dict(chosen.admit) == {**ADMIT, "lift": (2, 4)}
-    assert chosen.relevance is not None
-    assert (chosen.relevance.mode, chosen.relevance.weight) == ("score", 2.0)
+    chosen = Setup(
+        {
+            "curriculum": "azr",
+            "goalpost_rate": 0.5,
+            "novelty": "off",
+            "convert": True,
+            "solver_data": "non_extremes",
+            "admit": {"propose": [2, 4]},
+        }
+    )
+    game = chosen.curriculum
+    assert (game.goalpost_rate, chosen.domain.novelty, game.convert) == (0.5, "off", True)
+    assert game.band("propose") == (2, 4)
+    chosen = Setup({"relevance": "operations", "relevance_mode": "score", "relevance_weight": 2.0})
+    assert chosen.rule is not None
+    assert (chosen.rule.mode, chosen.rule.weight) == ("score", 2.0)
+
+
+def test_none_is_the_curriculums_own_choice() -> None:
+    chosen = Setup({"curriculum": "azr", "goalpost_rate": None, "convert": None, "admit": None})
+    assert (chosen.curriculum.goalpost_rate, chosen.curriculum.convert) == (0.0, False)
+
+
+def options_of(*classes: Any) -> list[dict[str, Any]]:
+    return [option for one in classes for option in describe(one)]
 
 
 def test_every_option_is_a_plain_value() -> None:
-    defaults = {field.name: getattr(Options(), field.name) for field in dataclasses.fields(Options)}
+    defaults = {option["name"]: option["default"] for option in options_of(Options, Gasp, Azr, Rlvr)}
     assert json.loads(json.dumps(defaults)) == defaults
 
 
 def test_every_option_is_documented() -> None:
-    assert Options.__doc__ is not None
-    for field in dataclasses.fields(Options):
-        assert field.name in Options.__doc__
+    for option in options_of(Options, Gasp, Azr, Rlvr):
+        assert len(option["meaning"]) > 10, option
+        assert option["takes"]
 
 
 def test_no_such_option() -> None:
     with pytest.raises(TypeError, match="there is no option lift;.*lifts"):
-        Options.of({"lift": 2})
+        Setup({"lift": 2})
+    with pytest.raises(TypeError, match=r"no option lifts;.*lifts is an option of curriculum gasp"):
+        Setup({"curriculum": "azr", "lifts": 2})
+    with pytest.raises(ValueError, match="there is no option lift;.*lifts"):
+        Gasp(lift=2)
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"curriculum": "grpo"}, "expected a curriculum among gasp, azr, rlvr, got 'grpo'"),
+        ({"curriculum": "grpo"}, "expected a curriculum among gasp, azr, rlvr, .*got 'grpo'"),
         ({"curriculum": "rlvr", "goalpost_rate": 0.5}, "goalpost_rate 1"),
-        ({"admit": {"solve": (1, 2)}}, "expected a band for each of"),
-        ({"admit": {"lemma": "37"}}, "lemma band in tenths"),
+        ({"admit": {"solve": (1, 2)}}, "expected admit to have a band for some of"),
+        ({"admit": {"lemma": "37"}}, "bands in tenths"),
+        ({"admit": {"lemma": (7, 3)}}, "lemma band in tenths"),
         ({"style": "prose"}, "expected a style among"),
-        ({"style": "gasp_env.domains.base:get"}, "it lacks"),
+        ({"style": "gasp_env.domains:get"}, "expected a gasp_env.domains.python.prompts.PromptStyle"),
         ({"novelty": "bags"}, "embedder"),
         ({"relevance": "taste"}, "taste"),
-        ({"relevance": "operations", "relevance_mode": "halve"}, "relevance mode"),
+        ({"relevance": "operations", "relevance_mode": "halve"}, "relevance_mode"),
         ({"curriculum": "azr", "relevance": "operations"}, "has neither"),
         ({"curriculum": "azr", "teacher_reward": "gasp"}, "propose"),
-        ({"curriculum": "azr", "domain": "learners.miniature:domain"}, "no seed tasks"),
+        ({"curriculum": "azr", "domain": "learners.miniature:domain"}, "lack propose"),
         ({"teacher_reward": "soar"}, "soar"),
         ({"library": "absent.jsonl"}, "absent.jsonl"),
         ({"library_capacity": 0}, "capacity"),
@@ -98,11 +112,7 @@ def test_no_such_option() -> None:
 )
 def test_what_cannot_be_is_said(options: dict[str, Any], message: str) -> None:
     with pytest.raises((ValueError, OSError), match=message):
-        Driver(1, Options(**options))
-
-
-def test_every_option_has_a_type() -> None:
-    assert set(TYPES) == {field.name for field in dataclasses.fields(Options)}
+        Driver(1, Setup(options))
 
 
 #: Of types or sizes that an option cannot have, and that some other may.
@@ -111,18 +121,18 @@ WRONG: dict[str, list[Any]] = {
     "domain": [5, None, ["python"]],
     "style": [5, ["fenced"], {}],
     "goalposts": [["a"], 5, {"a": 1}, GOALPOSTS[0], b"path", [GOALPOSTS[0], None]],
-    "attempts": [10**400, 10**5000, 10_001, 0, -1, 8.0, "8", True, None],
+    "attempts": [10**400, 10**5000, 10_001, 0, -1, 8.0, "8", True],
     "goalpost_rate": [10**400, float("nan"), float("inf"), "0.5", True, [0.5], 1.5, -0.1],
-    "lifts": [101, -1, 1.0, None, True],
-    "lift_from": [5, None, [], "nowhere"],
-    "lift_sees_goalpost": [1, "yes", None],
-    "axis": [5, None, ["f"], "g"],
+    "lifts": [101, -1, 1.0, True],
+    "lift_from": [5, [], "nowhere"],
+    "lift_sees_goalpost": [1, "yes"],
+    "axis": [5, ["f"], "g"],
     "admit": [5, 0, "", [], "lemma", {"lemma": 5}, {5: (1, 2)}, {"lemma": None}, {"lemma": ("1", 2)}],
     "sees": [5, ["statement"], "all"],
     "convert": [1, "no", []],
     "solver_data": [5, ["all"], "none"],
-    "solving": [5, None, []],
-    "references": [1001, -1, 2.5, None],
+    "solving": [5, []],
+    "references": [1001, -1, 2.5],
     "novelty": [5, [], b"exact"],
     "teacher_reward": [5, [], ["gasp"], {"lemma": 5}, {5: "gasp_lift"}, {"lemma": "gasp_lift", 5: "a"}],
     "solver_reward": [None, 5, []],
@@ -133,6 +143,8 @@ WRONG: dict[str, list[Any]] = {
     "library": [{}, 5, []],
     "library_capacity": ["5", 2.5, True, 0],
     "library_eviction": [None, 5, []],
+    "agents": [5, [], {"teacher": 0}, {"teacher": True}, {5: 1}],
+    "matchmaker": [5, []],
     "sandbox": [5, None, object(), [], str],
     "on_infra_error": [5, None, [], "zero"],
 }
@@ -147,38 +159,38 @@ WRONG: dict[str, list[Any]] = {
     ],
 )
 def test_an_option_of_the_wrong_type_is_named(name: str, wrong: Any) -> None:
-    # The band of a stage is named by the stage, and a library's capacity by that word.
+    curriculum = {"curriculum": "azr"} if name == "references" else {}
+    # A library's capacity is named by that word.
     words = name.removeprefix("library_").replace("_", "[_ ]")
-    found = "lemma band" if name == "admit" else words
-    with pytest.raises(ValueError, match=rf"(?s)({words}|{found}).*got") as caught:
-        GaspCodeEnv(**{"goalposts": GOALPOSTS, name: wrong})
+    with pytest.raises(ValueError, match=rf"(?s){words}.*got") as caught:
+        GaspCodeEnv(**{"goalposts": GOALPOSTS, **curriculum, name: wrong})
     assert len(str(caught.value)) < 600
 
 
 def test_every_option_is_tried_with_a_wrong_type() -> None:
-    assert set(WRONG) == set(TYPES)
+    assert set(WRONG) == {option["name"] for option in options_of(Options, Gasp, Azr, Rlvr)}
 
 
 def test_unguided_needs_no_goalposts() -> None:
-    assert Driver(1, Options(curriculum="azr", goalposts=())).goalposts == ()
+    assert Driver(1, Setup({"curriculum": "azr", "goalposts": ()})).goalposts == ()
 
 
-def test_a_reward_of_batches_needs_a_batch() -> None:
-    with pytest.raises(ValueError, match="rzero_paper"):
-        Driver(1, Options(teacher_reward="rzero_paper"))
-    Driver(2, Options(teacher_reward="rzero_paper"))
+def test_a_reward_of_batches_is_deferred() -> None:
+    assert Setup({"teacher_reward": "rzero_paper"}).deferred
+    assert not Setup({"teacher_reward": "gasp"}).deferred
+    assert not Setup({"teacher_reward": "rzero_paper", "curriculum": "rlvr"}).deferred
 
 
 def test_a_reward_of_embeddings_needs_an_embedder() -> None:
     with pytest.raises(ValueError, match="opensir"):
-        Driver(1, Options(teacher_reward="opensir", novelty="exact"))
-    Driver(1, Options(teacher_reward="opensir"))
+        Driver(1, Setup({"teacher_reward": "opensir", "novelty": "exact"}))
+    Driver(1, Setup({"teacher_reward": "opensir"}))
 
 
 def test_the_library_an_env_begins_with(tmp_path: Path) -> None:
     path = tmp_path / "library.jsonl"
     Library([Entry(known_task(), 4, 8, True)]).save(path)
-    driver = Driver(1, Options(goalposts=GOALPOSTS, library=str(path), library_capacity=5))
+    driver = Driver(1, Setup({"goalposts": GOALPOSTS, "library": str(path), "library_capacity": 5}))
     assert [entry.task for entry in driver.library.entries] == [known_task()]
     driver.library.commit([Entry(dataclasses.replace(known_task(), fingerprint="other"), 1, 8, True)])
     state = driver.library.state()
@@ -195,7 +207,7 @@ def test_the_library_an_env_begins_with(tmp_path: Path) -> None:
 
 
 def test_the_step_a_trainer_set_outlives_a_restored_library() -> None:
-    driver = Driver(1, Options(goalposts=GOALPOSTS))
+    driver = Driver(1, Setup({"goalposts": GOALPOSTS}))
     driver.library.step = 7
     driver.restore_library()
     assert driver.library.step == 7
@@ -203,11 +215,11 @@ def test_the_step_a_trainer_set_outlives_a_restored_library() -> None:
 
 def test_relevance_is_there_for_a_reward_unless_it_is_in_the_reward_already() -> None:
     chosen = {"relevance": "operations", "teacher_reward": "sgs_relevance"}
-    Driver(2, Options(**chosen, relevance_mode="gate"))
+    Driver(2, Setup(dict(**chosen, relevance_mode="gate")))
     with pytest.raises(ValueError, match="sgs_relevance.*relevance"):
-        Driver(2, Options(**chosen, relevance_mode="scale"))
+        Driver(2, Setup(dict(**chosen, relevance_mode="scale")))
     with pytest.raises(ValueError, match="sgs_relevance.*relevance"):
-        Driver(2, Options(teacher_reward="sgs_relevance"))
+        Driver(2, Setup({"teacher_reward": "sgs_relevance"}))
 
 
 @pytest.mark.docker
@@ -218,13 +230,15 @@ def test_an_eviction_policy_that_raises_ends_its_episodes(sandbox: Sandbox, tmp_
     )
     driver = Driver(
         1,
-        Options(
-            goalposts=GOALPOSTS,
-            lifts=0,
-            library_capacity=1,
-            library_eviction=f"{tmp_path}/mine.py:broken",
-            solver_data="all",
-            solving="previous_step",
+        Setup(
+            {
+                "goalposts": GOALPOSTS,
+                "lifts": 0,
+                "library_capacity": 1,
+                "library_eviction": f"{tmp_path}/mine.py:broken",
+                "solver_data": "all",
+                "solving": "previous_step",
+            }
         ),
     )
     driver.library.commit([Entry(known_task(), 4, 8, True)])

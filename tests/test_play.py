@@ -50,7 +50,7 @@ def test_the_command_shows_an_episode_from_lemma_to_solve(sandbox: Sandbox, stor
     printed = stored.with_suffix(".txt").read_text(encoding="utf-8")
     headings = [line for line in printed.splitlines() if line.startswith("── turn")]
     assert [heading.split(" · ")[2].strip() for heading in headings] == STAGES
-    assert printed.startswith("gasp · goalpost calendar-gaps · axis ")
+    assert printed.startswith("gasp · goalpost calendar-gaps · seed ")
     assert printed.splitlines()[0].endswith(" · seed 3")
     assert "  │ Below is a programming problem" in printed
     assert (
@@ -151,7 +151,7 @@ def test_replay_reports_what_was_altered(
     path.write_text(line + json.dumps(record) + "\n")
     assert play.main(["--replay", str(path), "--sandbox", "docker"]) == 1
     printed = capsys.readouterr().out
-    assert "episode 1: gasp · goalpost calendar-gaps · axis " in printed
+    assert "episode 1: gasp · goalpost calendar-gaps · seed " in printed
     assert "identical" in printed
     assert f"  ! {expected}" in printed
     assert "1 of 2 episodes play again exactly as stored" in printed
@@ -177,7 +177,7 @@ def test_the_scripted_player_knows_both_axes_and_every_kind(sandbox: Sandbox) ->
         assert [turn["stage"] for turn in record["turns"]] == STAGES
         assert [outcome["accepted"] for outcome in record["outcomes"]] == [True, True]
         assert record["turns"][4]["samples"][0]["verdict"] == "correct"
-        seen.add((record["axis"], record["turns"][4]["kind"]))
+        seen.add((record["turns"][0]["axis"], record["turns"][4]["kind"]))
     assert seen == {(axis, kind) for axis in ("io", "f") for kind in ("induction", "deduction", "abduction")}
 
 
@@ -241,20 +241,29 @@ def _large_library(record: dict[str, Any]) -> str:
 
 
 def _endless_references(record: dict[str, Any]) -> str:
-    record["schedule"].update(curriculum="azr", references=10**9)
-    record.update(goalpost=None, goalpost_index=None)
+    record.update(curriculum="azr", options={"references": 10**9})
     record["view"]["sizes"] = {f"all/{kind}": 10**9 for kind in ("deduction", "abduction")}
     return "expected references to be an integer of at least 0 and at most 1000"
 
 
 def _endless_attempts(record: dict[str, Any]) -> str:
-    record["schedule"]["attempts"] = 10**9
+    record["options"]["attempts"] = 10**9
     return "expected attempts to be an integer of at least 1 and at most 10000"
 
 
 def _endless_lifts(record: dict[str, Any]) -> str:
-    record["schedule"]["lifts"] = 10**9
+    record["options"]["lifts"] = 10**9
     return "expected lifts to be an integer of at least 0 and at most 100"
+
+
+def _no_such_option(record: dict[str, Any]) -> str:
+    record["options"]["\x1b[2J"] = 10**9
+    return "there is no option"
+
+
+def _other_rules(record: dict[str, Any]) -> str:
+    record["rules"] = 0
+    return "was played under version 0 of the rules"
 
 
 def _no_seed(record: dict[str, Any]) -> str:
@@ -263,8 +272,8 @@ def _no_seed(record: dict[str, Any]) -> str:
 
 
 def _no_goalpost(record: dict[str, Any]) -> str:
-    record.update(goalpost=None, goalpost_index=None)
-    return "expected a goalpost with this schedule and seed, came none"
+    record["goalposts"]["played"] = {}
+    return "which the stored one did not"
 
 
 def _number_for_text(record: dict[str, Any]) -> str:
@@ -286,6 +295,8 @@ def _escape_for_field(record: dict[str, Any]) -> str:
         _endless_references,
         _endless_attempts,
         _endless_lifts,
+        _no_such_option,
+        _other_rules,
         _no_seed,
         _no_goalpost,
         _number_for_text,
@@ -317,7 +328,8 @@ def test_a_transcript_cannot_drive_the_terminal(
     sandbox: Sandbox, stored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     record = json.loads(stored.read_text())
-    record["goalpost"]["id"] = "\x1b]0;title\x07\nepisode 2: identical"
+    (played,) = record["goalposts"]["played"].values()
+    played["id"] = "\x1b]0;title\x07\nepisode 2: identical"
     record["turns"][0]["samples"][0]["terms"] = {"\x1b[2J\nepisode 3: identical": 1.0}
     record["turns"][0]["samples"][0]["verdict"] = "\x1b[2J\nepisode 4: identical"
     record["\x1b[2J\nepisode 5\ud800"] = ["\x1b[2J"]
@@ -405,8 +417,9 @@ def test_text_of_a_model_cannot_drive_the_terminal() -> None:
         "prompt": "p",
     }
     record = {
-        "goalpost": {"id": "g"},
-        "axis": "f",
+        "goalposts": {"count": 1, "played": {"0": {"id": "g"}}},
+        "curriculum": "gasp",
+        "agents": {"solver": "solver_0"},
         "seed": 0,
         "turns": [{**turn, "samples": [sample]}],
         "outcomes": [],

@@ -13,7 +13,6 @@ import gymnasium as gym
 from benchmarks.env.texts import Players
 from gasp_env.envs.vector import GaspCodeVectorEnv
 from gasp_env.sandbox import Sandbox
-from gasp_env.tasks import STAGES
 
 SINGLE = "gasp_env:GASP-Code-v0"
 
@@ -105,7 +104,7 @@ def play_single(sandbox: Sandbox, episodes: int, seed: int, **options: Any) -> P
         observation, info = played.timed(played.resets, lambda given=given: env.reset(seed=given))  # type: ignore[misc]
         over = False
         while not over:
-            stage = STAGES[int(observation["stage"])]
+            stage = observation["stage"]
             texts = players(0, stage, info["kind"], observation["prompt"], int(observation["samples"]))
             played.gave(stage, texts)
             observation, _, terminated, truncated, info = played.timed(

@@ -14,11 +14,13 @@ import torch
 from benchmarks.teacher_rewards.student import Student, sigmoid
 from benchmarks.teacher_rewards.teacher import Draw, Teacher
 from benchmarks.teacher_rewards.world import Array, Item, World, build, execute, item_of, items
-from gasp_env.episode.machine import Episode
+from gasp_env.curricula.azr import Azr
+from gasp_env.curricula.base import SelfPlay
+from gasp_env.curricula.gasp import Gasp
+from gasp_env.episode.machine import Context, Episode
 from gasp_env.episode.outcome import Outcome
 from gasp_env.episode.turns import Credit, Resolution, Turn
 from gasp_env.library.library import Library
-from gasp_env.options import PROPOSES, Options
 from gasp_env.rewards.credits import score
 from gasp_env.rewards.needs import NEEDS
 from gasp_env.rewards.registry import TeacherRewards, get_solver_reward
@@ -56,9 +58,14 @@ class Plan:
     start: float = -7.0
 
     @property
+    def game(self) -> SelfPlay:
+        """The game, with its options."""
+        return Gasp(attempts=self.attempts) if self.curriculum == "gasp" else Azr(attempts=self.attempts)
+
+    @property
     def budget(self) -> int:
         """Texts, of both roles, that every arm may sample: equal for all, however long their episodes are."""
-        return self.updates * self.episodes * (len(PROPOSES[self.curriculum]) * (1 + self.attempts) + 1)
+        return self.updates * self.episodes * (len(self.game.proposes) * (1 + self.attempts) + 1)
 
 
 @dataclass
@@ -137,12 +144,10 @@ class Arm:
                 f"teacher reward {self.reward!r} needs {missing[0]!r}: {NEEDS[missing[0]].what}; the simulation has "
                 "nothing of the kind, its texts only carry numbers; choose another reward"
             )
-        self.rewards.check({"batch"}, PROPOSES[plan.curriculum])
+        self.game = plan.game
+        self.rewards.check({"batch"}, self.game.proposes)
         self.solver_reward = get_solver_reward("azr")
         self.world: World = build(seed)
-        self.schedule = Options(curriculum=plan.curriculum, attempts=plan.attempts).schedule(
-            self.world.domain
-        )
         self.student = Student(self.world.ability, plan.student_rate)
         self.teacher = Teacher(0.0 if reward == FROZEN else plan.teacher_rate, plan.start)
         self.library = Library()
@@ -173,7 +178,18 @@ class Arm:
         """One update's episodes in step, as a vector env plays them; the rewarded texts."""
         view = self.library.view()
         seats = [
-            _Seat(Episode(self.world.domain, self.schedule, self.world.goalposts, view, int(seed)))
+            _Seat(
+                Episode(
+                    self.game.play,
+                    Context(
+                        domain=self.world.domain,
+                        options=self.game,
+                        goalposts=self.world.goalposts,
+                        view=view,
+                        seed=int(seed),
+                    ),
+                )
+            )
             for seed in self.episode_rng.integers(2**63, size=self.plan.episodes)
         ]
         rows: list[Row] = []
@@ -189,7 +205,7 @@ class Arm:
             if not moved:
                 break
             try:
-                credits = score(resolutions, self.rewards, self.solver_reward, self.schedule.relevance)
+                credits = score(resolutions, self.rewards, self.solver_reward)
             except Exception as error:  # of somebody's own function
                 raise ValueError(f"reward {self.reward!r}: {type(error).__name__}: {error}") from error
             for seat, resolution, own in zip(moved, resolutions, credits, strict=True):
@@ -201,7 +217,7 @@ class Arm:
     def rows(self, seat: _Seat, resolution: Resolution, credits: list[Credit]) -> list[Row]:
         """The texts that were rewarded in one step of an episode, with what was drawn for them."""
         found = []
-        settled = dict(resolution.outcomes)
+        settled = {one.turn: one.outcome for one in resolution.settled}
         for credit in credits:
             assert credit.reward is not None  # nothing here is left unscored
             turn = seat.turns[credit.turn]

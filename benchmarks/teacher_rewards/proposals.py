@@ -6,20 +6,21 @@ import functools
 import hashlib
 from dataclasses import replace
 
-from gasp_env.curricula.base import Schedule
+from gasp_env.curricula.azr import Azr
+from gasp_env.curricula.gasp import Gasp
 from gasp_env.episode.outcome import Outcome, in_band
 from gasp_env.library import embedders
 from gasp_env.library.library import Library
-from gasp_env.tasks import Entry, Goalpost, Stage, Task
+from gasp_env.tasks import Entry, Goalpost, Task
 
 
 def bands() -> dict[str, tuple[int, int]]:
-    """The curriculum's bands of acceptance, in tenths."""
-    return dict(Schedule().admit)
+    """The published bands of acceptance, in tenths."""
+    return {stage: game.band(stage) for game in (Gasp(), Azr()) for stage in game.proposes}
 
 
 @functools.cache
-def proposals(stage: Stage, n: int, other: bool = False) -> tuple[Outcome, ...]:
+def proposals(stage: str, n: int, other: bool = False) -> tuple[Outcome, ...]:
     """The reference proposals c = 0..n of a stage, or another set that differs in all but (c, n)."""
     name = "other" if other else "reference"
     goalpost = Goalpost(name, f"Solve the {name} problem.", "def f(x)", ((1,), (2,)), (2, 3), 1)
@@ -52,7 +53,7 @@ def proposals(stage: Stage, n: int, other: bool = False) -> tuple[Outcome, ...]:
     return tuple(found)
 
 
-def _task(stage: Stage, number: int, unlike: bool, name: str) -> Task:
+def _task(stage: str, number: int, unlike: bool, name: str) -> Task:
     """A task. Two that are ``unlike`` share neither words nor structure; the others differ by a constant."""
     seed = hashlib.sha256(f"{stage} {number}".encode()).hexdigest() if unlike else "abcdef" * 10
     words = [f"w{seed[i : i + 5]}" for i in range(0, 60, 5)]

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from benchmarks.teacher_rewards.world import SKILLS, WRONG, Array, Item, items
-from gasp_env.tasks import TaskKind
 
 #: Width of the transfer kernel, in skills.
 WIDTH = 1.0
@@ -70,7 +69,7 @@ class Student:
             self.memory[item] = self.memory.get(item, 0.0) + BY_HEART * push
         self.learned += self.rate * gradient / max(1, episodes)
 
-    def answer(self, prompt: str, kind: TaskKind, rng: np.random.Generator) -> tuple[str, Item, bool]:
+    def answer(self, prompt: str, kind: str, rng: np.random.Generator) -> tuple[str, Item, bool]:
         """A text that is right with the task's success rate, the task, and whether it is meant to be right."""
         item = items(prompt)[0]
         right = bool(rng.random() < self.chance(item))
@@ -80,7 +79,7 @@ class Student:
         return _written(prompt, kind, item, said), item, right
 
 
-def _written(prompt: str, kind: TaskKind, item: Item, said: Item) -> str:
+def _written(prompt: str, kind: str, item: Item, said: Item) -> str:
     if kind == "induction":
         return f"```python\n{said.program}\n```"
     if kind == "deduction":

@@ -8,7 +8,6 @@ import numpy as np
 
 from benchmarks.teacher_rewards.student import sigmoid
 from benchmarks.teacher_rewards.world import SKILLS, TENTHS, VARIANTS, Array, Item, broken, given, items
-from gasp_env.tasks import TaskKind
 
 #: Drift of skill a variant may have, and how it is drawn before anything is learned.
 DRIFTS = np.arange(-2, 3)
@@ -64,7 +63,7 @@ class Teacher:
         self.heads = {stage: Head(bias) for stage, bias in {"lemma": start, **OFFSETS}.items()}
 
     def propose(
-        self, prompt: str, stage: str, kind: TaskKind | None, rng: np.random.Generator
+        self, prompt: str, stage: str, kind: str | None, rng: np.random.Generator
     ) -> tuple[str, Draw | None]:
         """A text, and what was drawn for it. The prompt says what the proposal is relative to.
 

@@ -12,7 +12,7 @@ from gasp_env.domains.python.domain import PythonDomain
 from gasp_env.domains.python.prompts import FencedStyle
 from gasp_env.domains.python.rules import GateRules
 from gasp_env.sandbox.runs import Call, Result, Run, Status
-from gasp_env.tasks import Goalpost, Task, TaskKind
+from gasp_env.tasks import Goalpost, Task
 
 Array = NDArray[np.float64]
 
@@ -72,7 +72,7 @@ class Item:
         """The task as a message."""
         return f"skill {self.skill}, level {self.level}, variant {self.variant}"
 
-    def proposal(self, kind: TaskKind = "induction") -> str:
+    def proposal(self, kind: str = "induction") -> str:
         """The task as a teacher writes it: inputs and a message, or one input."""
         inputs = "".join(f"```input\n{x}\n```\n" for x in (INPUTS if kind == "induction" else INPUTS[:1]))
         message = f"```message\n{self.hint}\n```\n" if kind == "induction" else ""
@@ -95,7 +95,7 @@ def items(prompt: str) -> list[Item]:
     return [Item.of_code(int(code)) for code in _PROGRAM.findall(prompt)]
 
 
-def broken(unreadable: bool, kind: TaskKind = "induction") -> str:
+def broken(unreadable: bool, kind: str = "induction") -> str:
     """An invalid proposal: one that cannot be read, or one whose program raises."""
     if unreadable:
         return "no task"
@@ -165,11 +165,13 @@ def build(seed: int) -> World:
         for skill, level in enumerate(ability)
     )
     return World(
-        ability, found, PythonDomain("simulation", FencedStyle(), lambda: found, rules, seeds=lambda: seeds)
+        ability,
+        found,
+        PythonDomain("simulation", FencedStyle(), lambda: found, rules, builtin_seeds=lambda: seeds),
     )
 
 
-def _seed_task(item: Item, kind: TaskKind) -> Task:
+def _seed_task(item: Item, kind: str) -> Task:
     x = INPUTS[0]
     return Task(
         program=item.program,

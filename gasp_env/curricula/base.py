@@ -1,119 +1,197 @@
-"""What a curriculum leaves to choose, in plain values."""
+"""Curricula: the games. A game has roles, stages and options, and says who is asked what, in which order.
+
+A game of your own is one class in one file::
+
+    @options
+    class Duel(Curriculum):
+        roles = ("teacher", "solver")
+        stages = (Stage("propose", "teacher", proposal=True), Stage("attempt", "solver"))
+        attempts: Annotated[int, Field(ge=1, le=10_000, description="Tries at a proposal.")] = 8
+
+        def play(self, context: Context) -> Game:
+            yield from propose(context, "propose", "Write a task.")
+
+`gasp_env.curricula.steps` has what games are made of. A game may draw from ``context.rng`` and ask its view and its
+goalposts, and nothing else: told the same, it asks the same.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal, get_args
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal
 
-from gasp_env.domains.base import SEES, Sees
+from pydantic import BeforeValidator, Field
+
+from gasp_env.episode.machine import Context, Game
 from gasp_env.episode.view import SolverData
-from gasp_env.records import shorten
-from gasp_env.relevance import RelevanceRule
-from gasp_env.tasks import AXES
+from gasp_env.options import options
 
-CurriculumName = Literal["gasp", "azr", "rlvr"]
-LiftFrom = Literal["accepted", "valid", "library"]
-Solving = Literal["same_step", "previous_step"]
-OnInfraError = Literal["truncate", "continue"]
-
-#: Where a proposal of a stage is accepted: c/n in tenths, both ends included. AZR admits whatever is valid.
-ADMIT: dict[str, tuple[int, int]] = {"lemma": (3, 7), "lift": (1, 5), "propose": (0, 10)}
+#: Shares in tenths, both ends included.
+Band = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class Schedule:
-    """The order of stages, and what each is given.
+class Stage:
+    """Something a role is asked.
 
     Attributes:
-        curriculum: ``gasp`` (lemma, lift, solve), ``azr`` (unguided proposals), ``rlvr`` (real problems only).
-        attempts: n, the solver's tries at a proposal, and at a goalpost; 1 to 10,000.
-        goalpost_rate: chance that an episode is one goalpost turn instead. 0 is GASP and AZR, 1 is RLVR.
-        lifts: lifts in a row, each a harder variant of the one before, 0 to 100; 0 ends with the lemma.
-        lift_from: what is lifted: an accepted lemma only, any ``valid`` one, or, where the lemma was not
-            accepted, an accepted task of the ``library``.
-        lift_sees_goalpost: show the goalpost to the lift as well. The paper's lift is blind to it.
-        axis: what variants change: drawn per lemma (``both``), always the same, or left open (``none``).
-        admit: band of c/n, in tenths, in which a proposal of a stage is accepted. Belongs to the
-            curriculum and not to the reward, so that another reward does not train on other tasks.
-        sees: what of a goalpost the teacher is shown; None for the domain's own choice.
-        convert: ask tasks in the solve stage as any kind they can be, at random; else as they were proposed.
-        solver_data: which valid tasks the solve stage may ask: those ``accepted``, ``all``, or those that
-            were solved sometimes and missed sometimes (``non_extremes``).
-        solving: draw the solve task from this episode's own first, then from the library
-            (``same_step``), or from the library only (``previous_step``).
-        references: K, tasks an unguided proposer is shown; 0 to 1,000.
-        novelty: ``off``, ``exact``, or an embedder (`gasp_env.library.embedders`), which includes ``exact``.
-        relevance: what is asked of a variant besides (`gasp_env.relevance`); None asks nothing.
-        on_infra_error: after an unscored turn, end the episode truncated, or ``continue``.
+        name: as turns and credits have it.
+        role: the role that is asked.
+        proposal: True if an outcome pays for the texts, which is settled later; else their verdicts do, at once.
+        band: share of the attempts at a proposal, in tenths, in which it is accepted.
     """
 
-    curriculum: CurriculumName = "gasp"
-    attempts: int = 8
-    goalpost_rate: float = 0.0
-    lifts: int = 1
-    lift_from: LiftFrom = "accepted"
-    lift_sees_goalpost: bool = False
-    axis: Literal["both", "io", "f", "none"] = "both"
-    admit: Mapping[str, tuple[int, int]] = field(default_factory=lambda: dict(ADMIT))
-    sees: Sees | None = None
-    convert: bool = True
-    solver_data: SolverData = "accepted"
-    solving: Solving = "same_step"
-    references: int = 6
-    novelty: str = "exact"
-    relevance: RelevanceRule | None = None
-    on_infra_error: OnInfraError = "truncate"
+    name: str
+    role: str
+    proposal: bool = False
+    band: Band | None = None
+
+
+@options
+class Curriculum:
+    """A game and its options.
+
+    Attributes:
+        roles: who plays, the proposing role first.
+        stages: everything that may be asked.
+        teacher_reward: reward of proposals where the env's options choose none.
+        novelty: check for new proposals where the env's options choose none; None leaves it to the domain.
+    """
+
+    roles: ClassVar[tuple[str, ...]] = ("teacher", "solver")
+    stages: ClassVar[tuple[Stage, ...]] = ()
+    teacher_reward: ClassVar[str | Mapping[str, str]] = "gasp"
+    novelty: ClassVar[str | None] = None
+
+    def play(self, context: Context) -> Game:
+        """Yield turns, and be sent what became of their texts. See the module."""
+        raise NotImplementedError(f"{type(self).__name__}.play")
+
+    @property
+    def samples(self) -> int:
+        """Most texts that a turn may ask for."""
+        return int(getattr(self, "attempts", 1))
+
+    @property
+    def proposes(self) -> tuple[str, ...]:
+        """Stages whose texts an outcome pays for, as these options play it."""
+        return tuple(stage.name for stage in self.stages if stage.proposal)
+
+    @property
+    def played(self) -> tuple[str, ...]:
+        """Stages that may be asked, as these options play it."""
+        left_out = {stage.name for stage in self.stages if stage.proposal} - set(self.proposes)
+        return tuple(stage.name for stage in self.stages if stage.name not in left_out)
+
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        """Methods of the domain's style that this game asks for, as these options play it."""
+        return ()
+
+    @property
+    def plays_goalposts(self) -> bool:
+        """True if an episode may play a goalpost, which can then be pinned."""
+        return True
+
+    @property
+    def needs_goalposts(self) -> bool:
+        """True if every proposal is about a goalpost."""
+        return self.plays_goalposts
+
+
+def _pairs(value: Any) -> Any:
+    """Bands as they come from JSON: lists."""
+    if isinstance(value, Mapping):
+        return {stage: tuple(band) if isinstance(band, list) else band for stage, band in value.items()}
+    return value
+
+
+Bands = Annotated[
+    Mapping[str, Band],
+    BeforeValidator(_pairs),
+    Field(
+        title='a dict from stages to bands in tenths, 0 <= low <= high <= 10, as {"lemma": (3, 7)}',
+        description="Band of c/n, in tenths, in which a proposal of a stage is accepted, where not the published one. "
+        "It belongs to the curriculum and not to the reward, so that another reward does not train on other tasks.",
+    ),
+]
+
+
+Convert = Annotated[
+    bool,
+    Field(
+        description="Ask tasks in the solve stage as any kind they can be, drawn; else as they were proposed."
+    ),
+]
+Data = Annotated[
+    SolverData,
+    Field(
+        description="Valid tasks the solve stage may ask: accepted ones, all, or those solved sometimes and missed "
+        "sometimes (non_extremes)."
+    ),
+]
+
+
+@options
+class SelfPlay(Curriculum):
+    """Options shared by the games in which proposals are attempted and a solver is asked what was accepted."""
+
+    attempts: Annotated[
+        int,
+        # The most is no recommendation: beyond it it is a slip, and takes memory and hours to show.
+        Field(ge=1, le=10_000, description="n, the solver's tries at a proposal, and at a goalpost."),
+    ] = 8
+    goalpost_rate: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1,
+            allow_inf_nan=False,
+            description="Chance that an episode is one goalpost turn instead.",
+        ),
+    ] = 0.0
+    admit: Bands = Field(default_factory=dict)
+    convert: Convert = True
+    solver_data: Data = "accepted"
+    solving: Annotated[
+        Literal["same_step", "previous_step"],
+        Field(
+            description="Draw the solve task from this episode's own first, then from the library (same_step), or from "
+            "the library only (previous_step)."
+        ),
+    ] = "same_step"
 
     def __post_init__(self) -> None:
-        # The greatest are no recommendation: beyond them it is a slip, and takes memory and hours to show.
-        _whole("attempts", self.attempts, 1, 10_000)
-        _whole("lifts", self.lifts, 0, 100)
-        _whole("references", self.references, 0, 1_000)
-        _one_of("curriculum", self.curriculum, get_args(CurriculumName))
-        _one_of("lift_from", self.lift_from, get_args(LiftFrom))
-        _one_of("axis", self.axis, ("both", *AXES, "none"))
-        _one_of("sees", self.sees, (None, *SEES))
-        _one_of("solver_data", self.solver_data, get_args(SolverData))
-        _one_of("solving", self.solving, get_args(Solving))
-        _one_of("on_infra_error", self.on_infra_error, get_args(OnInfraError))
-        for name in ("lift_sees_goalpost", "convert"):
-            if not isinstance(getattr(self, name), bool):
-                raise ValueError(f"expected {name} to be True or False, got {shorten(getattr(self, name))}")
-        rate = self.goalpost_rate
-        if not isinstance(rate, int | float) or isinstance(rate, bool) or not 0 <= rate <= 1:
-            raise ValueError(f"expected a goalpost_rate in [0, 1], got {shorten(rate)}")
-        if self.lift_from == "library" and self.lift_sees_goalpost:
-            raise ValueError(
-                "expected lift_sees_goalpost False with lift_from 'library', whose tasks may be of other goalposts "
-                "than the episode's"
-            )
-        if self.curriculum == "rlvr" and rate != 1:
-            raise ValueError(
-                f"expected goalpost_rate 1 for curriculum 'rlvr', which plays real problems only, got {rate}; for a "
-                "mixture choose 'gasp' or 'azr' with a goalpost_rate"
-            )
-        if not isinstance(self.novelty, str) or not self.novelty:
-            raise ValueError(
-                f"expected novelty 'off', 'exact' or the name of an embedder, got {shorten(self.novelty)}"
-            )
-        if set(self.admit) != set(ADMIT):
-            raise ValueError(f"expected a band for each of {sorted(ADMIT)}, got {shorten(list(self.admit))}")
-        for stage, band in self.admit.items():
-            whole = isinstance(band, tuple) and len(band) == 2 and all(type(end) is int for end in band)
-            if not whole or not 0 <= band[0] <= band[1] <= 10:
+        known = {stage.name for stage in self.stages if stage.band is not None}
+        for stage, (low, high) in self.admit.items():
+            if stage not in known:
                 raise ValueError(
-                    f"expected the {stage} band in tenths, 0 <= low <= high <= 10, got {shorten(band)}"
+                    f"expected admit to have a band for some of {sorted(known)}, got one for {stage!r}"
+                )
+            if not 0 <= low <= high <= 10:
+                raise ValueError(
+                    f"expected the {stage} band in tenths, 0 <= low <= high <= 10, got {(low, high)}"
                 )
 
+    def band(self, stage: str) -> Band:
+        """Where a proposal of a stage is accepted; everything where the stage has no band."""
+        published = next((one.band for one in self.stages if one.name == stage), None)
+        return self.admit.get(stage) or published or (0, 10)
 
-def _whole(name: str, value: object, least: int, greatest: int) -> None:
-    if type(value) is not int or not least <= value <= greatest:
-        raise ValueError(
-            f"expected {name} to be an integer of at least {least} and at most {greatest}, got {shorten(value)}"
-        )
+    @property
+    def proposes(self) -> tuple[str, ...]:
+        """See `Curriculum.proposes`: none where every episode is a goalpost turn."""
+        return super().proposes if self.goalpost_rate < 1 else ()
 
 
-def _one_of(name: str, value: object, choices: tuple[object, ...]) -> None:
-    if value not in choices:
-        raise ValueError(f"expected {name} among {', '.join(map(repr, choices))}, got {shorten(value)}")
+def stage_of(stages: Collection[Stage], name: str) -> Stage:
+    """The stage of a name.
+
+    Raises:
+        ValueError: the game has none.
+    """
+    for stage in stages:
+        if stage.name == name:
+            return stage
+    raise ValueError(f"expected a stage among {', '.join(one.name for one in stages)}, got {name!r}")

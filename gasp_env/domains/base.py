@@ -1,9 +1,158 @@
-"""What a game is played with."""
+"""What a game is played with: a domain reads proposals and answers, words prompts, and knows its tasks.
+
+`read_proposal` and `read_answer` are the only verbs by which a game has a text decided. Each gives a decision at once,
+or the runs that decide it; a domain that needs no execution never opens a sandbox. A domain of your own is a subclass
+of `Domain` in one file (``examples/my_domain.py``), chosen by ``module:name`` or ``file.py:name``.
+"""
 
 from __future__ import annotations
 
-from typing import Literal
+import copy
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from gasp_env.episode.turns import Judged, Pending
+from gasp_env.episode.view import View
+from gasp_env.records import RecordError
+from gasp_env.tasks import Axis, Goalpost, Task
 
 #: What of a goalpost the teacher is shown when it writes a lemma.
 Sees = Literal["statement", "tests", "reference"]
 SEES: tuple[Sees, ...] = ("statement", "tests", "reference")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a proposal was asked for.
+
+    Attributes:
+        stage: the stage it was made in.
+        kind: task kind it is to be.
+        view: the library it must be new to.
+        own: fingerprints of tasks that were accepted before in its episode.
+        axis: what a variant is to change.
+        goalpost: of its episode; None if it is unguided.
+        parent: the task that a lift is made from. A lift is not compared with it, except that the same task again
+            is no new one.
+        given: the task that the proposal builds on.
+    """
+
+    stage: str
+    kind: str
+    view: View
+    own: frozenset[str] = frozenset()
+    axis: Axis | None = None
+    goalpost: Goalpost | None = None
+    parent: Task | None = None
+    given: Task | None = None
+
+
+class Question(Protocol):
+    """Something to be answered. A domain adds whatever its `Domain.read_answer` needs.
+
+    Attributes:
+        prompt: the text that the solver reads.
+        kind: task kind, None where there are none.
+    """
+
+    @property
+    def prompt(self) -> str:
+        """The text that the solver reads."""
+        ...
+
+    @property
+    def kind(self) -> str | None:
+        """Task kind."""
+        ...
+
+
+class Domain(ABC):
+    """A domain.
+
+    Attributes:
+        name: for transcripts and manifests: what `gasp_env.domains.get` finds it by.
+        style: prompts: a method for each stage that a curriculum asks it for (``lemma(goalpost, sees, axis)``,
+            ``lift(task, axis)``, ``sighted_lift(task, goalpost, sees, axis)``, ``propose(kind, references, given)``).
+        kinds: task kinds an unguided teacher is asked for; the first is what a variant is.
+        version: of the rules (prompts, reading, gate): stored episodes name it, and none is replayed under another.
+        novelty: check for new proposals unless curriculum or env choose one.
+        sees: what of a goalpost the teacher is shown unless the env says otherwise.
+    """
+
+    name: str
+    style: Any
+    kinds: tuple[str, ...]
+    version: int = 1
+    novelty: str = "exact"
+    sees: Sees = "statement"
+
+    @abstractmethod
+    def read_proposal(self, text: str, request: Request) -> Judged | Pending:
+        """Read a proposal. A valid one carries its task, with ``stage``, ``axis`` and the rest as requested.
+
+        A `Pending` holds the proposal as it was read, for whoever measures its relevance.
+        """
+
+    @abstractmethod
+    def read_answer(self, question: Any, text: str) -> Judged | Pending:
+        """Read an answer to a question."""
+
+    @abstractmethod
+    def question(self, task: Task, kind: str, index: int) -> Question:
+        """A task asked as a kind; ``index`` below `pairs` chooses what about it, where there is a choice."""
+
+    @abstractmethod
+    def problem(self, goalpost: Goalpost) -> Question:
+        """A real problem asked."""
+
+    @abstractmethod
+    def goalposts(self) -> tuple[Goalpost, ...]:
+        """The domain's own goalposts."""
+
+    def with_novelty(self, novelty: str) -> Domain:
+        """The same domain with another check for new proposals."""
+        twin = copy.copy(self)
+        twin.novelty = novelty
+        return twin
+
+    def seeds(self) -> tuple[Task, ...]:
+        """Tasks that an unguided curriculum starts from; without any it cannot be played."""
+        return ()
+
+    def asked_as(self, task: Task) -> tuple[str, ...]:
+        """Kinds that a task can be asked as."""
+        return (task.kind,)
+
+    def builds_on(self, kind: str) -> tuple[str, ...]:
+        """Kinds of the earlier task that an unguided proposal of this kind is made for; none if it is made freely."""
+        return ()
+
+    def pairs(self, task: Task) -> int:
+        """Number of things that can be asked about a task."""
+        return 1
+
+    def check_goalposts(self, goalposts: Sequence[Goalpost]) -> tuple[Goalpost, ...]:
+        """Refuse goalposts that could not be played or stored.
+
+        Raises:
+            ValueError: names the goalpost and what to do.
+        """
+        return tuple(goalposts)
+
+    def goalpost_record(self, goalpost: Goalpost) -> dict[str, Any]:
+        """A goalpost as JSON-able values, for transcripts."""
+        return dataclasses.asdict(goalpost)
+
+    def read_goalpost(self, record: Any, where: str) -> Goalpost:
+        """The goalpost that `goalpost_record` was made of; ``where`` names the place in messages.
+
+        Raises:
+            gasp_env.records.RecordError: the record is not what it should be.
+        """
+        try:
+            return Goalpost(**record)
+        except TypeError as error:
+            raise RecordError(f"{where}: expected a goalpost of domain {self.name!r} ({error})") from None

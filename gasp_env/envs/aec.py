@@ -6,19 +6,19 @@
 | | |
 |---|---|
 | creation | `aec.env(**options)`, options of `gasp_env.options.Options`; `pettingzoo.make("aec", "gasp/Code-v0")` |
-| agents | `["teacher_0", "solver_0"]` |
+| agents | `["teacher_0", "solver_0"]`; more with the option `agents` |
 | actions | a text, or a tuple or list of 1 to `samples` texts (`gasp_env.envs.spaces.TextAction`) |
-| observations | `{"agent": Discrete(2), "stage": Discrete, "prompt": text, "samples": Discrete}` |
+| observations | `{"agent": text, "stage": text, "prompt": text, "samples": Discrete}` |
 | parallel API | `pettingzoo.utils.conversions.turn_based_aec_to_parallel(aec.env())` |
 | manual control | `python -m gasp_env.play --human` |
 
-The teacher writes a programming task, the solver attempts it; `gasp_env.episode.machine` says in which order, and
+The teacher writes a programming task, the solver attempts it; `gasp_env.curricula` says in which order, and
 an agent may act many times, once or never in an episode. Everything else is said in `gasp_env.envs.env`: this is the
 same game, its transcript the same transcript.
 
 ### Observation space
 
-`agent` and `stage` are those of the open turn: indices into `gasp_env.tasks.AGENTS` and `STAGES`. `prompt` is
+`agent` and `stage` are names, those of the open turn. `prompt` is
 what the agent whose turn it is reads, and `samples` how many texts it still owes. The agent that waits sees an
 empty prompt and 0 samples, and so does everyone when the episode is over.
 
@@ -53,7 +53,6 @@ from gasp_env.envs.driver import Action
 from gasp_env.envs.env import GaspCodeEnv, Observation, observation_space
 from gasp_env.envs.spaces import MAX_ACTION, TextAction
 from gasp_env.episode.turns import Credit
-from gasp_env.tasks import AGENTS
 
 
 def env(**options: Any) -> AECEnv[str, Observation, Action | None]:
@@ -84,14 +83,12 @@ class raw_env(AECEnv[str, Observation, Action | None]):
 
     def __init__(self, *, render_mode: str | None = None, **options: Any) -> None:
         super().__init__()
-        if options.keys() & {"focal", "partner"}:
-            raise ValueError(
-                "expected no focal role, since PettingZoo is there for both; use GaspCodeEnv for one"
-            )
+        if options.keys() & {"role", "partner"}:
+            raise ValueError("expected no role, since PettingZoo is there for both; use GaspCodeEnv for one")
         self._env = GaspCodeEnv(render_mode=render_mode, **options)
         self.render_mode = render_mode
-        self.possible_agents: list[str] = list(AGENTS)
-        samples = self._env.driver.schedule.attempts
+        self.possible_agents: list[str] = list(self._env.driver.agents)
+        samples = self._env.driver.curriculum.samples
         self._observation_spaces = {agent: observation_space(samples) for agent in self.possible_agents}
         self._action_spaces = {agent: TextAction(MAX_ACTION, samples) for agent in self.possible_agents}
         self.agents: list[str] = []
@@ -112,7 +109,7 @@ class raw_env(AECEnv[str, Observation, Action | None]):
     def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> None:
         """Begin an episode; see `gasp_env.envs.env.GaspCodeEnv.reset`."""
         self._seen, info = self._env.reset(seed=seed, options=options)
-        self.agents = list(AGENTS)
+        self.agents = list(self.possible_agents)
         self.rewards = dict.fromkeys(self.agents, 0.0)
         self._cumulative_rewards = dict.fromkeys(self.agents, 0.0)
         self.terminations = dict.fromkeys(self.agents, False)
@@ -126,7 +123,7 @@ class raw_env(AECEnv[str, Observation, Action | None]):
     def observe(self, agent: str) -> Observation:
         """What an agent sees: the prompt only if it is its turn."""
         seen = dict(self._seen)
-        if AGENTS[seen["agent"]] != agent:
+        if seen["agent"] != agent:
             seen |= {"prompt": "", "samples": 0}
         return seen
 
@@ -166,11 +163,13 @@ class raw_env(AECEnv[str, Observation, Action | None]):
 
     def _tell(self, info: dict[str, Any]) -> None:
         """Dictionaries of their own in every step: what was handed out before stays as it was."""
-        turn = {key: info[key] for key in ("agent", "stage", "kind", "axis", "turn") if key in info}
+        turn = {key: info[key] for key in ("agent", "role", "stage", "kind", "axis", "turn") if key in info}
         self.infos = {
             agent: {
                 "credits": list(self._credits[agent]),
-                "scored": all(credit.reward is not None for credit in self._credits[agent]),
+                "scored": all(
+                    credit.reward is not None or credit.deferred for credit in self._credits[agent]
+                ),
                 "verdicts": list(self._verdicts[agent]),
                 **(turn if turn.get("agent") == agent else {}),
             }

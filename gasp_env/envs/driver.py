@@ -10,92 +10,114 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from gasp_env import domains, goalposts
-from gasp_env import relevance as relevances
-from gasp_env.domains.base import Sees
-from gasp_env.domains.python.parsing import MAX_TEXT_BYTES
-from gasp_env.episode.machine import Episode
-from gasp_env.episode.turns import MAX_PROMPT, Credit, Resolution, Turn
-from gasp_env.library import embedders
-from gasp_env.library.library import Library
-from gasp_env.options import PROPOSES, Options
-from gasp_env.rewards.credits import score
-from gasp_env.rewards.registry import TeacherRewards, get_solver_reward
-from gasp_env.sandbox import Sandbox, SandboxError, shared
-from gasp_env.tasks import AGENTS, AXES, Goalpost, Proposal
-from gasp_env.transcripts.library_log import RecordedView
+from gasp_env.envs import matchmaking
+from gasp_env.envs.setup import Setup
+from gasp_env.episode.machine import Context, Episode
+from gasp_env.episode.turns import Credit, Resolution, Settled, Turn
+from gasp_env.rewards.credits import score, score_settled
+from gasp_env.sandbox import Sandbox, SandboxError
+from gasp_env.transcripts.library_log import RecordedGoalposts, RecordedView
 from gasp_env.transcripts.writer import Transcript, head
-from gasp_env.values import encode
 
 Action = str | tuple[str, ...] | list[str]
 
 
 @dataclass(frozen=True)
 class Stepped:
-    """What one step of one episode made known."""
+    """Everything that one step of one episode made known.
+
+    Attributes:
+        resolution: verdicts and outcomes.
+        credits: rewards that became known.
+        terminated, truncated: the episode's end, and whether the infrastructure was to blame.
+        agents: all agents of the env.
+    """
 
     resolution: Resolution
     credits: list[Credit]
     terminated: bool
     truncated: bool
+    agents: tuple[str, ...]
 
     @property
     def rewards(self) -> dict[str, float]:
-        """Sum of this step's credits per agent; an unscored one counts 0."""
-        sums = dict.fromkeys(AGENTS, 0.0)
+        """Sum of this step's credits per agent; an unscored or deferred one counts 0."""
+        sums = dict.fromkeys(self.agents, 0.0)
         for credit in self.credits:
             sums[credit.agent] += credit.reward or 0.0
-        return {str(agent): total for agent, total in sums.items()}
+        return sums
 
     @property
     def scored(self) -> bool:
-        """Whether every credit of this step is a score."""
-        return all(credit.reward is not None for credit in self.credits)
+        """True if no credit of this step is unscored."""
+        return all(credit.reward is not None or credit.deferred for credit in self.credits)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A credit that was deferred, and the episode it belongs to.
+
+    Attributes:
+        slot: where the episode is or was played.
+        episode: its number, counted from 0 over all episodes the driver began (`Driver.numbers`).
+        credit: the credit, now with its reward.
+    """
+
+    slot: int
+    episode: int
+    credit: Credit
+
+
+@dataclass(frozen=True)
+class _Deferred:
+    """An outcome that waits for its score."""
+
+    slot: int
+    episode: int
+    settled: Settled
+    transcript: Transcript
 
 
 class Driver:
     """``count`` episodes that share one library, one sandbox and one set of options.
 
     Attributes:
-        options, domain, schedule, goalposts: what is played.
+        setup: the game, the domain, the rewards; its parts are attributes here as well.
         library: valid tasks of finished episodes. Whoever trains may set its ``step``, which new entries carry.
         reasons: how often each stage met each verdict, ``("lemma", "duplicate")`` and so on, since the env was made.
+        agents: all agents that may ever act.
+        numbers: number of the episode in each slot, -1 before the first.
     """
 
-    def __init__(self, count: int, options: Options) -> None:
-        self.options = options
-        self.domain = domains.get(options.domain, options.style)
-        self.schedule = options.schedule(self.domain)
-        self.teacher_rewards = TeacherRewards(options.chosen("teacher_reward"))
-        self.solver_reward = get_solver_reward(options.solver_reward)
-        self._relevance = relevances.get(options.relevance) if options.relevance is not None else None
-        self.goalposts = self._load_goalposts()
-        self._check(count)
-        _ = self.sandbox  # not opened, but a tier that does not exist is refused here
-        self._first_library = self._make_library(options.library)
+    def __init__(self, count: int, setup: Setup) -> None:
+        self.setup = setup
+        self.options, self.curriculum, self.domain = setup.options, setup.curriculum, setup.domain
+        self.goalposts = setup.goalposts
+        self.agents = setup.matchmaker.agents
+        self._first_library = setup.library(setup.options.library)
         self.library = self._first_library.copy()
         self.reasons: Counter[tuple[str, str]] = Counter()
         self.episodes: list[Episode | None] = [None] * count
+        self.numbers = [-1] * count
+        self._begun = 0
         self._transcripts: list[Transcript | None] = [None] * count
+        self._deferred: list[_Deferred] = []
         self._index = {goalpost.id: number for number, goalpost in enumerate(self.goalposts)}
-        self._records: dict[int, dict[str, Any]] = {}
 
     def restore_library(self, state: Sequence[Mapping[str, Any]] | None = None) -> None:
         """Go back to the library the env was made with, or to the one `Library.state` was taken of."""
         step = self.library.step
-        self.library = self._first_library.copy() if state is None else self._make_library(state)
+        self.library = self._first_library.copy() if state is None else self.setup.library(state)
         self.library.step = max(step, self.library.step)
 
     @property
     def sandbox(self) -> Sandbox:
         """The sandbox; nothing is started before the first run."""
-        chosen = self.options.sandbox
-        return shared(tier=chosen) if isinstance(chosen, str) else chosen
+        return self.setup.sandbox
 
     @property
     def turns(self) -> list[Turn | None]:
@@ -109,27 +131,25 @@ class Driver:
             some = ", ".join(list(self._index)[:5]) or "this one has none"
             raise ValueError(f"expected the id of a goalpost of this env ({some}, ...), got {pinned!r}")
         seed = int(rng.integers(2**63))
-        view = RecordedView(self.library.view())
         index = None if pinned is None else self._index[pinned]
-        episode = Episode(self.domain, self.schedule, self.goalposts, view, seed, index)
-        played = None if episode.goalpost is None else self._index[episode.goalpost.id]
-        self.episodes[number] = episode
-        self._transcripts[number] = Transcript(
-            head(
-                domain=self.options.domain,
-                style=self.options.style,
-                schedule=self.schedule,
-                teacher_reward=self.options.chosen("teacher_reward"),
-                solver_reward=self.options.solver_reward,
-                seed=seed,
-                goalpost=None if played is None else self._record(played),
-                index=played,
-                count=len(self.goalposts),
-                axis=episode.axis,
-            ),
-            view,
+        agents = matchmaking.seats(self.setup.matchmaker, self.curriculum.roles, seed)
+        context = Context(
+            domain=self.domain,
+            options=self.curriculum,
+            goalposts=RecordedGoalposts(self.goalposts),
+            view=RecordedView(self.library.view()),
+            seed=seed,
+            pinned=index,
+            relevance=self.setup.rule,
+            on_infra_error="continue" if self.options.on_infra_error == "continue" else "truncate",
+            agents=agents,
         )
-        assert episode.turn is not None
+        episode = Episode(self.curriculum.play, context)
+        self.episodes[number] = episode
+        self.numbers[number], self._begun = self._begun, self._begun + 1
+        self._transcripts[number] = Transcript(head(self.setup, episode.context), episode.context)
+        if episode.turn is None:
+            raise RuntimeError(f"expected curriculum {self.options.curriculum!r} to ask for a turn, got none")
         return episode.turn
 
     def clone(self, source: int, target: int) -> Turn:
@@ -153,10 +173,9 @@ class Driver:
                 "and clone it before its last step"
             )
         twin = episode.clone()
-        view = twin.view
-        assert isinstance(view, RecordedView)
         self.episodes[target] = twin
-        self._transcripts[target] = transcript.copy(view)
+        self.numbers[target], self._begun = self._begun, self._begun + 1
+        self._transcripts[target] = transcript.copy(twin.context)
         return episode.turn
 
     def step(self, actions: Sequence[Action | None]) -> list[Stepped | None]:
@@ -181,18 +200,26 @@ class Driver:
             results = iter(sandbox.run_many([run for _, _, runs in asked for run in runs]))
             measured = self._measure([number for number, _ in moving])
             resolutions = [
-                self._episode(number).resolve([next(results) for _ in runs], measured.get(number))
+                self._episode(number).resolve([next(results) for _ in runs], measured[number])
                 for number, _, runs in asked
             ]
-            credits = score(resolutions, self.teacher_rewards, self.solver_reward, self.schedule.relevance)
+            setup = self.setup
+            credits = score(
+                resolutions, setup.teacher_rewards, setup.solver_reward, setup.rule, defer=setup.deferred
+            )
             stepped: list[Stepped | None] = [None] * len(actions)
             for (number, texts, _), resolution, own in zip(asked, resolutions, credits, strict=True):
                 episode, transcript = self._episode(number), self._transcripts[number]
                 assert transcript is not None
                 transcript.add(resolution, texts, own, episode, sandbox.tier)
-                stepped[number] = Stepped(
-                    resolution, own, episode.done and not episode.truncated, episode.truncated
-                )
+                terminated = episode.done and not episode.truncated
+                stepped[number] = Stepped(resolution, own, terminated, episode.truncated, self.agents)
+                if setup.deferred:
+                    self._deferred += [
+                        _Deferred(number, self.numbers[number], one, transcript)
+                        for one in resolution.settled
+                        if one.outcome.scored
+                    ]
                 self.reasons.update((resolution.turn.stage, v.reason) for v in resolution.verdicts)
                 if episode.done:
                     self.library.commit(episode.entries)
@@ -207,16 +234,25 @@ class Driver:
                         raise SandboxError(f"a run could not be executed: {verdict.detail}")
         return stepped
 
+    def score_deferred(self) -> list[Scored]:
+        """Score all outcomes that wait for it, in one call: those of an update, for a reward that compares them.
+
+        They come in the order in which they were settled: by step, then by slot. Transcripts get the rewards too.
+
+        Raises:
+            RuntimeError, ValueError: as `step` does where a reward raised. The outcomes still wait then.
+        """
+        waiting = self._deferred
+        paid = score_settled([one.settled for one in waiting], self.setup.teacher_rewards, self.setup.rule)
+        self._deferred = []
+        for one, credit in zip(waiting, paid, strict=True):
+            one.transcript.pay(credit)
+        return [Scored(one.slot, one.episode, credit) for one, credit in zip(waiting, paid, strict=True)]
+
     def transcript(self, number: int) -> dict[str, Any] | None:
-        """What happened so far in the episode of a slot, None before the first."""
+        """The episode of a slot so far, as `gasp_env.transcripts` describes; None before the first."""
         transcript = self._transcripts[number]
         return None if transcript is None else transcript.record()
-
-    def _record(self, index: int) -> dict[str, Any]:
-        """A goalpost as transcripts hold it; a large set is not written out before it is played."""
-        if index not in self._records:
-            self._records[index] = goalposts.record(self.goalposts[index])
-        return self._records[index]
 
     def _episode(self, number: int) -> Episode:
         episode = self.episodes[number]
@@ -224,105 +260,14 @@ class Driver:
             raise RuntimeError("call reset before step")
         return episode
 
-    def _measure(self, numbers: Sequence[int]) -> dict[int, float | None]:
-        """Relevance of the variants that were just proposed, by episode."""
-        if self._relevance is None:
-            return {}
-        pairs: dict[int, tuple[Proposal, Goalpost]] = {}
-        for number in numbers:
-            variant = self._episode(number).variant
-            if variant is not None:
-                pairs[number] = variant
-        return dict(zip(pairs, self._relevance.measure(list(pairs.values())), strict=True)) if pairs else {}
-
-    def _make_library(self, source: str | Path | Sequence[Mapping[str, Any]] | None) -> Library:
-        novelty = self.schedule.novelty
-        options: dict[str, Any] = {
-            "capacity": self.options.library_capacity,
-            "eviction": self.options.library_eviction,
-            "embedder": None if novelty in ("off", "exact") else embedders.get(novelty),
-        }
-        if source is None:
-            return Library(**options)
-        if isinstance(source, str | Path):
-            return Library.load(source, **options)
-        return Library.from_state(source, **options)
-
-    def _check(self, count: int) -> None:
-        """Refuse what the parts can only tell together."""
-        stages = PROPOSES[self.schedule.curriculum] if self.schedule.goalpost_rate < 1 else ()
-        if stages:
-            available = {"batch"} if count > 1 else set()
-            if self.schedule.novelty not in ("off", "exact"):
-                available.add("embedding")
-            # Under any other rule the reward would count it twice.
-            if self.schedule.relevance is not None and self.schedule.relevance.mode == "gate":
-                available.add("relevance")
-            self.teacher_rewards.check(available, stages)
-        if stages == PROPOSES["azr"]:
-            kinds = {task.kind for task in self.domain.seeds()}
-            if not {"deduction", "abduction"} <= kinds:
-                raise ValueError(
-                    f"domain {self.options.domain!r} has no seed tasks, which curriculum 'azr' starts from; give it "
-                    "deduction and abduction tasks (`seeds` of gasp_env.domains.base.Domain), or choose 'gasp'"
-                )
-            if self._relevance is not None:
-                raise ValueError(
-                    "relevance is what a variant shares with its goalpost; curriculum 'azr' has neither"
-                )
-        elif self._relevance is not None and stages:
-            self._relevance.check(self.goalposts)
-
-    def _load_goalposts(self) -> tuple[Goalpost, ...]:
-        given = self.options.goalposts
-        if given is None:
-            found = self.domain.goalposts()
-        elif isinstance(given, str | Path):
-            found = goalposts.load(given)
-        else:
-            # As a file is checked, so that whatever is played can be stored and played again.
-            found = tuple(
-                goalposts.of_record(goalposts.record(goalpost), f"goalpost {goalpost.id!r}")
-                for goalpost in given
-            )
-        if not found and (self.schedule.curriculum != "azr" or self.schedule.goalpost_rate > 0):
-            raise ValueError("expected at least one goalpost, got none")
-        sees = self.schedule.sees or self.domain.sees
-        lacking = [goalpost.id for goalpost in found if sees == "reference" and goalpost.reference is None]
-        if lacking:
-            raise ValueError(
-                f"the teacher is to see the reference of a goalpost, but {lacking[0]!r} and {len(lacking) - 1} others "
-                "have none; choose sees='statement' or add references"
-            )
-        if len({goalpost.id for goalpost in found}) != len(found):
-            raise ValueError("expected goalposts with ids of their own, got the same id twice")
-        for goalpost in found:
-            self._check_size(goalpost, sees)
-        return found
-
-    def _check_size(self, goalpost: Goalpost, sees: Sees) -> None:
-        """A goalpost must fit into a prompt and into one run."""
-        style, rules = self.domain.style, self.domain.rules
-        axes = AXES if self.schedule.axis == "both" else (self.schedule.axis,)
-        longest = max(
-            len(style.goalpost(goalpost)),
-            *(len(style.lemma(goalpost, sees, axis, rules)) for axis in axes),
-        )
-        # A lift that sees the goalpost shows the task it lifts as well, and a task has its outputs besides its text.
-        room = MAX_PROMPT - (4 * MAX_TEXT_BYTES if self.schedule.lift_sees_goalpost else 0)
-        if longest > room:
-            raise ValueError(
-                f"goalpost {goalpost.id!r}: expected prompts of at most {room} characters, got {longest}; "
-                "shorten its statement or what is shown of its tests"
-            )
-        if goalpost.rule == "livecodebench":  # every test is executed alone, and has been checked alone
-            return
-        try:
-            encode(list(goalpost.inputs))
-        except ValueError as error:
-            raise ValueError(
-                f"goalpost {goalpost.id!r}: its tests do not fit into one run: {error}"
-            ) from error
+    def _measure(self, numbers: Sequence[int]) -> dict[int, list[float | None]]:
+        """Relevance of the variants that were just proposed, by episode; all are measured in one call."""
+        pairs = {number: self._episode(number).measures for number in numbers}
+        flat = [pair for own in pairs.values() for pair in own]
+        if self.setup.relevance is None or not flat:
+            return {number: [None] * len(own) for number, own in pairs.items()}
+        found = iter(self.setup.relevance.measure(flat))
+        return {number: [next(found) for _ in own] for number, own in pairs.items()}
 
 
 def _texts(number: int, action: Action, turn: Turn | None) -> list[str]:

@@ -5,17 +5,21 @@ action is their text. AZR-Code-v0 and RLVR-Code-v0 are the same environment unde
 
 | | |
 |---|---|
-| agents | `teacher_0`, `solver_0` |
+| roles, agents | `teacher` and `solver`, played by `teacher_0` and `solver_0` |
 | stages | `lemma`, `lift`, `propose` (teacher); `attempt`, `solve`, `goalpost` (solver) |
-| observation | `{"agent": Discrete(2), "stage": Discrete(6), "prompt": text, "samples": Discrete}` |
+| observation | `{"agent": text, "stage": text, "prompt": text, "samples": Discrete}` |
 | action | a text of any length, or a tuple of 1 to `samples` texts; k texts in one step equal k steps of one |
 | scalar reward | sum over `info["rewards"]`; bookkeeping, learners use `info["credits"]` |
 
+Roles and stages belong to the curriculum, so that another game changes no space; `agents={"teacher": 3}` makes a
+population, in which an agent is drawn for each role and episode.
+
 `info["credits"]` lists what became known in the step as `Credit(turn, sample, agent, reward, terms)`.
 The teacher's credit appears in the step that closes the attempts at its proposal. A `reward` of None
-is unscored: the infrastructure failed, `info["scored"]` is False, the scalar counts 0 for it.
-`info["verdicts"]` says of each text of the step what became of it; `info["agent"]`, `"stage"`, `"kind"`,
-`"axis"` and `"turn"` say in words whose turn it is now, and are missing when the episode is over.
+is unscored: the infrastructure failed, `info["scored"]` is False, the scalar counts 0 for it. It is deferred, which is
+no failure, where the reward compares the proposals of a whole update: `env.unwrapped.driver.score_deferred()` has it.
+`info["verdicts"]` says of each text of the step what became of it; `info["agent"]`, `"role"`, `"stage"`, `"kind"`,
+`"axis"` and `"turn"` describe the open turn, and are missing when the episode is over.
 
 | reward | valid proposal | otherwise |
 |---|---|---|
@@ -24,16 +28,15 @@ is unscored: the infrastructure failed, `info["scored"]` is False, the scalar co
 | teacher, propose | `1-p` for 0 < p < 1, else 0 | -1 |
 | solver | 1 right, -0.5 wrong | -1 unreadable |
 
-p is the share of the solver's attempts that were right. See `gasp_env.episode.machine` for the order of
-stages and `gasp_env.options.Options` for everything that can be chosen. With `focal` one role is left to the
-caller and a `partner` plays the other (`gasp_env.envs.single_role`): a decision process of one agent.
+p is the share of the solver's attempts that were right. See `gasp_env.curricula` for the games, the order of stages and
+their options, and `gasp_env.options.Options` for the options of any env. With ``role`` one role is left to the caller
+and a ``partner`` plays the others (`gasp_env.envs.single_role`): a decision process of one agent.
 
-Version history: v0, first release.
+Version history: v0, not released yet.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, SupportsFloat
 
 import gymnasium as gym
@@ -41,25 +44,27 @@ import numpy as np
 from gymnasium import spaces
 
 from gasp_env.envs.driver import Action, Driver, Stepped
-from gasp_env.envs.single_role import Focal
+from gasp_env.envs.setup import Setup
+from gasp_env.envs.single_role import SingleRole
 from gasp_env.envs.spaces import MAX_ACTION, TextAction, UnicodeText
 from gasp_env.episode.turns import MAX_PROMPT, Turn
-from gasp_env.options import Options
 from gasp_env.records import shorten
-from gasp_env.tasks import AGENTS, STAGES
 from gasp_env.transcripts.render import render_transcript
 
 Observation = dict[str, Any]
 
+#: Longest name of an agent or a stage, in characters.
+MAX_NAME = 100
 
-def observation_space(attempts: int) -> spaces.Dict:
-    """The space of one env's observations."""
+
+def observation_space(samples: int) -> spaces.Dict:
+    """The space of one env's observations; ``samples`` is the most texts that a turn may ask for."""
     return spaces.Dict(
         {
-            "agent": spaces.Discrete(len(AGENTS)),
-            "stage": spaces.Discrete(len(STAGES)),
+            "agent": UnicodeText(MAX_NAME),
+            "stage": UnicodeText(MAX_NAME),
             "prompt": UnicodeText(MAX_PROMPT),
-            "samples": spaces.Discrete(attempts + 1),
+            "samples": spaces.Discrete(samples + 1),
         }
     )
 
@@ -67,14 +72,9 @@ def observation_space(attempts: int) -> spaces.Dict:
 def observe(turn: Turn | None, last: Turn | None = None) -> Observation:
     """The observation of a turn; when the episode is over, the last turn's with nothing left to do."""
     if turn is None:
-        agent, stage = (last.agent, last.stage) if last is not None else (AGENTS[0], STAGES[0])
-        return {"agent": AGENTS.index(agent), "stage": STAGES.index(stage), "prompt": "", "samples": 0}
-    return {
-        "agent": AGENTS.index(turn.agent),
-        "stage": STAGES.index(turn.stage),
-        "prompt": turn.prompt,
-        "samples": turn.samples,
-    }
+        agent, stage = ("", "") if last is None else (last.agent, last.stage)
+        return {"agent": agent, "stage": stage, "prompt": "", "samples": 0}
+    return {"agent": turn.agent, "stage": turn.stage, "prompt": turn.prompt, "samples": turn.samples}
 
 
 def checked_seed(seed: Any) -> int | None:
@@ -95,9 +95,9 @@ class GaspCodeEnv(gym.Env[Observation, Action]):
 
     Args:
         render_mode: ``"ansi"`` for a `render` that gives the episode as text.
-        focal: ``"teacher_0"`` or ``"solver_0"``: observe only that role's turns and be paid only its rewards.
-        partner: with ``focal``, name of the policy that plays the other role (`gasp_env.policies.partners`).
-        options: see `gasp_env.options.Options`.
+        role: such as ``"teacher"``: observe only that role's turns and be paid only its rewards.
+        partner: with ``role``, the policy that plays the other roles: a name or an object (`gasp_env.policies`).
+        options: see `gasp_env.options.Options`, and the options of the curriculum.
 
     Raises:
         ValueError: an argument is not what is expected; the message says what is.
@@ -109,18 +109,18 @@ class GaspCodeEnv(gym.Env[Observation, Action]):
         self,
         *,
         render_mode: str | None = None,
-        focal: str | None = None,
-        partner: str | None = None,
+        role: str | None = None,
+        partner: Any = None,
         **options: Any,
     ) -> None:
         if render_mode not in (None, "ansi"):
             raise ValueError(f"expected render_mode None or 'ansi', got {render_mode!r}")
         self.render_mode = render_mode
-        self._driver = Driver(1, Options.of(options))
-        self._focal = Focal(self._driver, focal, partner)
-        attempts = self._driver.schedule.attempts
-        self.observation_space = observation_space(attempts)
-        self.action_space = TextAction(MAX_ACTION, attempts)
+        self._driver = Driver(1, Setup(options))
+        self._roles = SingleRole(self._driver, role, partner)
+        samples = self._driver.curriculum.samples
+        self.observation_space = observation_space(samples)
+        self.action_space = TextAction(MAX_ACTION, samples)
 
     @property
     def driver(self) -> Driver:
@@ -145,26 +145,26 @@ class GaspCodeEnv(gym.Env[Observation, Action]):
 
         Raises:
             ValueError: the seed is no such int, there is no such goalpost, or no episode of this env plays one.
-            RuntimeError: the focal role never gets to act, or its partner failed (see `Focal.begin`).
+            RuntimeError: the role never gets to act, or its partner failed (see `SingleRole.begin`).
         """
-        self._focal.check(options)
+        self._roles.check(options)
         seed = checked_seed(seed)
         super().reset(seed=seed)
         if seed is not None:
             self._driver.restore_library()
-        self._focal.begin({0: self.np_random}, options)
+        self._roles.begin({0: self.np_random}, options)
         turn = self._driver.turns[0]
         return observe(turn), turn_info(turn)
 
     def step(self, action: Action) -> tuple[Observation, SupportsFloat, bool, bool, dict[str, Any]]:
-        """Give the acting agent's text, or several. See `gasp_env.envs.single_role.Focal.step` for errors."""
+        """Give the acting agent's text, or several. See `gasp_env.envs.single_role.SingleRole.step` for errors."""
         if action is None:  # to the driver, None means that the episode rests
             raise ValueError("expected a text or a tuple of texts, got None")
         last = self._driver.turns[0]
-        stepped = self._focal.step([action])[0]
+        stepped = self._roles.step([action])[0]
         assert stepped is not None
         turn = self._driver.turns[0]
-        info = turn_info(turn) | step_info(stepped, self._focal.agents)
+        info = turn_info(turn) | step_info(stepped)
         reward = sum(info["rewards"].values())
         return observe(turn, last), reward, stepped.terminated, stepped.truncated, info
 
@@ -179,11 +179,12 @@ class GaspCodeEnv(gym.Env[Observation, Action]):
 
 
 def turn_info(turn: Turn | None) -> dict[str, Any]:
-    """Whose turn it is, in words; empty when the episode is over."""
+    """The open turn in words; empty when the episode is over."""
     if turn is None:
         return {}
     return {
         "agent": turn.agent,
+        "role": turn.role,
         "stage": turn.stage,
         "kind": turn.kind,
         "axis": turn.axis,
@@ -191,11 +192,11 @@ def turn_info(turn: Turn | None) -> dict[str, Any]:
     }
 
 
-def step_info(stepped: Stepped, agents: Sequence[str] = AGENTS) -> dict[str, Any]:
-    """What became known in a step to these agents."""
+def step_info(stepped: Stepped) -> dict[str, Any]:
+    """Everything that a step made known."""
     return {
         "credits": list(stepped.credits),
-        "rewards": {agent: reward for agent, reward in stepped.rewards.items() if agent in agents},
+        "rewards": stepped.rewards,
         "scored": stepped.scored,
         "verdicts": [verdict.reason for verdict in stepped.resolution.verdicts],
     }

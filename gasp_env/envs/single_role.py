@@ -1,8 +1,8 @@
-"""One role's own decision process: the other role's turns are played inside.
+"""One role's own decision process: the turns of all other roles are played inside.
 
-With ``focal="teacher_0"`` an episode stops only where the teacher is to write, and the attempts at its
+With ``role="teacher"`` an episode stops only where the teacher is to write, and the attempts at its
 proposal are played by a partner before the step returns: the reward of a text arrives in the step that
-gave it. With ``focal="solver_0"`` the partner writes the tasks. Without a focal role nothing is played here.
+gave it. With ``role="solver"`` the partner writes the tasks. Without a role nothing is played here.
 """
 
 from __future__ import annotations
@@ -14,64 +14,59 @@ from typing import Any
 import numpy as np
 
 from gasp_env.envs.driver import Action, Driver, Stepped
-from gasp_env.options import PROPOSES
 from gasp_env.policies import partners
 from gasp_env.records import shorten
-from gasp_env.tasks import AGENTS
 
-#: Episodes begun, one after the other, until there is one in which the focal role acts.
+#: Episodes begun, one after the other, until there is one in which the role acts.
 TRIES = 100
 
 
 @dataclass(frozen=True)
-class Seen(Stepped):
-    """A step as the focal role sees it: what the partner played after it belongs to it, its credits do not.
+class RoleStep(Stepped):
+    """A step as one role sees it: turns the partner played after it belong to it, their credits do not.
 
     Attributes:
-        whole: every credit is a score, the partner's included.
+        all_scored: True if every credit is a score, the partner's included.
     """
 
-    whole: bool = True
+    all_scored: bool = True
 
     @property
     def scored(self) -> bool:
-        """Whether nothing in the step, of whichever role, was left unscored."""
-        return self.whole
+        """True if nothing in the step, of whichever role, was left unscored."""
+        return self.all_scored
 
 
-class Focal:
-    """A driver as seen from one role, or from both.
+class SingleRole:
+    """A driver as seen from one role, or from all.
 
     Args:
         driver: plays the episodes.
-        agent: the role whose turns are left to the caller; None for both roles.
-        partner: name of the policy that plays the other role's turns (`gasp_env.policies.partners`).
-
-    Attributes:
-        agents: the roles whose turns are left to the caller.
+        role: the role whose turns are left to the caller; None for all roles.
+        partner: policy that plays the other roles' turns: a name or an object (`gasp_env.policies`).
 
     Raises:
-        ValueError: one of ``agent`` and ``partner`` is there without the other, or is none.
+        ValueError: one of ``role`` and ``partner`` is there without the other, or there is no such role.
     """
 
-    def __init__(self, driver: Driver, agent: str | None = None, partner: str | None = None) -> None:
-        if agent is None and partner is not None:
-            raise ValueError(f"expected a focal role for partner {partner!r} to play with, got focal=None")
-        if agent is not None and agent not in AGENTS:
-            raise ValueError(f"expected focal to be None or one of {', '.join(AGENTS)}, got {agent!r}")
-        if agent is not None and partner is None:
-            other = next(one for one in AGENTS if one != agent)
+    def __init__(self, driver: Driver, role: str | None = None, partner: Any = None) -> None:
+        roles = driver.curriculum.roles
+        if role is None and partner is not None:
+            raise ValueError(f"expected a role for partner {partner!r} to play with, got role=None")
+        if role is not None and role not in roles:
+            raise ValueError(f"expected role to be None or one of {', '.join(roles)}, got {role!r}")
+        if role is not None and partner is None:
+            others = ", ".join(one for one in roles if one != role)
             raise ValueError(
-                f"expected the partner that plays {other} (see gasp_env.policies.partners), got partner=None"
+                f"expected the partner that plays {others} (see gasp_env.policies), got partner=None"
             )
-        schedule = driver.schedule
-        if agent == "teacher_0" and (schedule.goalpost_rate >= 1 or not PROPOSES[schedule.curriculum]):
+        acting = {stage.role for stage in driver.curriculum.stages if stage.name in driver.curriculum.played}
+        if role is not None and role not in acting:
             raise ValueError(
-                "expected focal='solver_0' where all episodes are goalpost turns, got 'teacher_0'"
+                f"expected role={' or '.join(map(repr, sorted(acting)))}, which act with these options, got {role!r}"
             )
-        self._driver = driver
-        self.agents: tuple[str, ...] = AGENTS if agent is None else (agent,)
-        self._name = partner or ""
+        self._driver, self._role = driver, role
+        self._name = partner if isinstance(partner, str) else type(partner).__name__
         self._policy = None if partner is None else partners.get(partner)
 
     def check(self, options: Mapping[str, Any] | None) -> None:
@@ -89,11 +84,10 @@ class Focal:
         if not isinstance(pinned, str) or pinned not in known:
             some = ", ".join([*known[:5], "..."][: len(known)]) or "it has none"
             raise ValueError(f"expected the id of a goalpost of this env ({some}), got {shorten(pinned)}")
-        schedule = self._driver.schedule
-        if schedule.curriculum == "azr" and schedule.goalpost_rate == 0:
+        if not self._driver.curriculum.plays_goalposts:
             raise ValueError(
-                f"expected no goalpost, since every episode of curriculum 'azr' with goalpost_rate 0 is unguided, got "
-                f"{pinned!r}; choose a goalpost_rate above 0, or curriculum 'gasp' or 'rlvr'"
+                f"expected no goalpost, since no episode of curriculum {self._driver.options.curriculum!r} with these "
+                f"options plays one, got {pinned!r}; choose a goalpost_rate above 0, or curriculum 'gasp' or 'rlvr'"
             )
 
     def begin(
@@ -119,9 +113,9 @@ class Focal:
         assert record is not None
         last = record["turns"][-1]
         raise RuntimeError(
-            f"expected an episode in which {self.agents[0]} acts, got {TRIES} without; the last one ended after stage "
+            f"expected an episode in which {self._role} acts, got {TRIES} without; the last one ended after stage "
             f"{last['stage']!r} with verdict {last['samples'][-1]['verdict']!r}: choose a partner or options that "
-            f"leave {self.agents[0]} something to do"
+            f"leave {self._role} something to do"
         )
 
     def step(self, actions: Sequence[Action | None]) -> list[Stepped | None]:
@@ -137,15 +131,19 @@ class Focal:
         """
         stepped = self._driver.step(actions)
         later = self._play([number for number, item in enumerate(stepped) if item is not None])
-        return [None if item is None else self._seen(item, later[n]) for n, item in enumerate(stepped)]
+        return [None if item is None else self._seen(n, item, later[n]) for n, item in enumerate(stepped)]
 
-    def _seen(self, stepped: Stepped, later: Sequence[Stepped]) -> Stepped:
-        steps = [stepped, *later]
-        return Seen(
+    def _seen(self, number: int, stepped: Stepped, later: Sequence[Stepped]) -> Stepped:
+        episode = self._driver.episodes[number]
+        if self._role is None or episode is None:
+            return stepped
+        steps, own = [stepped, *later], episode.context.agent(self._role)
+        return RoleStep(
             stepped.resolution,
-            [credit for one in steps for credit in one.credits if credit.agent in self.agents],
+            [credit for one in steps for credit in one.credits if credit.agent == own],
             steps[-1].terminated,
             steps[-1].truncated,
+            (own,),
             all(one.scored for one in steps),
         )
 
@@ -168,7 +166,7 @@ class Focal:
 
     def _waiting(self, numbers: Sequence[int]) -> list[int]:
         turns = self._driver.turns
-        return [n for n in numbers if (turn := turns[n]) is not None and turn.agent not in self.agents]
+        return [n for n in numbers if (turn := turns[n]) is not None and self._role not in (None, turn.role)]
 
     def _answers(self, numbers: Sequence[int]) -> list[tuple[str, ...]]:
         assert self._policy is not None

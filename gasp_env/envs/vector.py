@@ -10,13 +10,13 @@ from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from gasp_env.envs.driver import Action, Driver
+from gasp_env.envs.driver import Action, Driver, Scored
 from gasp_env.envs.env import checked_seed, observation_space, observe, step_info, turn_info
-from gasp_env.envs.single_role import Focal
+from gasp_env.envs.setup import Setup
+from gasp_env.envs.single_role import SingleRole
 from gasp_env.envs.spaces import MAX_ACTION, TextAction
 from gasp_env.episode.turns import Turn
 from gasp_env.library.library import Library
-from gasp_env.options import Options
 from gasp_env.records import shorten
 from gasp_env.sandbox import Sandbox
 
@@ -32,7 +32,7 @@ class GaspCodeVectorEnv(VectorEnv[dict[str, Any], Sequence[Action | None], np.nd
         render_mode: None; there is nothing to render.
         autoreset_mode: disabled. An episode that is over stays so until it is reset: a text generated for
             a step that resets would be thrown away.
-        focal, partner: see `gasp_env.envs.env.GaspCodeEnv`; the partner is asked for all episodes at once.
+        role, partner: see `gasp_env.envs.env.GaspCodeEnv`; the partner is asked for all episodes at once.
         options: see `gasp_env.options.Options`.
 
     Raises:
@@ -47,8 +47,8 @@ class GaspCodeVectorEnv(VectorEnv[dict[str, Any], Sequence[Action | None], np.nd
         *,
         render_mode: str | None = None,
         autoreset_mode: AutoresetMode | str = AutoresetMode.DISABLED,
-        focal: str | None = None,
-        partner: str | None = None,
+        role: str | None = None,
+        partner: Any = None,
         **options: Any,
     ) -> None:
         if isinstance(num_envs, bool) or not isinstance(num_envs, int | np.integer) or num_envs < 1:
@@ -64,11 +64,11 @@ class GaspCodeVectorEnv(VectorEnv[dict[str, Any], Sequence[Action | None], np.nd
             )
         self.num_envs = num_envs
         self.render_mode = render_mode
-        self._driver = Driver(num_envs, Options.of(options))
-        self._focal = Focal(self._driver, focal, partner)
-        attempts = self._driver.schedule.attempts
-        self.single_observation_space = observation_space(attempts)
-        self.single_action_space = TextAction(MAX_ACTION, attempts)
+        self._driver = Driver(num_envs, Setup(options))
+        self._roles = SingleRole(self._driver, role, partner)
+        samples = self._driver.curriculum.samples
+        self.single_observation_space = observation_space(samples)
+        self.single_action_space = TextAction(MAX_ACTION, samples)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self._rngs: list[np.random.Generator] = []
@@ -83,7 +83,7 @@ class GaspCodeVectorEnv(VectorEnv[dict[str, Any], Sequence[Action | None], np.nd
 
     @property
     def driver(self) -> Driver:
-        """What plays the episodes: goalposts, schedule, rewards."""
+        """The driver, which plays the episodes: goalposts, curriculum, rewards."""
         return self._driver
 
     @property
@@ -119,7 +119,7 @@ class GaspCodeVectorEnv(VectorEnv[dict[str, Any], Sequence[Action | None], np.nd
             as `gasp_env.envs.env.GaspCodeEnv.reset`.
             ValueError: not one seed per env, or not one bool.
         """
-        self._focal.check(options)
+        self._roles.check(options)
         mask = self._mask((options or {}).get("reset_mask"))
         seeds = self._seeds(seed)
         if not self._rngs:
@@ -129,7 +129,7 @@ class GaspCodeVectorEnv(VectorEnv[dict[str, Any], Sequence[Action | None], np.nd
                 self._rngs[number] = seeding.np_random(seeds[number])[0]
         if any(seeds[number] is not None for number in np.flatnonzero(mask)):
             self._driver.restore_library()
-        self._focal.begin({int(number): self._rngs[number] for number in np.flatnonzero(mask)}, options)
+        self._roles.begin({int(number): self._rngs[number] for number in np.flatnonzero(mask)}, options)
         infos: dict[str, Any] = {}
         turns = self.turns
         for number in np.flatnonzero(mask):
@@ -141,7 +141,7 @@ class GaspCodeVectorEnv(VectorEnv[dict[str, Any], Sequence[Action | None], np.nd
     def step(
         self, actions: Sequence[Action | None]
     ) -> tuple[dict[str, Any], np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
-        """Give each env a text, several, or None; see `gasp_env.envs.single_role.Focal.step` for errors.
+        """Give each env a text, several, or None; see `gasp_env.envs.single_role.SingleRole.step` for errors.
 
         Autoreset is disabled. An episode that is over keeps its terminated or truncated flag in every later step,
         takes no action but None, and earns 0, until `reset` begins another; so a loop may run until
@@ -162,7 +162,7 @@ class GaspCodeVectorEnv(VectorEnv[dict[str, Any], Sequence[Action | None], np.nd
         if len(actions) != self.num_envs:
             raise ValueError(f"expected {self.num_envs} actions, one per env, got {len(actions)}")
         before = self.turns
-        stepped = self._focal.step(actions)
+        stepped = self._roles.step(actions)
         self._last = [turn or last for turn, last in zip(before, self._last, strict=True)]
         rewards = np.zeros(self.num_envs)
         infos: dict[str, Any] = {}
@@ -170,7 +170,7 @@ class GaspCodeVectorEnv(VectorEnv[dict[str, Any], Sequence[Action | None], np.nd
         for number, item in enumerate(stepped):
             if item is None:
                 continue
-            info = step_info(item, self._focal.agents)
+            info = step_info(item)
             rewards[number] = sum(info["rewards"].values())
             self._terminated[number], self._truncated[number] = item.terminated, item.truncated
             infos = self._add_info(infos, turn_info(after[number]) | _without_credits(info), number)
@@ -179,6 +179,10 @@ class GaspCodeVectorEnv(VectorEnv[dict[str, Any], Sequence[Action | None], np.nd
             credits[number] = [] if item is None else list(item.credits)
         infos["credits"] = credits
         return self._observe(), rewards, self._terminated.copy(), self._truncated.copy(), infos
+
+    def score_deferred(self) -> list[Scored]:
+        """Score all proposals whose reward was deferred: see `gasp_env.envs.driver.Driver.score_deferred`."""
+        return self._driver.score_deferred()
 
     def state(self) -> dict[str, Any]:
         """What the next episodes depend on, as JSON-able values: generators and library. Take it between episodes."""
@@ -219,9 +223,7 @@ class GaspCodeVectorEnv(VectorEnv[dict[str, Any], Sequence[Action | None], np.nd
     def _observe(self) -> dict[str, Any]:
         seen = [observe(turn, last) for turn, last in zip(self.turns, self._last, strict=True)]
         return {
-            "agent": np.array([one["agent"] for one in seen], dtype=np.int64),
-            "stage": np.array([one["stage"] for one in seen], dtype=np.int64),
-            "prompt": tuple(one["prompt"] for one in seen),
+            **{name: tuple(one[name] for one in seen) for name in ("agent", "stage", "prompt")},
             "samples": np.array([one["samples"] for one in seen], dtype=np.int64),
         }
 

@@ -1,15 +1,15 @@
-"""What is known of a proposal once it has been judged."""
+"""Everything known of a proposal once it has been judged."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from gasp_env.tasks import Axis, Goalpost, Stage, Task, TaskKind
+from gasp_env.tasks import Axis, Entry, Goalpost, Task
 
 if TYPE_CHECKING:
     from gasp_env.episode.view import View
-    from gasp_env.tasks import Entry
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Outcome:
     """The argument of every teacher reward.
 
     Attributes:
-        stage: ``lemma``, ``lift`` or ``propose``.
+        stage: the stage of the proposal, such as ``lemma``, ``lift`` or ``propose``.
         axis: what the variant was asked to change; None if it is no variant.
         goalpost: id of the episode's goalpost; None if the episode is unguided.
         reason: ``valid`` or why the gate rejected it (`gasp_env.domains.python.gate.REASONS`).
@@ -31,11 +31,12 @@ class Outcome:
         task: the verified task, None for an invalid proposal.
         parent: the entry a lift was made from, with its own ``correct`` and ``samples``; None otherwise.
         problem: the episode's goalpost; None if the episode is unguided.
+        others: reasons of other groups of attempts that bear on it, by name, such as those without an adversary's text.
         relevance: how much the proposal shares with its goalpost, in [0, 1]; None if nobody measured.
         library: what the episode saw of the library.
     """
 
-    stage: Stage
+    stage: str
     axis: Axis | None
     goalpost: str | None
     reason: str
@@ -45,10 +46,11 @@ class Outcome:
     answers: tuple[str, ...] = ()
     accepted: bool = False
     scored: bool = True
-    kind: TaskKind = "induction"
+    kind: str = "induction"
     task: Task | None = None
     parent: Entry | None = None
     problem: Goalpost | None = None
+    others: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     relevance: float | None = None
     library: View | None = field(default=None, compare=False, repr=False)
 

@@ -1,13 +1,16 @@
-"""What an episode says: whose turn it is, what a step made known, what it earned."""
+"""The words between an episode and its driver: turns, verdicts, credits, and what a step made known."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from gasp_env.episode.outcome import Outcome
-from gasp_env.sandbox.runs import Status
-from gasp_env.tasks import Agent, Axis, Stage, TaskKind
+from gasp_env.sandbox.runs import Result, Run, Status
+from gasp_env.tasks import Goalpost, Task
+
+if TYPE_CHECKING:
+    from gasp_env.episode.outcome import Outcome
 
 #: Longest prompt, in characters.
 MAX_PROMPT = 131_072
@@ -15,14 +18,14 @@ MAX_PROMPT = 131_072
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was decided of one text.
+    """The decision on one text.
 
     Attributes:
-        reason: of an answer, one of `ANSWER_REASONS`; of a proposal, ``valid`` or one of
-            `gasp_env.domains.python.gate.REASONS`; ``infra_error`` when nothing was decided.
+        reason: of an answer ``correct``, ``wrong``, ``malformed`` or how its execution failed; of a proposal
+            ``valid`` or the code of the check that refused it; ``infra_error`` when nothing was decided.
         detail: one line for a person. Not part of any promise.
-        answer: what was answered, right or wrong: equal texts for equal behaviour. Of a program what it returned
-            or printed on the hidden inputs, or the status it failed with; else the value or the arguments. Empty
+        answer: equal texts for equal answers, right or wrong. Of a program, a digest of the values it returned or
+            printed on the hidden inputs, or of the status it failed with; else of the value or the arguments. Empty
             when there is no answer: a malformed text, a proposal, a failure of the infrastructure.
     """
 
@@ -32,7 +35,7 @@ class Verdict:
 
     @property
     def correct(self) -> bool:
-        """Whether an answer is right."""
+        """True if an answer is right."""
         return self.reason == "correct"
 
     @property
@@ -42,57 +45,137 @@ class Verdict:
 
 
 @dataclass(frozen=True)
+class Judged:
+    """A text that is decided.
+
+    Attributes:
+        verdict: the decision.
+        task: the task that a valid proposal became.
+        relevance: of a proposal to its goalpost, in [0, 1], if it was measured.
+    """
+
+    verdict: Verdict
+    task: Task | None = None
+    relevance: float | None = None
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A text that execution decides.
+
+    Attributes:
+        runs: the executions it needs, possibly none.
+        decide: from their results, in order, and the relevance if one was asked for, to the decision.
+        proposal: the proposal as it was read, for whoever measures its relevance; None if it is none.
+        measure: the proposal and the goalpost whose relevance is asked for as well; None asks for none.
+    """
+
+    runs: Sequence[Run]
+    decide: Callable[[Sequence[Result], float | None], Judged]
+    proposal: Any = None
+    measure: tuple[Any, Goalpost] | None = None
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A turn that a game asks for.
+
+    Attributes:
+        role: the role that is asked; the driver seats an agent in it.
+        stage: a stage of the curriculum.
+        prompt: the text the agent reads.
+        read: from one of its texts to a decision, or to what is needed for one.
+        samples: number of texts the turn takes.
+        kind: task kind, None where the stage has none.
+        axis: of a variant and of the attempts at it.
+        proposal: True if an outcome pays for the texts, which the game settles later; else their verdicts do.
+        question: the thing an answer is judged against, for scripted players and tests. Never shown to an agent.
+    """
+
+    role: str
+    stage: str
+    prompt: str
+    read: Callable[[str], Judged | Pending]
+    samples: int = 1
+    kind: str | None = None
+    axis: str | None = None
+    proposal: bool = False
+    question: Any = None
+
+
+@dataclass(frozen=True)
 class Turn:
-    """Whose turn it is.
+    """The open turn of an episode.
 
     Attributes:
         index: number of the turn in its episode; credits are addressed to it.
-        agent: ``teacher_0`` or ``solver_0``.
+        role: the role that acts, such as ``teacher``.
+        agent: the agent that sits in it, such as ``teacher_0``.
         stage: what the agent is asked.
         kind: task kind of a solver's turn, and of an unguided proposal. None for ``lemma`` and ``lift``,
             whose teacher writes induction tasks.
         axis: of a variant, and of the attempts at it; None for the rest.
-        prompt: what the agent reads.
-        samples: texts still due: 1 for the teacher.
+        prompt: the text the agent reads.
+        samples: texts still due.
+        proposal: True if the texts are paid by an outcome that is settled later; else by their verdicts, at once.
     """
 
     index: int
-    agent: Agent
-    stage: Stage
-    kind: TaskKind | None
-    axis: Axis | None
+    role: str
+    agent: str
+    stage: str
+    kind: str | None
+    axis: str | None
     prompt: str
     samples: int
+    proposal: bool = False
 
 
 @dataclass(frozen=True)
 class Credit:
     """A reward that became known.
 
-    ``turn`` and ``sample`` say which text earned it. ``reward`` is the sum of ``terms``, or None if unscored.
+    Attributes:
+        turn, sample: the text that earned it.
+        agent: the agent that wrote it.
+        reward: the sum of ``terms``; None if it is unscored, or deferred.
+        terms: its named parts.
+        deferred: True if the reward needs more than a step knows. It is no failure: the number follows with
+            `gasp_env.envs.driver.Driver.score_deferred`.
     """
 
     turn: int
     sample: int
-    agent: Agent
+    agent: str
     reward: float | None
     terms: Mapping[str, float]
+    deferred: bool = False
+
+
+@dataclass(frozen=True)
+class Settled:
+    """An outcome that became known, and the text it pays for: sample ``sample`` of turn ``turn``, by ``agent``."""
+
+    turn: int
+    agent: str
+    outcome: Outcome
+    sample: int = 0
 
 
 @dataclass(frozen=True)
 class Resolution:
-    """What one step made known.
+    """Everything that one step made known.
 
     Attributes:
-        turn: the turn the texts answered.
+        turn: the turn that the texts answered.
         first: sample number of the first of them.
-        verdicts: one per text: of an answer, or of a proposal (``valid`` or why not).
-        outcomes: proposals whose fate is settled, with the index of the turn that made them.
-        relevance: of the proposal, if it was measured.
+        verdicts: one per text.
+        settled: outcomes that became known.
+        relevance: of each text, None where it was not measured.
     """
 
     turn: Turn
     first: int
     verdicts: tuple[Verdict, ...]
-    outcomes: tuple[tuple[int, Outcome], ...] = ()
-    relevance: float | None = None
+    settled: tuple[Settled, ...] = ()
+    relevance: tuple[float | None, ...] = ()

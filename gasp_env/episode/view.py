@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, Protocol, get_args
 
-from gasp_env.tasks import Entry, TaskKind
+from gasp_env.tasks import Entry
 
 #: What a solver is given of a library: accepted tasks, all valid ones, or those neither always nor never solved.
 SolverData = Literal["accepted", "all", "non_extremes"]
@@ -21,11 +21,11 @@ class View(Protocol):
         """
         ...
 
-    def size(self, data: SolverData, kind: TaskKind | None = None) -> int:
+    def size(self, data: SolverData, kind: str | None = None) -> int:
         """Number of entries of that sort; of one task kind, or of all."""
         ...
 
-    def entry(self, data: SolverData, index: int, kind: TaskKind | None = None) -> Entry:
+    def entry(self, data: SolverData, index: int, kind: str | None = None) -> Entry:
         """The entry number ``index`` of that sort, oldest first.
 
         Raises:

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from gasp_env.records import Record, RecordError
-from gasp_env.tasks import STAGES, TASK_KINDS, Axis, Entry, Task
+from gasp_env.tasks import TASK_KINDS, Axis, Entry, Task
 from gasp_env.values import MAX_TEXT, parse_arguments, parse_literal, render, render_arguments
 
 _ENTRY = ("task", "correct", "samples", "accepted")
@@ -175,7 +175,7 @@ class _EntryRecord(Record):
             shown=self.integer(record["shown"], f"{prefix}shown", 0, most),
             message=self.text(record["message"], f"{prefix}message", empty=True),
             fingerprint=self.text(record["fingerprint"], f"{prefix}fingerprint", verbatim=True),
-            stage=self.choice(record["stage"], f"{prefix}stage", STAGES),
+            stage=self.text(record["stage"], f"{prefix}stage"),
             axis=self.choice(record["axis"], f"{prefix}axis", (*get_args(Axis), None)),
             goalpost=self._text_or_none(record["goalpost"], f"{prefix}goalpost"),
             parent=self._text_or_none(record["parent"], f"{prefix}parent"),

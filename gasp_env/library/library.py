@@ -31,7 +31,7 @@ from gasp_env.library.embedders import Embedder, EmbeddingTable
 from gasp_env.library.entries import LibraryError, entry_of_record, entry_record, task_of_record, task_record
 from gasp_env.library.lineage import Lineage
 from gasp_env.library.view import LibraryView, sample, task_text
-from gasp_env.tasks import Entry, Task, TaskKind
+from gasp_env.tasks import Entry, Task
 from gasp_env.values import encode
 
 __all__ = [
@@ -127,7 +127,7 @@ class Library:
         rng: np.random.Generator,
         count: int,
         data: SolverData = "accepted",
-        kind: TaskKind | None = None,
+        kind: str | None = None,
         *,
         replace: bool = False,
     ) -> list[Entry]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from gasp_env.episode.view import SolverData, View, check_data, matches
 from gasp_env.library.embedders import EmbeddingTable
-from gasp_env.tasks import Entry, Proposal, Task, TaskKind
+from gasp_env.tasks import Entry, Proposal, Task
 
 
 def sample(
@@ -17,7 +17,7 @@ def sample(
     rng: np.random.Generator,
     count: int,
     data: SolverData = "accepted",
-    kind: TaskKind | None = None,
+    kind: str | None = None,
     *,
     replace: bool = False,
 ) -> list[Entry]:
@@ -44,7 +44,7 @@ class LibraryView:
     def __init__(self, entries: Sequence[Entry], table: EmbeddingTable | None) -> None:
         self._entries = tuple(entries)
         self._table = table
-        self._sorts: dict[tuple[SolverData, TaskKind | None], tuple[Entry, ...]] = {}
+        self._sorts: dict[tuple[SolverData, str | None], tuple[Entry, ...]] = {}
         self._accepted: dict[str, list[int]] | None = None
         self._rows: NDArray[np.int64] | None = None
 
@@ -54,11 +54,11 @@ class LibraryView:
     def __contains__(self, fingerprint: object) -> bool:
         return fingerprint in self._positions()
 
-    def size(self, data: SolverData, kind: TaskKind | None = None) -> int:
+    def size(self, data: SolverData, kind: str | None = None) -> int:
         """Number of entries of that sort; of one task kind, or of all."""
         return len(self._sort(data, kind))
 
-    def entry(self, data: SolverData, index: int, kind: TaskKind | None = None) -> Entry:
+    def entry(self, data: SolverData, index: int, kind: str | None = None) -> Entry:
         """The entry number ``index`` of that sort, oldest first.
 
         Raises:
@@ -90,7 +90,7 @@ class LibraryView:
             similarities[self._positions().get(exclude, [])] = -1.0
         return float(similarities.max())
 
-    def _sort(self, data: SolverData, kind: TaskKind | None = None) -> tuple[Entry, ...]:
+    def _sort(self, data: SolverData, kind: str | None = None) -> tuple[Entry, ...]:
         if (data, kind) not in self._sorts:
             check_data(data)
             self._sorts[data, kind] = tuple(

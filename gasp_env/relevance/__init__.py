@@ -21,6 +21,7 @@ What can be chosen (`get`):
 """
 
 # For what it registers.
+from gasp_env.relevance import operations  # noqa: F401
 from gasp_env.relevance.registry import Relevance, RelevanceFunction, get, relevance, relevances
 from gasp_env.relevance.rule import MODES, Mode, RelevanceRule
 

@@ -1,14 +1,14 @@
-"""What an episode asked of the library, remembered, so that it can be played again without it."""
+"""The answers that an episode got from library and goalposts, kept so that it can be played again without them."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from gasp_env.episode.view import SolverData, View
 from gasp_env.library.entries import entry_of_record, entry_record
-from gasp_env.tasks import Entry, TaskKind
+from gasp_env.tasks import Entry, Goalpost
 from gasp_env.transcripts.schema import TranscriptError
 
 Answer = TypeVar("Answer")
@@ -38,11 +38,11 @@ class RecordedView:
             self._known.add(str(fingerprint))
         return found
 
-    def size(self, data: SolverData, kind: TaskKind | None = None) -> int:
+    def size(self, data: SolverData, kind: str | None = None) -> int:
         """See `gasp_env.episode.view.View`."""
         return self._sizes.setdefault(_place(data, kind), self._view.size(data, kind))
 
-    def entry(self, data: SolverData, index: int, kind: TaskKind | None = None) -> Entry:
+    def entry(self, data: SolverData, index: int, kind: str | None = None) -> Entry:
         """See `gasp_env.episode.view.View`."""
         return self._drawn.setdefault(_place(data, kind, index), self._view.entry(data, index, kind))
 
@@ -63,6 +63,56 @@ class RecordedView:
         }
 
 
+class RecordedGoalposts(Sequence[Goalpost]):
+    """Goalposts that remember which of them were looked at."""
+
+    def __init__(self, goalposts: Sequence[Goalpost]) -> None:
+        self._goalposts = goalposts
+        self.played: dict[int, Goalpost] = {}
+
+    def __copy__(self) -> RecordedGoalposts:
+        twin = RecordedGoalposts(self._goalposts)
+        twin.played = dict(self.played)
+        return twin
+
+    def __len__(self) -> int:
+        return len(self._goalposts)
+
+    def __getitem__(self, index: Any) -> Any:
+        found = self._goalposts[index]
+        if isinstance(index, slice):
+            self.played |= dict(zip(range(len(self))[index], found, strict=True))
+        else:
+            self.played[index % len(self)] = found
+        return found
+
+
+class ReplayedGoalposts(Sequence[Goalpost]):
+    """The goalposts that a stored episode looked at; the others are not there.
+
+    Raises:
+        TranscriptError: it is asked for another one.
+    """
+
+    def __init__(self, played: Mapping[int, Goalpost], count: int) -> None:
+        self._played, self._count = played, count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return tuple(self[i] for i in range(self._count)[index])
+        if not -self._count <= index < self._count:
+            raise IndexError(index)
+        if index % self._count not in self._played:
+            raise TranscriptError(
+                f"the episode, played again, looks at goalpost {index}, which the stored one did not: its seed or its "
+                "options have been changed, or the code has"
+            )
+        return self._played[index % self._count]
+
+
 class ReplayedView:
     """Answers as `RecordedView.record` says.
 
@@ -79,11 +129,11 @@ class ReplayedView:
     def __contains__(self, fingerprint: object) -> bool:
         return fingerprint in self._known
 
-    def size(self, data: SolverData, kind: TaskKind | None = None) -> int:
+    def size(self, data: SolverData, kind: str | None = None) -> int:
         """See `gasp_env.episode.view.View`."""
         return _answer(self._sizes, _place(data, kind))
 
-    def entry(self, data: SolverData, index: int, kind: TaskKind | None = None) -> Entry:
+    def entry(self, data: SolverData, index: int, kind: str | None = None) -> Entry:
         """See `gasp_env.episode.view.View`."""
         return _answer(self._drawn, _place(data, kind, index))
 
@@ -101,7 +151,7 @@ def _answer(answers: Mapping[str, Answer], question: str) -> Answer:
     return answers[question]
 
 
-def _place(data: SolverData, kind: TaskKind | None, index: int | None = None) -> str:
+def _place(data: SolverData, kind: str | None, index: int | None = None) -> str:
     parts = [data, *([kind] if kind else []), *([] if index is None else [str(index)])]
     return "/".join(parts)
 

@@ -12,7 +12,6 @@ from dataclasses import asdict
 from typing import Any
 
 from gasp_env.episode.turns import Turn
-from gasp_env.tasks import AGENTS
 
 WIDTH = 100
 #: Lines that an abridged text keeps, and answers that an abridged turn shows.
@@ -49,11 +48,10 @@ def render_transcript(
 
 def render_title(record: Mapping[str, Any]) -> str:
     """Which episode this is."""
-    goalpost, axis = record["goalpost"], record["axis"]
+    goalpost = next(iter(record["goalposts"]["played"].values()), None)
     parts = [
-        str(record.get("schedule", {}).get("curriculum", "")),
+        str(record["curriculum"]),
         "no goalpost" if goalpost is None else f"goalpost {goalpost['id']}",
-        "" if axis is None else f"axis {axis}",
         f"seed {record['seed']}",
     ]
     return one_line(" · ".join(part for part in parts if part))
@@ -61,8 +59,9 @@ def render_title(record: Mapping[str, Any]) -> str:
 
 def render_heading(turn: Mapping[str, Any]) -> str:
     """Whose turn it is, as a ruled line."""
-    about = f"axis {turn['axis']}" if turn["stage"] in ("lemma", "lift") else turn["kind"]
-    title = one_line(f"── turn {turn['index']} · {turn['agent']} · {turn['stage']} · {about} ")
+    about = turn["kind"] or (f"axis {turn['axis']}" if turn["axis"] else "")
+    parts = [f"turn {turn['index']}", turn["agent"], turn["stage"], about]
+    title = one_line(f"── {' · '.join(part for part in parts if part)} ")
     return title + "─" * max(0, WIDTH - len(title))
 
 
@@ -113,7 +112,9 @@ def render_totals(record: Mapping[str, Any]) -> str:
     lines = [
         "truncated: the sandbox failed" if record["truncated"] else "done",
         one_line(f"accepted  {', '.join(accepted) or 'nothing'}"),
-        "rewards   " + ", ".join(_total(agent, record["turns"]) for agent in AGENTS),
+        one_line(
+            "rewards   " + ", ".join(_total(agent, record["turns"]) for agent in record["agents"].values())
+        ),
     ]
     return "\n".join(lines)
 

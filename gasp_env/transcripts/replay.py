@@ -14,17 +14,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from gasp_env import domains, goalposts
-from gasp_env.curricula.base import Schedule
-from gasp_env.episode.machine import Episode
-from gasp_env.episode.turns import Credit
+from gasp_env import curricula, domains
+from gasp_env.episode.machine import Context, Episode
+from gasp_env.episode.turns import Credit, Resolution
+from gasp_env.options import Options
 from gasp_env.records import RecordError, shorten
 from gasp_env.relevance import RelevanceRule
 from gasp_env.rewards.credits import score
 from gasp_env.rewards.registry import TeacherRewards, get_solver_reward
 from gasp_env.sandbox import Sandbox, SandboxError
-from gasp_env.tasks import Goalpost
-from gasp_env.transcripts.library_log import RecordedView, ReplayedView
+from gasp_env.transcripts.library_log import RecordedGoalposts, RecordedView, ReplayedGoalposts, ReplayedView
 from gasp_env.transcripts.render import one_line
 from gasp_env.transcripts.schema import TranscriptError, TranscriptRecord
 from gasp_env.transcripts.writer import FORMAT, Transcript, head
@@ -32,8 +31,6 @@ from gasp_env.transcripts.writer import FORMAT, Transcript, head
 #: Domains that a transcript may name though they are not built in: those that come with this package. A name with a
 #: colon is looked up by importing, so a rule that goes by how it begins can be made to import or to call anything.
 _DOMAINS = ("learners.miniature:domain",)
-#: Stands for the goalposts that an unguided episode does not play.
-_NO_GOALPOST = Goalpost("", "", "", (), ())
 
 
 def load(path: str | Path) -> list[dict[str, Any]]:
@@ -124,7 +121,7 @@ def replay(record: Mapping[str, Any], sandbox: Sandbox, *, trust: bool = False) 
 
 def _refuse_code(record: Mapping[str, Any]) -> None:
     rewards = record["teacher_reward"]
-    names = [record["style"], record["solver_reward"], record["schedule"]["novelty"]]
+    names = [record["style"], record["solver_reward"], record["novelty"], record["curriculum"]]
     names += [rewards] if isinstance(rewards, str) else list(rewards.values())
     if record["domain"] not in _DOMAINS:
         names.append(record["domain"])
@@ -137,61 +134,69 @@ def _refuse_code(record: Mapping[str, Any]) -> None:
 
 
 def _replayed(record: Mapping[str, Any], sandbox: Sandbox) -> dict[str, Any]:
-    stored = record["goalpost"]
-    goalpost = None if stored is None else goalposts.of_record(stored, "transcript, goalpost")
-    options = dict(record["schedule"])
-    rule = options["relevance"]
-    schedule = Schedule(
-        **{
-            **options,
-            "admit": {stage: tuple(band) for stage, band in options["admit"].items()},
-            "relevance": None if rule is None else RelevanceRule(**rule),
-        }
+    parts = _Parts(record)
+    if record["rules"] != parts.domain.version:
+        raise TranscriptError(
+            f"the episode was played under version {record['rules']} of the rules of domain {record['domain']!r}, and "
+            f"these are version {parts.domain.version}: record it anew"
+        )
+    where = "transcript, goalposts"
+    played = {
+        int(index): parts.domain.read_goalpost(stored, where)
+        for index, stored in record["goalposts"]["played"].items()
+    }
+    rule = record["relevance"]
+    context = Context(
+        domain=parts.domain,
+        options=parts.curriculum,
+        goalposts=RecordedGoalposts(ReplayedGoalposts(played, record["goalposts"]["count"])),
+        view=RecordedView(ReplayedView(record["view"])),
+        seed=record["seed"],
+        pinned=record["pinned"],
+        relevance=None if rule is None else RelevanceRule(**rule),
+        on_infra_error=record["on_infra_error"],
+        agents=record["agents"],
     )
     teacher = TeacherRewards(record["teacher_reward"])
     solver = get_solver_reward(record["solver_reward"])
-    view = RecordedView(ReplayedView(record["view"]))
-    count, index = record["goalposts"], record["goalpost_index"]
-    # An unguided episode draws a goalpost as well, and plays none.
-    played = (goalpost or _NO_GOALPOST,) * count
-    episode = Episode(
-        domains.get(record["domain"], record["style"]), schedule, played, view, record["seed"], index
-    )
-    if (episode.goalpost is None) != (goalpost is None):
-        raise TranscriptError(
-            f"expected {'no goalpost' if goalpost else 'a goalpost'} with this schedule and seed, came "
-            f"{'one' if goalpost else 'none'}"
-        )
-    transcript = Transcript(
-        head(
-            domain=record["domain"],
-            style=record["style"],
-            schedule=schedule,
-            teacher_reward=record["teacher_reward"],
-            solver_reward=record["solver_reward"],
-            seed=record["seed"],
-            goalpost=None if goalpost is None else goalposts.record(goalpost),
-            index=index,
-            count=count,
-            axis=episode.axis,
-        ),
-        view,
-    )
+    episode = Episode(parts.curriculum.play, context)
+    transcript = Transcript(head(parts, context), episode.context)
     for turn in record["turns"]:
         texts = [sample["text"] for sample in turn["samples"]]
         if episode.turn is None or not 1 <= len(texts) <= episode.turn.samples:
             break
-        relevance = turn["samples"][0].get("relevance")
-        resolution = episode.resolve(sandbox.run_many(episode.submit(texts)), relevance)
-        credits = score([resolution], teacher, solver, schedule.relevance)[0]
-        if "batch" in teacher.needs:
-            credits = [_as_stored(credit, record) for credit in credits]
+        runs = episode.submit(texts)
+        measured = [turn["samples"][0].get("relevance")] if episode.measures else []
+        resolution = episode.resolve(sandbox.run_many(runs) if runs else [], measured)
+        credits = score([resolution], teacher, solver, context.relevance)[0]
+        if teacher.needs & {"batch"}:
+            credits = [_as_stored(credit, record, resolution) for credit in credits]
         transcript.add(resolution, texts, credits, episode, record["tier"])
     return transcript.record()
 
 
-def _as_stored(credit: Credit, record: Mapping[str, Any]) -> Credit:
-    if credit.agent != "teacher_0":
+class _Parts:
+    """The parts of an env that a transcript names, made anew."""
+
+    def __init__(self, record: Mapping[str, Any]) -> None:
+        game = curricula.get(record["curriculum"])
+        self.options = Options(
+            curriculum=record["curriculum"],
+            domain=record["domain"],
+            style=record["style"],
+            solver_reward=record["solver_reward"],
+        )
+        try:
+            self.curriculum = game(**record["options"])
+        except TypeError as error:
+            raise ValueError(f"curriculum {record['curriculum']!r}: {error}") from None
+        self.domain = domains.get(record["domain"], record["style"]).with_novelty(record["novelty"])
+        self.teacher_reward = record["teacher_reward"]
+
+
+def _as_stored(credit: Credit, record: Mapping[str, Any], resolution: Resolution) -> Credit:
+    """The stored reward of a proposal: one that compares the proposals of a batch cannot be told by one episode."""
+    if not any((one.turn, one.sample) == (credit.turn, credit.sample) for one in resolution.settled):
         return credit
     sample = record["turns"][credit.turn]["samples"][credit.sample]
     return replace(credit, reward=sample["reward"], terms=sample["terms"])

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, get_args
 
 from gasp_env.records import ABSENT, Record, RecordError
-from gasp_env.tasks import AGENTS, STAGES, TASK_KINDS, Axis
+from gasp_env.tasks import Axis
 
 #: Goalposts an env may have been drawing from, and entries of a library; more than that is no transcript of ours.
 MAX_GOALPOSTS = 10_000_000
@@ -20,7 +20,6 @@ MAX_ENTRIES = 10**9
 MAX_COUNT = 100_000
 
 _AXES = (*get_args(Axis), None)
-_KINDS = (*TASK_KINDS, None)
 _FIX = "load what an env wrote"
 
 
@@ -40,24 +39,24 @@ class TranscriptRecord(Record):
         Raises:
             TranscriptError: at the first part that is not as expected.
         """
-        self.text(self._of(value, "", "domain"), "domain")
+        self.integer(self._of(value, "", "rules"), "rules", 0, MAX_COUNT)
+        for name in ("domain", "novelty", "curriculum", "on_infra_error", "solver_reward"):
+            self.text(self._of(value, "", name), name)
         self._optional(self._of(value, "", "style"), "style", self.text)
-        self._schedule(self._of(value, "", "schedule"))
+        self._optional(self._of(value, "", "relevance"), "relevance", self._object)
+        # Numbers and how great they may be are for the curriculum to check.
+        self._object(self._of(value, "", "options"), "options")
+        self._each(self._of(value, "", "agents"), "agents", self.text)
         rewards = self._of(value, "", "teacher_reward")
         if type(rewards) is dict:
             self._each(rewards, "teacher_reward", self.text)
         else:
             self.text(rewards, "teacher_reward")
-        self.text(self._of(value, "", "solver_reward"), "solver_reward")
         self.integer(self._of(value, "", "seed"), "seed", 0, 2**63 - 1)
-        self._optional(self._of(value, "", "goalpost"), "goalpost", self._object)
-        count = self.integer(self._of(value, "", "goalposts"), "goalposts", 0, MAX_GOALPOSTS)
-        index = self._of(value, "", "goalpost_index")
-        if (index is None) != (value["goalpost"] is None):
-            self.refuse("goalpost_index", "one where there is a goalpost, and null where not", index, _FIX)
-        if index is not None:
-            self.integer(index, "goalpost_index", 0, count - 1)
-        self.choice(self._of(value, "", "axis"), "axis", _AXES)
+        count = self._goalposts(self._of(value, "", "goalposts"))
+        pinned = self._of(value, "", "pinned")
+        if pinned is not None:
+            self.integer(pinned, "pinned", 0, count - 1)
         self.text(self._of(value, "", "tier"), "tier", empty=True)
         self._view(self._of(value, "", "view"))
         self._list(self._of(value, "", "turns"), "turns", self._turn)
@@ -65,9 +64,14 @@ class TranscriptRecord(Record):
         for name in ("done", "truncated"):
             self._truth(self._of(value, "", name), name)
 
-    def _schedule(self, value: Any) -> None:
-        """What it names. The numbers, and how great they may be, are for the curriculum to check."""
-        self.text(self._of(value, "schedule", "novelty"), "schedule.novelty")
+    def _goalposts(self, value: Any) -> int:
+        count = self.integer(self._of(value, "goalposts", "count"), "goalposts.count", 0, MAX_GOALPOSTS)
+        played = self._of(value, "goalposts", "played")
+        self._each(played, "goalposts.played", self._object)
+        for index in played:
+            if not (index.isascii() and index.isdigit() and int(index[:9]) < count):
+                self.refuse("goalposts.played", f"indices below {count}", index, _FIX)
+        return count
 
     def _view(self, value: Any) -> None:
         self._list(self._of(value, "view", "known"), "view.known", self.text)
@@ -77,9 +81,9 @@ class TranscriptRecord(Record):
 
     def _turn(self, value: Any, field: str) -> None:
         self.integer(self._of(value, field, "index"), f"{field}.index", 0, MAX_COUNT)
-        self.choice(self._of(value, field, "agent"), f"{field}.agent", AGENTS)
-        self.choice(self._of(value, field, "stage"), f"{field}.stage", STAGES)
-        self.choice(self._of(value, field, "kind"), f"{field}.kind", _KINDS)
+        for name in ("role", "agent", "stage"):
+            self.text(self._of(value, field, name), f"{field}.{name}")
+        self._optional(self._of(value, field, "kind"), f"{field}.kind", self.text)
         self.choice(self._of(value, field, "axis"), f"{field}.axis", _AXES)
         self.text(self._of(value, field, "prompt"), f"{field}.prompt", empty=True)
         self._list(self._of(value, field, "samples"), f"{field}.samples", self._sample)
@@ -94,8 +98,8 @@ class TranscriptRecord(Record):
 
     def _outcome(self, value: Any, field: str) -> None:
         self.integer(self._of(value, field, "turn"), f"{field}.turn", 0, MAX_COUNT)
-        self.choice(self._of(value, field, "stage"), f"{field}.stage", STAGES)
-        self.choice(self._of(value, field, "kind"), f"{field}.kind", _KINDS)
+        self.text(self._of(value, field, "stage"), f"{field}.stage")
+        self._optional(self._of(value, field, "kind"), f"{field}.kind", self.text)
         self.text(self._of(value, field, "reason"), f"{field}.reason", empty=True)
         for name in ("correct", "samples"):
             self.integer(self._of(value, field, name), f"{field}.{name}", 0, MAX_COUNT)

@@ -1,27 +1,32 @@
-"""Writes down what happens in an episode, as one JSON object."""
+"""Writes down what happens in an episode, as one JSON object.
+
+A transcript holds everything the episode was given (seed, goalposts, texts, and what it asked of the library) and
+everything that was decided (verdicts, outcomes, rewards). `gasp_env.transcripts.replay` plays it again.
+"""
 
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from typing import Any
+from typing import Any, Protocol
 
-from gasp_env.curricula.base import Schedule
-from gasp_env.episode.machine import Episode
+from gasp_env.curricula.base import Curriculum
+from gasp_env.domains.base import Domain
+from gasp_env.episode.machine import Context, Episode
 from gasp_env.episode.turns import Credit, Resolution
-from gasp_env.transcripts.library_log import RecordedView
+from gasp_env.options import Options
 
-FORMAT = 2
+FORMAT = 3
 
 
 class Transcript:
     """Grows with an episode; `record` gives it as one JSON-able object."""
 
-    def __init__(self, head: Mapping[str, Any], view: RecordedView) -> None:
+    def __init__(self, head: Mapping[str, Any], context: Context) -> None:
         self._head = dict(head)
-        self._view = view
+        self._context = context
         self._tier = ""
         self._turns: list[dict[str, Any]] = []
         self._outcomes: list[dict[str, Any]] = []
@@ -42,6 +47,7 @@ class Transcript:
             self._turns.append(
                 {
                     "index": turn.index,
+                    "role": turn.role,
                     "agent": turn.agent,
                     "stage": turn.stage,
                     "kind": turn.kind,
@@ -50,7 +56,8 @@ class Transcript:
                     "samples": [],
                 }
             )
-        for text, verdict in zip(texts, resolution.verdicts, strict=True):
+        measured = resolution.relevance or (None,) * len(texts)
+        for text, verdict, relevance in zip(texts, resolution.verdicts, measured, strict=True):
             self._turns[turn.index]["samples"].append(
                 {
                     "text": text,
@@ -58,17 +65,16 @@ class Transcript:
                     "detail": verdict.detail,
                     "reward": None,
                     "terms": {},
+                    **({"relevance": relevance} if turn.proposal else {}),
                 }
             )
-        if turn.agent == "teacher_0":
-            self._turns[turn.index]["samples"][-1]["relevance"] = resolution.relevance
         for credit in credits:
-            sample = self._turns[credit.turn]["samples"][credit.sample]
-            sample["reward"], sample["terms"] = credit.reward, dict(credit.terms)
-        for index, outcome in resolution.outcomes:
+            self.pay(credit)
+        for one in resolution.settled:
+            outcome = one.outcome
             self._outcomes.append(
                 {
-                    "turn": index,
+                    "turn": one.turn,
                     "stage": outcome.stage,
                     "kind": outcome.kind,
                     "reason": outcome.reason,
@@ -80,20 +86,33 @@ class Transcript:
             )
         self._end = {"done": episode.done, "truncated": episode.truncated}
 
-    def copy(self, view: RecordedView) -> Transcript:
-        """The transcript so far, to go on apart from this one; ``view`` is what its episode reads."""
-        twin = Transcript(self._head, view)
+    def pay(self, credit: Credit) -> None:
+        """Write a reward to the text that earned it."""
+        sample = self._turns[credit.turn]["samples"][credit.sample]
+        sample["reward"], sample["terms"] = credit.reward, dict(credit.terms)
+
+    def copy(self, context: Context) -> Transcript:
+        """The transcript so far, to go on apart from this one; ``context`` is the world of its episode."""
+        twin = Transcript(self._head, context)
         twin._tier = self._tier
         twin._turns, twin._outcomes = copy.deepcopy(self._turns), copy.deepcopy(self._outcomes)
         twin._end = dict(self._end)
         return twin
+
+    def _goalposts(self) -> dict[str, Any]:
+        """The goalposts that the episode looked at, by index, and how many there were."""
+        goalposts, domain = self._context.goalposts, self._context.domain
+        played = getattr(goalposts, "played", {})
+        records = {str(i): domain.goalpost_record(goalpost) for i, goalpost in sorted(played.items())}
+        return {"count": len(goalposts), "played": records}
 
     def record(self) -> dict[str, Any]:
         """The transcript so far, as JSON-able values of its own."""
         body = {
             **self._head,
             "tier": self._tier,
-            "view": self._view.record(),
+            "goalposts": self._goalposts(),
+            "view": self._context.view.record(),  # type: ignore[attr-defined]
             "turns": self._turns,
             "outcomes": self._outcomes,
             **self._end,
@@ -102,30 +121,44 @@ class Transcript:
         return copied
 
 
-def head(
-    *,
-    domain: str,
-    style: str | None,
-    schedule: Schedule,
-    teacher_reward: str | Mapping[str, str],
-    solver_reward: str,
-    seed: int,
-    goalpost: Mapping[str, Any] | None,
-    index: int | None,
-    count: int,
-    axis: str | None,
-) -> dict[str, Any]:
-    """What a transcript says before the first turn: all that is needed to begin the episode again."""
+class Parts(Protocol):
+    """The parts of an env that a transcript names (`gasp_env.envs.setup.Setup`)."""
+
+    options: Options
+    curriculum: Curriculum
+    domain: Domain
+    teacher_reward: str | Mapping[str, str]
+
+
+def head(setup: Parts, context: Context) -> dict[str, Any]:
+    """Everything needed to begin the episode again, as JSON-able values."""
+    options, reward = setup.options, setup.teacher_reward
     return {
         "format": FORMAT,
-        "domain": domain,
-        "style": style,
-        "schedule": asdict(schedule),
-        "teacher_reward": teacher_reward if isinstance(teacher_reward, str) else dict(teacher_reward),
-        "solver_reward": solver_reward,
-        "seed": seed,
-        "goalpost": None if goalpost is None else dict(goalpost),
-        "goalpost_index": index,
-        "goalposts": count,
-        "axis": axis,
+        "rules": setup.domain.version,
+        "domain": options.domain,
+        "style": options.style,
+        "novelty": setup.domain.novelty,
+        "relevance": None if context.relevance is None else dataclasses.asdict(context.relevance),
+        "curriculum": name_of(options.curriculum),
+        "options": options_of(setup.curriculum),
+        "on_infra_error": context.on_infra_error,
+        "agents": dict(context.agents),
+        "teacher_reward": reward if isinstance(reward, str) else dict(reward),
+        "solver_reward": options.solver_reward,
+        "seed": context.seed,
+        "pinned": context.pinned,
     }
+
+
+def name_of(curriculum: Any) -> str:
+    """The name that a curriculum is found by again."""
+    if isinstance(curriculum, str):
+        return curriculum
+    game = curriculum if isinstance(curriculum, type) else type(curriculum)
+    return f"{game.__module__}:{game.__qualname__}"
+
+
+def options_of(curriculum: Curriculum) -> dict[str, Any]:
+    """The options of a game."""
+    return {field.name: getattr(curriculum, field.name) for field in dataclasses.fields(curriculum)}

@@ -61,7 +61,7 @@ def __getattr__(name: str) -> Any:
     found = PythonDomain(
         name="learners.miniature:domain",
         style=style.MiniatureStyle(),
-        goalposts=goalposts,
+        builtin_goalposts=goalposts,
         rules=GateRules(
             input_count=(corpus.INPUTS, corpus.INPUTS),
             shown=corpus.SHOWN,

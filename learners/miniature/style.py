@@ -22,8 +22,8 @@ from typing import Any
 
 from gasp_env.domains.base import Sees
 from gasp_env.domains.python.parsing import ParseError, check_text
-from gasp_env.domains.python.rules import GateRules
-from gasp_env.tasks import Axis, Goalpost, Proposal, Task, TaskKind
+from gasp_env.domains.python.prompts import PromptStyle
+from gasp_env.tasks import Axis, Goalpost, Proposal, Task
 from learners.miniature.tokenizer import BOUND
 
 EXAMPLES = "examples"
@@ -88,12 +88,12 @@ def _check_axis(axis: Axis) -> None:
         raise ValueError("expected the axis io or f: the miniature has no words for a variant without one")
 
 
-class MiniatureStyle:
-    """The miniature's `gasp_env.domains.base.PromptStyle`. It has no words for messages: those stay empty."""
+class MiniatureStyle(PromptStyle):
+    """The miniature's prompts. They have no words for messages, which stay empty, nor for unguided proposals."""
 
     name = "miniature"
 
-    def lemma(self, goalpost: Goalpost, sees: Sees, axis: Axis, rules: GateRules) -> str:
+    def lemma(self, goalpost: Goalpost, sees: Sees, axis: Axis) -> str:
         """The goalpost's reference program is what the teacher starts from.
 
         Raises:
@@ -108,29 +108,11 @@ class MiniatureStyle:
         _check_axis(axis)
         return lemma_prompt(goalpost.reference, axis)
 
-    def lift(self, lemma: Task, axis: Axis, rules: GateRules) -> str:
+    def lift(self, lemma: Task, axis: Axis) -> str:
         """A function of the lemma's program and the axis alone."""
         return lift_prompt(lemma.program, axis)
 
-    def sighted_lift(self, lemma: Task, goalpost: Goalpost, sees: Sees, axis: Axis, rules: GateRules) -> str:
-        """The model has never seen such a prompt.
-
-        Raises:
-            ValueError: always.
-        """
-        raise ValueError("the miniature has no words for a lift that sees the goalpost")
-
-    def propose(
-        self, kind: TaskKind, references: Sequence[Task], program: str | None, rules: GateRules
-    ) -> str:
-        """The model has never seen such a prompt.
-
-        Raises:
-            ValueError: always.
-        """
-        raise ValueError("the miniature has no words for unguided proposals")
-
-    def solve(self, task: Task, kind: TaskKind, index: int) -> str:
+    def solve(self, task: Task, kind: str, index: int) -> str:
         """See `gasp_env.domains.base.PromptStyle.solve`."""
         if kind == "deduction":
             return deduction_prompt(task.program, task.inputs[index][0])
@@ -168,7 +150,7 @@ class MiniatureStyle:
             inputs.append((values,))
         return Proposal("\n".join(lines[:body]), tuple(inputs))
 
-    def parse_answer(self, text: str, kind: TaskKind) -> Any:
+    def parse_answer(self, text: str, kind: str) -> Any:
         """A program as it stands (it is the sandbox that finds out what it does), or a list of integers."""
         if kind == "induction":
             if not text.startswith("def "):

@@ -101,7 +101,7 @@ def test_goalposts_are_out_of_reach_at_the_start(seed: int) -> None:
 def test_the_real_gate_takes_proposals_and_refuses_broken_ones() -> None:
     world = build(0)
     domain, goalpost = world.domain, world.goalposts[0]
-    gate, view = domain.gate(), Library().view()
+    gate, view = domain.gate, Library().view()
 
     def decide(text: str) -> object:
         proposal = domain.style.parse_proposal(text)

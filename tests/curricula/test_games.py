@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from gasp_env.curricula.base import ADMIT, Schedule
 from gasp_env.episode.machine import Episode
 from gasp_env.episode.turns import MAX_PROMPT
 from gasp_env.library.library import Library
@@ -17,7 +16,6 @@ from gasp_env.rewards.credits import score
 from gasp_env.tasks import Entry
 from tests.episode.test_machine import (
     GOALPOSTS,
-    PYTHON,
     SEEDS,
     SOLVER,
     TEACHER,
@@ -32,8 +30,7 @@ from tests.players import PROGRAMS, REFUSED, answer, execute, proposal, right_an
 
 
 def azr(number: int = 0, view: Library | None = None, **options: Any) -> Episode:
-    schedule = Schedule(**{"curriculum": "azr", "solver_data": "all", "convert": False, **options})
-    return Episode(PYTHON, schedule, (), (Library() if view is None else view).view(), number)
+    return episode(number, view=view, goalpost=None, goalposts=(), curriculum="azr", **options)
 
 
 def azr_of(kind: str, view: Library | None = None, **options: Any) -> Episode:
@@ -53,14 +50,13 @@ def test_unguided_program_and_input(kind: str) -> None:
     game = azr_of(kind)
     turn = game.turn
     assert (turn.agent, turn.stage, turn.axis, turn.samples) == ("teacher_0", "propose", None, 1)
-    assert game.goalpost is None
     # It is shown the seed of its kind, with its output, and no other.
     assert [task.program in turn.prompt for task in SEEDS] == [task.kind == kind for task in SEEDS]
     step(game, [proposal(PROGRAMS[1], ["5"], None)])
     turn = game.turn
     assert (turn.stage, turn.kind, turn.samples) == ("attempt", kind, 8)
     resolution, credits = attempts(game, 2)
-    ((index, outcome),) = resolution.outcomes
+    ((index, outcome),) = [(one.turn, one.outcome) for one in resolution.settled]
     assert (index, outcome.stage, outcome.kind, outcome.goalpost, outcome.axis) == (
         0,
         "propose",
@@ -71,7 +67,7 @@ def test_unguided_program_and_input(kind: str) -> None:
     assert credits[-1].reward == 0.75
     assert outcome.accepted, "whatever is valid is admitted"
     assert (game.turn.stage, game.turn.kind) == ("solve", kind)
-    step(game, [right_answer(game._question)])
+    step(game, [right_answer(game.ask.question)])
     assert game.done
     (entry,) = game.entries
     assert (entry.task.kind, entry.task.shown, len(entry.task.inputs)) == (kind, 0, 1)
@@ -163,17 +159,14 @@ def test_unguided_solve_converts_only_when_asked() -> None:
 
 
 def test_unguided_mixture_plays_goalposts() -> None:
-    schedule = Schedule(curriculum="azr", goalpost_rate=0.5)
-    stages = Counter(
-        Episode(PYTHON, schedule, GOALPOSTS, Library().view(), number).turn.stage for number in range(100)
-    )
+    stages = Counter(episode(number, curriculum="azr", goalpost_rate=0.5).turn.stage for number in range(100))
     assert set(stages) == {"propose", "goalpost"}
     assert 30 < stages["goalpost"] < 70
 
 
 def test_real_problems_only() -> None:
     for number in range(20):
-        assert episode(number, curriculum="rlvr", goalpost_rate=1.0).turn.stage == "goalpost"
+        assert episode(number, curriculum="rlvr").turn.stage == "goalpost"
 
 
 # --- switches of the guided one -----------------------------------------------------------------------
@@ -189,7 +182,7 @@ def stages_of(game: Episode, texts: dict[str, list[str]], right: int) -> list[st
         elif game.turn.stage == "attempt":
             attempts(game, right)
         else:
-            step(game, [right_answer(game._question)])
+            step(game, [right_answer(game.ask.question)])
     return stages
 
 
@@ -223,7 +216,7 @@ def test_a_chain_ends_where_a_lift_is_not_accepted() -> None:
 
 def test_a_lift_from_any_valid_lemma() -> None:
     assert stages_of(episode(), lifts(PROGRAMS[2]), 8) == ["lemma", "attempt"]
-    game = episode(lift_from="valid", admit={**ADMIT, "lift": (0, 10)})
+    game = episode(lift_from="valid", admit={"lift": (0, 10)})
     assert stages_of(game, lifts(PROGRAMS[2]), 8) == ["lemma", "attempt", "lift", "attempt", "solve"]
 
 
@@ -234,16 +227,16 @@ def test_a_lift_from_the_library() -> None:
     assert known_task().program in game.turn.prompt
     step(game, [proposal(PROGRAMS[2])])
     resolution, _ = attempts(game, 2)
-    assert resolution.outcomes[0][1].parent.task == known_task()
+    assert resolution.settled[0].outcome.parent.task == known_task()
     assert game.entries[0].task.parent == known_task().fingerprint
     # It belongs where what it lifts came from, whatever this episode was about.
     assert (game.entries[0].task.axis, game.entries[0].task.goalpost) == ("f", "one")
     for number in range(9):
-        other = episode(number, lift_from="library", view=library(), goalpost=1, axis="io")
+        other = episode(number, lift_from="library", view=library(), goalpost=1, axis="io", relevance=RULE)
         step(other, [REFUSED["no_entry"]])
         assert other.turn.axis == "f"
         other.submit([proposal(PROGRAMS[2])])
-        assert other.variant[1] == GOALPOSTS[0]
+        assert [goalpost for _, goalpost in other.measures] == [GOALPOSTS[0]]
     # Without a library there is nothing to lift.
     game = episode(lift_from="library")
     step(game, [REFUSED["no_entry"]])
@@ -263,7 +256,7 @@ def test_a_lift_that_sees_the_goalpost() -> None:
 
 def test_an_axis_left_open() -> None:
     games = [episode(number, axis="none") for number in range(4)]
-    assert {game.axis for game in games} == {"none"}
+    assert {game.turn.axis for game in games} == {"none"}
     assert len({game.turn.prompt for game in games}) == 1
     step(games[0], [proposal(PROGRAMS[0])])
     attempts(games[0], 4)
@@ -298,7 +291,7 @@ def test_solver_data(right: int, data: str, solves: bool) -> None:
 def test_pinning_one_thing_leaves_the_rest_as_it_was() -> None:
     for number in range(20):
         drawn, pinned = episode(number, goalpost=None), episode(number, goalpost=1)
-        assert drawn.axis == pinned.axis
+        assert drawn.turn.axis == pinned.turn.axis
 
 
 # --- novelty and relevance -----------------------------------------------------------------------------
@@ -317,7 +310,7 @@ RULE = RelevanceRule("tests.players:by_message", "gate", threshold=0.5)
 def propose_with(relevance: float | None, mode: str) -> Episode:
     rule = RelevanceRule("tests.players:by_message", mode, threshold=0.5, weight=2.0)
     game = episode(relevance=rule)
-    game.resolve([execute(run) for run in game.submit([proposal(PROGRAMS[0])])], relevance)
+    game.resolve([execute(run) for run in game.submit([proposal(PROGRAMS[0])])], [relevance])
     return game
 
 
@@ -330,7 +323,7 @@ def test_gate_by_relevance() -> None:
 def test_relevance_that_nobody_could_measure_is_no_score() -> None:
     game = episode(relevance=RULE)
     runs = game.submit([proposal(PROGRAMS[0])])
-    assert game.variant is not None
+    assert len(game.measures) == 1
     resolution = game.resolve([execute(run) for run in runs])
     assert [verdict.reason for verdict in resolution.verdicts] == ["infra_error"]
     assert game.truncated
@@ -346,10 +339,10 @@ def test_rejected_is_rejected_whether_relevance_was_measured_or_not() -> None:
 @pytest.mark.parametrize(("mode", "expected"), [("gate", 1.0), ("scale", 0.6), ("score", 1.0 + 2 * 0.6)])
 def test_relevance_changes_the_reward(mode: str, expected: float) -> None:
     game = propose_with(0.6, mode)
-    texts = [right_answer(game._question)] * 4 + [answer("python", PROGRAMS[1])] * 4
+    texts = [right_answer(game.ask.question)] * 4 + [answer("python", PROGRAMS[1])] * 4
     resolution = game.resolve([execute(run) for run in game.submit(texts)])
-    assert resolution.outcomes[0][1].relevance == 0.6
-    credits = score([resolution], TEACHER, SOLVER, game._schedule.relevance)[0]
+    assert resolution.settled[0].outcome.relevance == 0.6
+    credits = score([resolution], TEACHER, SOLVER, game.context.relevance)[0]
     assert credits[-1].reward == pytest.approx(expected)
     assert credits[-1].reward == pytest.approx(sum(credits[-1].terms.values()))
 
@@ -361,9 +354,9 @@ def test_outcome_knows_answers_parent_and_problem() -> None:
     game = episode()
     step(game, [proposal(PROGRAMS[0])])
     same = answer("python", PROGRAMS[0] + "  # another text, the same behaviour")
-    texts = [right_answer(game._question)] * 3 + [same] + [answer("python", PROGRAMS[1])] * 3 + ["?"]
+    texts = [right_answer(game.ask.question)] * 3 + [same] + [answer("python", PROGRAMS[1])] * 3 + ["?"]
     resolution, _ = step(game, texts)
-    ((_, lemma),) = resolution.outcomes
+    (lemma,) = [one.outcome for one in resolution.settled]
     assert lemma.parent is None
     assert lemma.problem == GOALPOSTS[0]
     # What is no program of the family fails to compile here: an answer of its own.
@@ -371,5 +364,5 @@ def test_outcome_knows_answers_parent_and_problem() -> None:
     assert lemma.answers[-1] == ""
     step(game, [proposal(PROGRAMS[2])])
     resolution, _ = attempts(game, 1)
-    ((_, lift),) = resolution.outcomes
+    (lift,) = [one.outcome for one in resolution.settled]
     assert (lift.parent.task, lift.parent.correct, lift.parent.samples) == (game.entries[0].task, 3, 8)

@@ -16,9 +16,8 @@ from gasp_env.episode.turns import Credit
 from gasp_env.policies import partners
 from gasp_env.policies.scripted import GOALPOST
 from gasp_env.sandbox import Result, Run, Sandbox, Status
-from gasp_env.tasks import AGENTS
 from tests.envs.test_env import OPTIONS, FailingSandbox, containers
-from tests.players import PROGRAMS, answer, proposal
+from tests.players import AGENTS, PROGRAMS, answer, proposal
 
 CURRICULA = ("gasp", "azr", "rlvr")
 #: PettingZoo was made for arrays. Text is none, and no environment of texts passes without these.
@@ -192,7 +191,7 @@ def test_who_waits_sees_nothing_of_the_prompt(sandbox: Sandbox) -> None:
     env = aec.env(render_mode="ansi", **OPTIONS)
     env.reset(seed=0)
     waiting = env.observe("solver_0")
-    assert waiting == {"agent": 0, "stage": 0, "prompt": "", "samples": 0}
+    assert waiting == {"agent": "teacher_0", "stage": "lemma", "prompt": "", "samples": 0}
     assert waiting in env.observation_space("solver_0")
     assert "stage" not in env.infos["solver_0"]
     env.step(proposal(PROGRAMS[0]))
@@ -234,7 +233,7 @@ def test_mistakes_are_errors(sandbox: Sandbox) -> None:
     with pytest.raises(ValueError, match="only valid action is None"):
         env.unwrapped.step("late")
     with pytest.raises(ValueError, match="use GaspCodeEnv for one"):
-        aec.env(focal="teacher_0", partner="silent")
+        aec.env(role="teacher", partner="silent")
     with pytest.raises(TypeError, match="there is no option colour"):
         aec.env(colour="red")
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from gasp_env.curricula.base import Schedule
+from gasp_env.curricula.gasp import Gasp
 from gasp_env.envs.driver import Driver
+from gasp_env.envs.setup import Setup
 from gasp_env.envs.vector import GaspCodeVectorEnv
-from gasp_env.episode.machine import Episode
+from gasp_env.episode.machine import Context, Episode
 from gasp_env.library.library import Library
-from gasp_env.options import Options
 from gasp_env.sandbox import Sandbox
 from gasp_env.transcripts import replay
 from gasp_env.transcripts.library_log import RecordedView
@@ -35,7 +35,7 @@ def play(envs: GaspCodeVectorEnv, plans: dict[int, dict[str, Any]]) -> None:
                 actions[number] = proposal(plan[turn.stage])
             else:
                 right = min(plan.get(turn.stage, 1), turn.samples)
-                actions[number] = (right_answer(episode._question),) * right + (WRONG,) * (
+                actions[number] = (right_answer(episode.ask.question),) * right + (WRONG,) * (
                     turn.samples - right
                 )
         envs.step(actions)
@@ -111,7 +111,7 @@ def test_a_clone_replaces_what_was_in_its_slot(sandbox: Sandbox) -> None:
 
 
 def test_only_an_episode_that_goes_on_can_be_cloned() -> None:
-    driver = Driver(2, Options.of(OPTIONS))
+    driver = Driver(2, Setup(OPTIONS))
     with pytest.raises(RuntimeError, match="slot 1"):
         driver.clone(1, 0)
     for slots in ((0, 2), (2, 0), (-1, 0), (0, -1)):
@@ -129,12 +129,16 @@ def test_an_episode_that_is_over_cannot_be_cloned(sandbox: Sandbox) -> None:
 
 
 def test_a_cloned_episode_remembers_for_itself() -> None:
-    game = Episode(PYTHON, Schedule(), GOALPOSTS, RecordedView(Library().view()), 0)
+    view = RecordedView(Library().view())
+    context = Context(domain=PYTHON, options=Gasp(), goalposts=GOALPOSTS, view=view, seed=0)
+    game = Episode(Gasp().play, context)
     twin = game.clone()
-    game.view.size("accepted")
+    game.context.view.size("accepted")
     again = game.clone()
-    game.view.size("all")
+    game.context.view.size("all")
     sizes = [
-        view.record()["sizes"] for one in (game, twin, again) if isinstance(view := one.view, RecordedView)
+        view.record()["sizes"]
+        for one in (game, twin, again)
+        if isinstance(view := one.context.view, RecordedView)
     ]
     assert sizes == [{"accepted": 0, "all": 0}, {}, {"accepted": 0}]

@@ -16,9 +16,8 @@ from gasp_env.envs.vector import GaspCodeVectorEnv
 from gasp_env.policies import partners
 from gasp_env.policies.scripted import GOALPOST
 from gasp_env.sandbox import Result, Run, Sandbox
-from gasp_env.tasks import AGENTS
 from tests.envs.test_env import OPTIONS, FailingSandbox
-from tests.players import PROGRAMS, answer, proposal
+from tests.players import AGENTS, PROGRAMS, answer, goalpost_of, proposal
 
 #: What `tests/envs/test_single_role.py:NAME` names, from wherever the tests run.
 HERE = str(Path(__file__).resolve())
@@ -43,26 +42,26 @@ def play(env: GaspCodeEnv, observation: dict[str, Any]) -> list[tuple[float, boo
 
 
 @pytest.mark.docker
-@pytest.mark.parametrize("focal", AGENTS)
-def test_a_role_of_its_own_is_the_same_game(sandbox: Sandbox, focal: str) -> None:
-    both, one = GaspCodeEnv(), GaspCodeEnv(focal=focal, partner="scripted")
+@pytest.mark.parametrize("agent", AGENTS)
+def test_a_role_of_its_own_is_the_same_game(sandbox: Sandbox, agent: str) -> None:
+    both, one = GaspCodeEnv(), GaspCodeEnv(role=agent.partition("_")[0], partner="scripted")
     observation, _ = both.reset(seed=4, options=PINNED)
     credits = [credit for _, _, info in play(both, observation) for credit in info["credits"]]
     observation, info = one.reset(seed=4, options=PINNED)
-    assert info["agent"] == focal
+    assert info["agent"] == agent
     steps = play(one, observation)
     assert one.transcript == both.transcript
     seen = [credit for _, _, told in steps for credit in told["credits"]]
-    assert seen == [credit for credit in credits if credit.agent == focal]
+    assert seen == [credit for credit in credits if credit.agent == agent]
     for reward, over, told in steps:
         assert reward == pytest.approx(sum(credit.reward for credit in told["credits"]))
-        assert told["rewards"] == {focal: pytest.approx(reward)}
-        assert over or told["agent"] == focal
+        assert told["rewards"] == {agent: pytest.approx(reward)}
+        assert over or told["agent"] == agent
 
 
 @pytest.mark.docker
 def test_a_proposal_is_paid_in_its_own_step(sandbox: Sandbox) -> None:
-    env = gym.make("GASP-Code-v0", focal="teacher_0", partner="scripted").unwrapped
+    env = gym.make("GASP-Code-v0", role="teacher", partner="scripted").unwrapped
     assert isinstance(env, GaspCodeEnv)
     observation, _ = env.reset(seed=3, options=PINNED)
     lemma, lift = play(env, observation)
@@ -79,7 +78,7 @@ def test_a_proposal_is_paid_in_its_own_step(sandbox: Sandbox) -> None:
         ["no_program"],
         {"teacher_0": -1.0},
     )
-    assert observation == {"agent": 0, "stage": 0, "prompt": "", "samples": 0}
+    assert observation == {"agent": "teacher_0", "stage": "lemma", "prompt": "", "samples": 0}
     record = env.transcript
     assert record is not None
     assert [turn["stage"] for turn in record["turns"]] == ["lemma", "solve"]
@@ -99,24 +98,24 @@ class FailsAfter(FailingSandbox):
 
 @pytest.mark.docker
 @pytest.mark.parametrize("on_infra_error", ["truncate", "continue"])
-@pytest.mark.parametrize("focal", AGENTS)
-def test_a_partners_unscored_turn_shows(sandbox: Sandbox, focal: str, on_infra_error: str) -> None:
+@pytest.mark.parametrize("agent", AGENTS)
+def test_a_partners_unscored_turn_shows(sandbox: Sandbox, agent: str, on_infra_error: str) -> None:
     # The lemma and the attempts at it are judged; the lift, or for the teacher the attempts at the lift, is not.
     options: dict[str, Any] = {
-        "focal": focal,
+        "role": agent.partition("_")[0],
         "partner": "scripted",
         "on_infra_error": on_infra_error,
     }
-    batches = {"solver_0": 2, "teacher_0": 3}[focal]
+    batches = {"solver_0": 2, "teacher_0": 3}[agent]
     env = GaspCodeEnv(sandbox=FailsAfter(sandbox, batches), **options)
     envs = GaspCodeVectorEnv(num_envs=1, sandbox=FailsAfter(sandbox, batches), **options)
     observation, _ = env.reset(seed=3, options=PINNED)
     envs.reset(seed=3, options=PINNED)
-    for step in range(batches - 1 if focal == "solver_0" else 2):
+    for step in range(batches - 1 if agent == "solver_0" else 2):
         (texts,) = partners.scripted([observation["prompt"]], [observation["samples"]])
         observation, _, terminated, truncated, info = env.step(texts)
         *_, infos = envs.step([texts])
-        if focal == "teacher_0" and step == 0:
+        if agent == "teacher_0" and step == 0:
             assert info["scored"] is True
     assert (truncated, info["scored"]) == (on_infra_error == "truncate", False)
     assert not (terminated and truncated)
@@ -125,8 +124,8 @@ def test_a_partners_unscored_turn_shows(sandbox: Sandbox, focal: str, on_infra_e
     assert record is not None
     assert [outcome["scored"] for outcome in record["outcomes"]] == [True, False]
     # The partner's own credits stay its own.
-    assert {credit.agent for credit in info["credits"]} == {focal}
-    if focal == "solver_0":
+    assert {credit.agent for credit in info["credits"]} == {agent}
+    if agent == "solver_0":
         assert None not in [credit.reward for credit in info["credits"]]
 
 
@@ -137,16 +136,16 @@ def wrong_teacher(prompts: Sequence[str], samples: Sequence[int]) -> list[tuple[
 
 @pytest.mark.docker
 def test_episodes_without_a_turn_are_played_and_followed_by_another(sandbox: Sandbox) -> None:
-    options = {**OPTIONS, "focal": "solver_0", "partner": f"{HERE}:wrong_teacher"}
+    options = {**OPTIONS, "role": "solver", "partner": f"{HERE}:wrong_teacher"}
     envs = GaspCodeVectorEnv(num_envs=6, **options)
     observations, infos = envs.reset(seed=0)
     assert infos["stage"].tolist() == ["attempt"] * 6
     assert all(observations["prompt"])
     plain = GaspCodeVectorEnv(num_envs=6, **OPTIONS)
     plain.reset(seed=0)
-    first = [record["goalpost"]["id"] for record in plain.transcripts if record]
+    first = [goalpost_of(record)["id"] for record in plain.transcripts if record]
     assert "one" in first, "no episode had to be passed over"
-    assert [record["goalpost"]["id"] for record in envs.transcripts if record] == ["three"] * 6
+    assert [goalpost_of(record)["id"] for record in envs.transcripts if record] == ["three"] * 6
     for number, record in enumerate(envs.transcripts):
         env = GaspCodeEnv(**options)
         env.reset(seed=number)
@@ -156,9 +155,9 @@ def test_episodes_without_a_turn_are_played_and_followed_by_another(sandbox: San
 
 
 @pytest.mark.docker
-@pytest.mark.parametrize("focal", AGENTS)
-def test_a_vector_env_equals_single_ones(sandbox: Sandbox, focal: str) -> None:
-    options: dict[str, Any] = {"focal": focal, "partner": "scripted", "attempts": 8}
+@pytest.mark.parametrize("agent", AGENTS)
+def test_a_vector_env_equals_single_ones(sandbox: Sandbox, agent: str) -> None:
+    options: dict[str, Any] = {"role": agent.partition("_")[0], "partner": "scripted", "attempts": 8}
     envs = GaspCodeVectorEnv(num_envs=3, **options)
     observations, _ = envs.reset(seed=20, options=PINNED)
     while any(envs.turns):
@@ -166,8 +165,8 @@ def test_a_vector_env_equals_single_ones(sandbox: Sandbox, focal: str) -> None:
         observations, rewards, _, _, infos = envs.step(
             [text if turn else None for text, turn in zip(texts, envs.turns, strict=True)]
         )
-        assert rewards.tolist() == pytest.approx(infos["rewards"][focal].tolist())
-        assert set(infos["rewards"]) == {focal, f"_{focal}"}
+        assert rewards.tolist() == pytest.approx(infos["rewards"][agent].tolist())
+        assert set(infos["rewards"]) == {agent, f"_{agent}"}
     for number, record in enumerate(envs.transcripts):
         env = GaspCodeEnv(**options)
         observation, _ = env.reset(seed=20 + number, options=PINNED)
@@ -186,7 +185,7 @@ def counted(prompts: Sequence[str], samples: Sequence[int]) -> list[tuple[str, .
 
 @pytest.mark.docker
 def test_a_partner_is_asked_for_all_episodes_at_once(sandbox: Sandbox) -> None:
-    envs = GaspCodeVectorEnv(num_envs=5, focal="teacher_0", partner=f"{HERE}:counted", **OPTIONS)
+    envs = GaspCodeVectorEnv(num_envs=5, role="teacher", partner=f"{HERE}:counted", **OPTIONS)
     envs.reset(seed=0)
     _, _, terminated, _, _ = envs.step([proposal(PROGRAMS[0])] * 4 + ["no"])
     assert terminated.tolist() == [True] * 5
@@ -195,7 +194,7 @@ def test_a_partner_is_asked_for_all_episodes_at_once(sandbox: Sandbox) -> None:
 
 @pytest.mark.docker
 def test_an_idle_env_is_not_played(sandbox: Sandbox) -> None:
-    envs = GaspCodeVectorEnv(num_envs=2, focal="teacher_0", partner="silent", **OPTIONS)
+    envs = GaspCodeVectorEnv(num_envs=2, role="teacher", partner="silent", **OPTIONS)
     envs.reset(seed=0)
     before = envs.transcripts[1]
     _, _, terminated, _, infos = envs.step([proposal(PROGRAMS[0]), None])
@@ -248,7 +247,7 @@ NOT_CALLABLE = 3
 def test_what_a_partner_does_wrong_is_said(
     sandbox: Sandbox, name: str, kind: type[Exception], complaint: str
 ) -> None:
-    envs = GaspCodeVectorEnv(num_envs=2, focal="teacher_0", partner=f"{HERE}:{name}", **OPTIONS)
+    envs = GaspCodeVectorEnv(num_envs=2, role="teacher", partner=f"{HERE}:{name}", **OPTIONS)
     envs.reset(seed=0)
     with pytest.raises(kind, match=f"partner '.*:{name}'.*{complaint}"):
         envs.step([proposal(PROGRAMS[0]), None])
@@ -262,18 +261,18 @@ def test_what_a_partner_does_wrong_is_said(
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        ({"focal": "teacher"}, "expected focal to be None or one of teacher_0, solver_0, got 'teacher'"),
-        ({"focal": ["teacher_0"]}, r"expected focal to be None or one of .* got \['teacher_0'\]"),
-        ({"focal": "solver_0", "partner": ["x"]}, r"expected a partner among .* got \['x'\]"),
-        ({"focal": "solver_0", "partner": 5}, "expected a partner among .* got 5"),
-        ({"focal": "teacher_0"}, "expected the partner that plays solver_0"),
-        ({"partner": "silent"}, "expected a focal role for partner 'silent'"),
-        ({"focal": "solver_0", "partner": "gpt"}, "expected a partner among scripted, silent, .* got 'gpt'"),
-        ({"focal": "solver_0", "partner": "nowhere:policy"}, "partner: 'nowhere' cannot be imported"),
-        ({"focal": "solver_0", "partner": f"{HERE}:nothing"}, "has no 'nothing'"),
-        ({"focal": "solver_0", "partner": f"{HERE}:NOT_CALLABLE"}, "expected a callable .* got 3"),
-        ({"focal": "teacher_0", "partner": "silent", "goalpost_rate": 1.0}, "expected focal='solver_0'"),
-        ({"focal": "teacher_0", "partner": "silent", "curriculum": "rlvr"}, "expected focal='solver_0'"),
+        ({"role": "teacher_0"}, "expected role to be None or one of teacher, solver, got 'teacher_0'"),
+        ({"role": ["teacher"]}, r"expected role to be None or one of .* got \['teacher'\]"),
+        ({"role": "solver", "partner": ["x"]}, r"expected a partner among .* got \['x'\]"),
+        ({"role": "solver", "partner": 5}, "expected a partner among .* got 5"),
+        ({"role": "teacher"}, "expected the partner that plays solver"),
+        ({"partner": "silent"}, "expected a role for partner 'silent'"),
+        ({"role": "solver", "partner": "gpt"}, "expected a partner among scripted, silent, .* got 'gpt'"),
+        ({"role": "solver", "partner": "nowhere:policy"}, "partner: 'nowhere' cannot be imported"),
+        ({"role": "solver", "partner": f"{HERE}:nothing"}, "has no 'nothing'"),
+        ({"role": "solver", "partner": f"{HERE}:NOT_CALLABLE"}, "expected a callable .* got 3"),
+        ({"role": "teacher", "partner": "silent", "goalpost_rate": 1.0}, "expected role='solver'"),
+        ({"role": "teacher", "partner": "silent", "curriculum": "rlvr"}, "expected role='solver'"),
     ],
 )
 def test_arguments_say_what_is_expected(options: dict[str, Any], complaint: str) -> None:

@@ -52,7 +52,7 @@ def play_single(env: GaspCodeEnv, seed: int) -> tuple[dict[str, Any], list[Credi
     while not over:
         turn = env.driver.turns[0]
         assert turn is not None
-        texts = anything(turn, env.driver.episodes[0]._question, rng)
+        texts = anything(turn, env.driver.episodes[0].ask.question, rng)
         _, _, terminated, truncated, info = env.step(texts)
         credits += info["credits"]
         over = terminated or truncated
@@ -391,11 +391,38 @@ def test_commits_are_in_order_of_env_and_the_same_at_any_worker_count() -> None:
     assert libraries(3) == one
 
 
-def test_batch_rewards_need_a_batch() -> None:
+@pytest.mark.docker
+def test_a_batch_reward_sees_what_an_update_settled(sandbox: Sandbox) -> None:
+    seen: list[list[tuple[str, bool]]] = []
+
     @gasp_env.teacher_reward("test_batch", needs=("batch",))
     def rank(outcomes):
+        seen.append([(outcome.stage, outcome.valid) for outcome in outcomes])
         return [{"rank": float(number)} for number, _ in enumerate(outcomes)]
 
-    with pytest.raises(ValueError, match="vector env"):
-        GaspCodeEnv(teacher_reward="test_batch")
-    GaspCodeVectorEnv(num_envs=2, teacher_reward="test_batch")
+    envs = GaspCodeVectorEnv(num_envs=3, teacher_reward="test_batch", attempts=2, **OPTIONS)
+    envs.reset(seed=0)
+    # Settled in three different steps: at once, after the attempts, and a step later than that.
+    *_, infos = envs.step([proposal(PROGRAMS[0]), "no task", None])
+    assert [[(c.agent, c.reward, c.deferred) for c in own] for own in infos["credits"]] == [
+        [],
+        [("teacher_0", None, True)],
+        [],
+    ]
+    assert infos["scored"].tolist() == [True, True, False], "deferred is no failure; the third had no step"
+    envs.step([("?", "?"), None, proposal(PROGRAMS[2])])
+    envs.step([None, None, ("?", "?")])
+    assert seen == []
+    scored = envs.score_deferred()
+    assert seen == [[("lemma", False), ("lemma", True), ("lemma", True)]]
+    assert [(one.slot, one.credit.turn, one.credit.reward) for one in scored] == [
+        (1, 0, 0.0),
+        (0, 0, 1.0),
+        (2, 0, 2.0),
+    ]
+    assert [record["turns"][0]["samples"][0]["reward"] for record in envs.transcripts if record] == [
+        1.0,
+        0.0,
+        2.0,
+    ]
+    assert envs.score_deferred() == []

@@ -11,20 +11,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gasp_env import domains
+from gasp_env import curricula, domains
 from gasp_env import relevance as relevances
-from gasp_env.curricula.base import ADMIT, Schedule
 from gasp_env.domains.python import gate, judge
 from gasp_env.domains.python.novelty import normal_form
 from gasp_env.domains.python.parsing import parse_program
-from gasp_env.episode.machine import Episode
+from gasp_env.episode.machine import Context, Episode
 from gasp_env.episode.turns import Credit, Resolution, Turn
 from gasp_env.library.library import Library
 from gasp_env.relevance import RelevanceRule
 from gasp_env.rewards.credits import score
 from gasp_env.rewards.registry import TeacherRewards, get_solver_reward
 from gasp_env.sandbox.runs import Call, Limits, Result, Run, Status
-from gasp_env.tasks import STAGES, Entry, Goalpost, Proposal, Task, TaskKind
+from gasp_env.tasks import Entry, Goalpost, Proposal, Task
 from tests.fuzz import examples
 from tests.players import (
     ALIKE,
@@ -40,7 +39,7 @@ from tests.players import (
 )
 
 
-def seed(program: str, kind: TaskKind) -> Task:
+def seed(program: str, kind: str) -> Task:
     proposed = Proposal(program, ((2,),))
     fingerprint = gate.Gate(gate.GateRules(), Limits()).fingerprint(proposed, (), "propose", kind)
     output = execute(Run(program, ((2,),))).calls[0].value
@@ -49,7 +48,7 @@ def seed(program: str, kind: TaskKind) -> Task:
 
 #: The Python domain with seed tasks that the tests' executor knows.
 SEEDS = (seed(PROGRAMS[0], "deduction"), seed(PROGRAMS[2], "abduction"))
-PYTHON = dataclasses.replace(domains.get("python"), seeds=lambda: SEEDS)
+PYTHON = dataclasses.replace(domains.get("python"), builtin_seeds=lambda: SEEDS)
 GOALPOSTS = (
     Goalpost("one", "Add one.", "def f(x)", ((1,), (2,)), (2, 3), 1, REFERENCE),
     Goalpost(
@@ -59,6 +58,7 @@ GOALPOSTS = (
 TEACHER = TeacherRewards({"lemma": "gasp_lemma", "lift": "gasp_lift", "propose": "azr_paper"})
 SOLVER = get_solver_reward("azr")
 BY_MESSAGE = relevances.get("tests.players:by_message")
+BANDS = {"lemma": (3, 7), "lift": (1, 5), "propose": (0, 10)}
 #: A program that the library knows already.
 KNOWN = PROGRAMS[3]
 
@@ -75,11 +75,29 @@ def library(accepted: bool = True) -> Library:
 
 
 def episode(
-    seed: int = 0, *, view: Library | None = None, goalpost: int | None = 0, **schedule: Any
+    seed: int = 0,
+    *,
+    view: Library | None = None,
+    goalpost: int | None = 0,
+    goalposts: Sequence[Goalpost] = GOALPOSTS,
+    curriculum: str = "gasp",
+    novelty: str = "exact",
+    relevance: RelevanceRule | None = None,
+    on_infra_error: str = "truncate",
+    **options: Any,
 ) -> Episode:
-    return Episode(
-        PYTHON, Schedule(**schedule), GOALPOSTS, (Library() if view is None else view).view(), seed, goalpost
+    game = curricula.get(curriculum)(**options)
+    context = Context(
+        domain=PYTHON.with_novelty(novelty),
+        options=game,
+        goalposts=goalposts,
+        view=(Library() if view is None else view).view(),
+        seed=seed,
+        pinned=goalpost,
+        relevance=relevance,
+        on_infra_error=on_infra_error,
     )
+    return Episode(game.play, context)
 
 
 def step(
@@ -90,8 +108,8 @@ def step(
 
 
 def attempts(game: Episode, right: int, samples: int = 8) -> tuple[Resolution, list[Credit]]:
-    assert game._question is not None
-    texts = [right_answer(game._question)] * right + [answer("python", PROGRAMS[1])] * (samples - right)
+    assert game.ask.question is not None
+    texts = [right_answer(game.ask.question)] * right + [answer("python", PROGRAMS[1])] * (samples - right)
     return step(game, texts)
 
 
@@ -103,7 +121,7 @@ def test_lemma_attempts_lift_attempts_solve() -> None:
         lambda: attempts(game, 4),
         lambda: step(game, [proposal(PROGRAMS[2])]),
         lambda: attempts(game, 1),
-        lambda: step(game, [right_answer(game._question)]),
+        lambda: step(game, [right_answer(game.ask.question)]),
     ):
         assert game.turn is not None
         stages.append(game.turn.stage)
@@ -131,7 +149,7 @@ def test_lemma_band(right: int, accepted: bool) -> None:
     game = episode()
     step(game, [proposal(PROGRAMS[0])])
     resolution, _ = attempts(game, right)
-    ((_, outcome),) = resolution.outcomes
+    (outcome,) = [one.outcome for one in resolution.settled]
     assert outcome.accepted is accepted
     assert (game.turn is not None and game.turn.stage == "lift") is accepted
 
@@ -143,14 +161,14 @@ def test_lift_band(right: int, accepted: bool) -> None:
     attempts(game, 4)
     step(game, [proposal(PROGRAMS[2])])
     resolution, _ = attempts(game, right)
-    assert resolution.outcomes[0][1].accepted is accepted
+    assert resolution.settled[0].outcome.accepted is accepted
 
 
 def test_admission_does_not_depend_on_the_reward() -> None:
-    game = episode(admit={**ADMIT, "lemma": (0, 10)})
+    game = episode(admit={"lemma": (0, 10)})
     step(game, [proposal(PROGRAMS[0])])
     resolution, credits = attempts(game, 8)
-    assert resolution.outcomes[0][1].accepted
+    assert resolution.settled[0].outcome.accepted
     assert credits[-1].reward == -0.5
 
 
@@ -174,7 +192,7 @@ def test_no_task_no_solve_turn() -> None:
 
 
 def test_previous_step_ignores_own_tasks() -> None:
-    game = episode(solving="previous_step", admit={**ADMIT, "lemma": (0, 10), "lift": (10, 10)}, axis="f")
+    game = episode(solving="previous_step", admit={"lemma": (0, 10), "lift": (10, 10)}, axis="f")
     step(game, [proposal(PROGRAMS[0])])
     attempts(game, 4)
     step(game, [REFUSED["no_program"]])
@@ -198,7 +216,7 @@ def test_solve_comes_as_every_kind() -> None:
         step(game, [REFUSED["no_program"]])
         assert game.turn is not None
         kinds[game.turn.kind] += 1
-        _, credits = step(game, [right_answer(game._question)])
+        _, credits = step(game, [right_answer(game.ask.question)])
         assert [c.reward for c in credits if c.agent == "solver_0"] == [1.0]
     assert min(kinds[kind] for kind in ("induction", "deduction", "abduction")) >= 8
 
@@ -211,7 +229,7 @@ def test_unscored_proposal() -> None:
     game = episode(view=library())
     resolution, credits = step(game, [proposal(PROGRAMS[0])], infra_error)
     assert [(c.reward, dict(c.terms)) for c in credits] == [(None, {})]
-    assert not resolution.outcomes[0][1].scored
+    assert not resolution.settled[0].outcome.scored
     assert game.truncated
     game = episode(view=library(), on_infra_error="continue")
     step(game, [proposal(PROGRAMS[0])], infra_error)
@@ -222,14 +240,14 @@ def test_unscored_proposal() -> None:
 def test_unscored_attempt_leaves_the_difficulty_unknown() -> None:
     game = episode()
     step(game, [proposal(PROGRAMS[0])])
-    right = right_answer(game._question)
+    right = right_answer(game.ask.question)
     failing = iter([infra_error, execute, execute, execute])
     first, credits = step(game, [right, right], lambda run: next(failing)(run))
     assert [c.reward for c in credits] == [None, 1.0]
-    assert not first.outcomes
+    assert not first.settled
     assert game.turn is not None, "the group of attempts is played to its end"
     resolution, credits = step(game, [answer("python", PROGRAMS[1])] * 6)
-    ((_, outcome),) = resolution.outcomes
+    (outcome,) = [one.outcome for one in resolution.settled]
     assert (outcome.scored, outcome.accepted, outcome.samples) == (False, False, 8)
     assert credits[-1].agent == "teacher_0"
     assert credits[-1].reward is None
@@ -253,7 +271,8 @@ def test_axis_is_drawn_and_kept() -> None:
     seen = set()
     for seed in range(20):
         game = episode(seed)
-        axis = game.axis
+        assert game.turn is not None
+        axis = game.turn.axis
         seen.add(axis)
         turns = [game.turn]
         step(game, [proposal(PROGRAMS[0])])
@@ -290,25 +309,24 @@ def test_misuse_is_refused_without_moving() -> None:
         {"axis": "x"},
         {"sees": "all"},
         {"solving": "later"},
-        {"admit": {"lemma": (3, 7)}},
-        {"admit": {**ADMIT, "lemma": (7, 3)}},
-        {"admit": {**ADMIT, "lemma": (0.3, 0.7)}},
-        {"admit": {**ADMIT, "lemma": [3, 7]}},
+        {"admit": {"solve": (3, 7)}},
+        {"admit": {"lemma": (7, 3)}},
+        {"admit": {"lemma": (0.3, 0.7)}},
+        {"admit": {"lemma": 3}},
         {"lifts": -1},
         {"lifts": True},
-        {"references": 1.5},
+        {"curriculum": "azr", "references": 1.5},
         {"curriculum": "ppo"},
-        {"curriculum": "rlvr"},
+        {"curriculum": "rlvr", "goalpost_rate": 0.5},
         {"lift_from": "goalpost"},
         {"solver_data": "good"},
         {"convert": 1},
         {"lift_from": "library", "lift_sees_goalpost": True},
-        {"novelty": ""},
     ],
 )
-def test_schedule_says_what_it_expects(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="expected"):
-        Schedule(**wrong)
+def test_a_game_says_what_it_expects(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"expected .* got"):
+        episode(**wrong)
 
 
 def test_clone_goes_its_own_way() -> None:
@@ -378,24 +396,32 @@ class Plan:
         self.seed = self.random.randrange(2**32)
         self.known = self.random.random() < 0.5
         self.alike = self.random.random() < 0.1
+        self.curriculum = choice([*["gasp"] * 5, "azr", "azr", "rlvr"])
+        self.rule = choice([None, None, None, RelevanceRule("tests.players:by_message", "gate")])
         self.options: dict[str, Any] = {
-            "curriculum": choice(["gasp", "gasp", "azr"]),
-            "goalpost_rate": choice([0.0, 0.0, 0.3, 1.0]),
+            "curriculum": self.curriculum,
             "on_infra_error": choice(["truncate", "continue"]),
-            "axis": choice(["both", "io", "f", "none"]),
-            "lifts": choice([0, 1, 1, 2, 3]),
-            "lift_from": choice(["accepted", "accepted", "valid", "library"]),
-            "lift_sees_goalpost": False,
-            "sees": choice([None, "statement", "tests", "reference"]),
-            "convert": choice([True, False]),
-            "solver_data": choice(["accepted", "all", "non_extremes"]),
-            "solving": choice(["same_step", "same_step", "previous_step"]),
-            "references": choice([0, 1, 6]),
             "novelty": "tests.players:ALIKE" if self.alike else choice(["exact", "exact", "exact", "off"]),
-            "relevance": choice([None, None, None, RelevanceRule("tests.players:by_message", "gate")]),
+            "relevance": self.rule,
         }
-        if self.options["lift_from"] != "library":
-            self.options["lift_sees_goalpost"] = choice([False, True])
+        if self.curriculum != "rlvr":
+            self.options |= {
+                "goalpost_rate": choice([0.0, 0.0, 0.3, 1.0]),
+                "convert": choice([True, False]),
+                "solver_data": choice(["accepted", "all", "non_extremes"]),
+                "solving": choice(["same_step", "same_step", "previous_step"]),
+            }
+        if self.curriculum == "azr":
+            self.options["references"] = choice([0, 1, 6])
+        if self.curriculum == "gasp":
+            self.options |= {
+                "axis": choice(["both", "io", "f", "none"]),
+                "lifts": choice([0, 1, 1, 2, 3]),
+                "lift_from": choice(["accepted", "accepted", "valid", "library"]),
+                "sees": choice([None, "statement", "tests", "reference"]),
+            }
+            if self.options["lift_from"] != "library":
+                self.options["lift_sees_goalpost"] = choice([False, True])
         self.texts: list[list[str]] = []
         self.oddities: list[str | None] = []
         self.at: list[int] = []
@@ -418,9 +444,9 @@ class Plan:
             texts = [helpful if random.random() < 0.6 else random.choice(listed)]
         else:
             count = random.randint(1, turn.samples)
-            right = random.randint(0, count)
+            right = 0 if random.random() < 0.1 else random.randint(0, count)
             others = [random.choice([self.strange, random.choice(LISTED)]) for _ in range(count - right)]
-            texts = [right_answer(game._question)] * right + others
+            texts = [right_answer(game.ask.question)] * right + others
         self.texts.append(texts)
         self.oddities.append(random.choice(ODDITIES) if random.random() < 0.3 else None)
         self.at.append(random.randrange(8))
@@ -442,9 +468,9 @@ def check(resolution: Resolution, credits: list[Credit], seen: Counter[str]) -> 
     for verdict in resolution.verdicts:
         kind = "proposal" if resolution.turn.agent == "teacher_0" else "answer"
         seen[f"{kind} {verdict.reason}"] += 1
-    for _, outcome in resolution.outcomes:
+    for outcome in (one.outcome for one in resolution.settled):
         if outcome.valid and outcome.scored:
-            low, high = ADMIT[outcome.stage]
+            low, high = BANDS[outcome.stage]
             p = 10 * outcome.correct / outcome.samples
             side = "below" if p < low else "above" if p > high else "in"
             assert outcome.accepted == (side == "in")
@@ -459,11 +485,8 @@ def play(plan: Plan, seen: Counter[str], draw: bool) -> list[Any]:
         if draw:
             plan.draw(game)
         runs = game.submit(plan.texts[number])
-        measured = None
-        if game.variant is not None:
-            (measured,) = BY_MESSAGE.measure([game.variant])
-        resolution = game.resolve(plan.results(number, runs), measured)
-        credits = score([resolution], TEACHER, SOLVER, plan.options["relevance"])[0]
+        resolution = game.resolve(plan.results(number, runs), BY_MESSAGE.measure(game.measures))
+        credits = score([resolution], TEACHER, SOLVER, plan.rule)[0]
         check(resolution, credits, seen)
         log += [runs, resolution, credits, game.turn, list(game.entries)]
         number += 1
@@ -472,7 +495,7 @@ def play(plan: Plan, seen: Counter[str], draw: bool) -> list[Any]:
 
 
 EXPECTED = (
-    {f"stage {stage}" for stage in STAGES}
+    {f"stage {stage}" for stage in ("lemma", "lift", "propose", "attempt", "solve", "goalpost")}
     | {f"proposal {reason}" for reason in (*gate.REASONS, "valid", "infra_error")}
     | {f"answer {reason}" for reason in (*judge.ANSWER_REASONS, "infra_error")}
     | {f"{stage} {side} band" for stage in ("lemma", "lift") for side in ("below", "in", "above")}
@@ -510,7 +533,11 @@ def test_k_texts_equal_k_steps(plan: list[str], cuts: list[int]) -> None:
     def play_in(chunks: list[int]) -> tuple[list[Credit], list[Any], Turn | None]:
         game = episode(3)
         step(game, [proposal(PROGRAMS[0])])
-        texts = {"right": right_answer(game._question), "wrong": answer("python", PROGRAMS[1]), "junk": "?"}
+        texts = {
+            "right": right_answer(game.ask.question),
+            "wrong": answer("python", PROGRAMS[1]),
+            "junk": "?",
+        }
         credits: list[Credit] = []
         outcomes: list[Any] = []
         due = [texts[name] for name in plan]
@@ -520,7 +547,7 @@ def test_k_texts_equal_k_steps(plan: list[str], cuts: list[int]) -> None:
             resolution, own = step(game, due[:size])
             due = due[size:]
             credits += own
-            outcomes += resolution.outcomes
+            outcomes += resolution.settled
         return credits, outcomes, game.turn
 
     assert play_in(cuts) == play_in([8])
@@ -532,9 +559,7 @@ def test_lift_prompts_are_the_same_bytes_for_any_goalpost(axis: str) -> None:
     prompts = set()
     for number in range(len(goalposts)):
         for sees in ("statement", "tests", "reference"):
-            game = Episode(
-                PYTHON, Schedule(axis=axis, sees=sees), goalposts, Library().view(), number, number
-            )
+            game = episode(number, goalpost=number, goalposts=goalposts, axis=axis, sees=sees)
             step(game, [proposal(PROGRAMS[3])])
             attempts(game, 4)
             assert game.turn is not None

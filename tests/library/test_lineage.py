@@ -7,12 +7,12 @@ from hypothesis import given
 
 from gasp_env.library.library import Library
 from gasp_env.library.lineage import Lineage
-from gasp_env.tasks import Entry, Stage
+from gasp_env.tasks import Entry
 from tests.library.test_library import batches, policies, task
 
 
 def entry(fingerprint: int, parent: int | None = None, goalpost: str = "g", inputs: int = 6) -> Entry:
-    stage: Stage = "lemma" if parent is None else "lift"
+    stage: str = "lemma" if parent is None else "lift"
     made = task(fingerprint, None if parent is None else str(parent), inputs)
     return Entry(
         dataclasses.replace(made, stage=stage, goalpost=goalpost, message=f"rule {fingerprint}\nmore"),

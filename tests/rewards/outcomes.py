@@ -8,7 +8,7 @@ from gasp_env.episode.outcome import Outcome
 from gasp_env.library import embedders
 from gasp_env.library.library import Library
 from gasp_env.rewards.registry import TeacherRewards
-from gasp_env.tasks import Entry, Goalpost, Stage, Task
+from gasp_env.tasks import Entry, Goalpost, Task
 
 PROGRAMS = (
     "def f(xs):\n    return sum(x for x in xs if x > 3)",
@@ -29,16 +29,16 @@ GOALPOST = Goalpost(
 )
 
 
-def task(program: str = PROGRAMS[0], message: str = "", stage: Stage = "lemma") -> Task:
+def task(program: str = PROGRAMS[0], message: str = "", stage: str = "lemma") -> Task:
     return Task(program, (([1, 5],),), (5,), 1, message, f"print of {program}", stage, "f", "g")
 
 
-def outcome(correct: int, samples: int, stage: Stage = "lemma", **more: Any) -> Outcome:
+def outcome(correct: int, samples: int, stage: str = "lemma", **more: Any) -> Outcome:
     """A valid proposal of which c of n attempts were right."""
     return Outcome(stage, "f", "g", "valid", correct, samples, **{"task": task(stage=stage), **more})
 
 
-def rejected(stage: Stage = "lemma") -> Outcome:
+def rejected(stage: str = "lemma") -> Outcome:
     return Outcome(stage, "f", "g", "duplicate")
 
 

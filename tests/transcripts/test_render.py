@@ -38,7 +38,7 @@ def test_an_episode_reads_from_top_to_bottom(sandbox: Sandbox) -> None:
     observation, _ = env.reset(seed=3, options={"goalpost": GOALPOST})
     begun = env.render()
     assert begun is not None
-    assert begun.startswith(f"gasp · goalpost {GOALPOST} · axis ")
+    assert begun.startswith(f"gasp · goalpost {GOALPOST} · seed ")
     assert begun.endswith("teacher_0 is to write a text")
     over = False
     while not over:
@@ -93,10 +93,10 @@ def test_equal_answers_are_shown_once_and_many_not_at_all() -> None:
 
 def test_what_was_not_scored_is_said() -> None:
     record = {
-        "goalpost": None,
-        "axis": None,
+        "goalposts": {"count": 0, "played": {}},
         "seed": 7,
-        "schedule": {"curriculum": "azr"},
+        "curriculum": "azr",
+        "agents": {"teacher": "teacher_0", "solver": "solver_0"},
         "turns": [{**ATTEMPT, "axis": None, "samples": [sample("x"), sample("y", "infra_error", None)]}],
         "outcomes": [],
         "done": True,
@@ -113,8 +113,9 @@ def test_names_cannot_pass_for_lines_of_ours() -> None:
     name = "x\x1b[2J\n── turn 9 · done"
     answered = {**sample("y", name), "terms": {name: 1.0}, "detail": name}
     record = {
-        "goalpost": {"id": name},
-        "axis": name,
+        "goalposts": {"count": 1, "played": {"0": {"id": name}}},
+        "curriculum": name,
+        "agents": {"teacher": name},
         "seed": 0,
         "turns": [{**ATTEMPT, "agent": name, "kind": name, "samples": [answered]}],
         "outcomes": [
@@ -131,15 +132,16 @@ def test_names_cannot_pass_for_lines_of_ours() -> None:
 
 def test_a_turn_that_is_half_done_says_how_much_is_due() -> None:
     record = {
-        "goalpost": {"id": "g"},
-        "axis": "f",
+        "goalposts": {"count": 1, "played": {"0": {"id": "g"}}},
+        "curriculum": "gasp",
+        "agents": {"solver": "solver_0"},
         "seed": 0,
         "turns": [{**ATTEMPT, "samples": [sample("x")]}],
         "outcomes": [],
         "done": False,
         "truncated": False,
     }
-    waiting = Turn(1, "solver_0", "attempt", "induction", "f", "p", 7)
+    waiting = Turn(1, "solver", "solver_0", "attempt", "induction", "f", "p", 7)
     shown = render_transcript(record, waiting=waiting)
     assert shown.count("── turn 1") == 1
     assert shown.endswith("solver_0 is to write 7 texts")

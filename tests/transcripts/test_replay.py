@@ -82,7 +82,7 @@ def test_files(record: dict[str, Any], tmp_path: Path) -> None:
     for content, message in (
         ("{", "line 1"),
         ("[" * 100_000, "line 1"),
-        ("{}", "format 2"),
+        ("{}", "format 3"),
         ("", "at least one"),
     ):
         path.write_text(content)
@@ -92,10 +92,15 @@ def test_files(record: dict[str, Any], tmp_path: Path) -> None:
 
 def test_broken_records_are_refused(record: dict[str, Any], sandbox: Sandbox) -> None:
     assert record["tier"] == "docker"
-    for change in ({"goalposts": 10**13}, {"teacher_reward": "nope:x"}, {"goalpost_index": 99}, {"turns": 3}):
+    for change in (
+        {"goalposts": {"count": 10**13, "played": {}}},
+        {"teacher_reward": "nope:x"},
+        {"pinned": 99},
+        {"turns": 3},
+    ):
         with pytest.raises((replay.TranscriptError, ValueError)):
             replay.replay({**record, **change}, sandbox)
-    for key in ("seed", "goalpost", "turns", "view", "schedule"):
+    for key in ("seed", "goalposts", "turns", "view", "options", "curriculum", "rules"):
         broken = {name: value for name, value in record.items() if name != key}
         with pytest.raises((replay.TranscriptError, ValueError)):
             replay.replay(broken, sandbox)
@@ -109,8 +114,8 @@ def test_broken_records_are_refused(record: dict[str, Any], sandbox: Sandbox) ->
         {"solver_reward": "mine:half"},
         {"domain": "mine.py:domain"},
         {"style": "mine.py:Style"},
-        {"schedule": {"novelty": "mine.py:embedder"}},
-        {"schedule": {"novelty": "sentence-transformers:./model"}},
+        {"novelty": "mine.py:embedder"},
+        {"novelty": "sentence-transformers:./model"},
         # What looks like a module of ours is the path of a file to whoever imports.
         {"domain": "gasp_env.mine.py:azr"},
         {"style": "learners.mine.py:Style"},
@@ -118,10 +123,12 @@ def test_broken_records_are_refused(record: dict[str, Any], sandbox: Sandbox) ->
         {"teacher_reward": {"lemma": "gasp_lemma", "lift": "gasp_env.mine.py:gasp_lift"}},
         {"solver_reward": "gasp_env.mine.py:azr"},
         # What is ours may be called, and is not made for that.
-        {"schedule": {"novelty": "gasp_env.play:main"}},
-        {"schedule": {"novelty": "gasp_env.sandbox.__main__:main"}},
+        {"novelty": "gasp_env.play:main"},
+        {"novelty": "gasp_env.sandbox.__main__:main"},
         {"style": "learners.miniature:domain"},
-        {"schedule": {"novelty": "learners.miniature:domain"}},
+        {"curriculum": "mine.py:Game"},
+        {"curriculum": "gasp_env.curricula.gasp:Gasp"},
+        {"novelty": "learners.miniature:domain"},
     ],
 )
 def test_code_that_a_transcript_names_is_not_run_unless_asked_for(
@@ -134,7 +141,7 @@ def test_code_that_a_transcript_names_is_not_run_unless_asked_for(
     monkeypatch.chdir(tmp_path)
     for name in ("mine.py", "gasp_env.mine.py", "learners.mine.py"):
         (tmp_path / name).write_text("open('ran', 'w').close()\n")
-    changed = {**record, **names, "schedule": {**record["schedule"], **names.get("schedule", {})}}
+    changed = {**record, **names}
     with pytest.raises(replay.TranscriptError, match="code of its own"):
         replay.replay(changed, sandbox)
     assert not (tmp_path / "ran").exists()

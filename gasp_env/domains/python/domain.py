@@ -1,53 +1,163 @@
-"""The Python domain, put together."""
+"""The Python domain: programs, executed in the sandbox and judged on the host."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
 
-from gasp_env.domains.base import Sees
-from gasp_env.domains.python.gate import Gate
+from gasp_env.domains.base import Domain, Request, Sees
+from gasp_env.domains.python import judge
+from gasp_env.domains.python.gate import Gate, Rejected, Unscored
+from gasp_env.domains.python.judge import Question
+from gasp_env.domains.python.parsing import ParseError
 from gasp_env.domains.python.prompts import PromptStyle
 from gasp_env.domains.python.rules import GateRules
+from gasp_env.episode.turns import Judged, Pending, Verdict
+from gasp_env.goalposts import files
 from gasp_env.library import embedders
-from gasp_env.relevance import RelevanceRule
-from gasp_env.sandbox.runs import Limits
-from gasp_env.tasks import Arguments, Goalpost, Task
+from gasp_env.sandbox.runs import Limits, Result, Status
+from gasp_env.tasks import TASK_KINDS, Arguments, Goalpost, Task
+from gasp_env.values import encode
+
+#: Proposals of these kinds hold one input, and cannot be asked as induction: there is nothing to infer from.
+SINGLE = ("deduction", "abduction")
 
 
-def _none() -> tuple[Task, ...]:
+def _none() -> tuple[Any, ...]:
     return ()
 
 
 @dataclass(frozen=True)
-class PythonDomain:
-    """What the game is played with.
+class PythonDomain(Domain):
+    """A Python domain.
 
     Attributes:
-        name: for transcripts and manifests: what `get` finds it by.
-        style: prompts, and how answers are read.
-        goalposts: the domain's own set, loaded when asked for.
+        name: for transcripts and manifests.
+        style: prompts, and how texts are read.
+        builtin_goalposts: loads the domain's own set.
         rules: see `GateRules`.
         limits: of every run, of the gate and of the judge.
         probes: if any, two programs count as the same task when they agree on these inputs.
         sees: what of a goalpost the teacher is shown unless the env says otherwise.
-        seeds: deduction and abduction tasks that an unguided curriculum starts from; without any there is none.
-        novelty: ``off``, ``exact`` or an embedder, unless the env says otherwise (`gasp_env.curricula.base.Schedule`).
+        builtin_seeds: loads deduction and abduction tasks that an unguided curriculum starts from.
+        novelty: ``off``, ``exact`` or an embedder.
     """
 
     name: str
     style: PromptStyle
-    goalposts: Callable[[], tuple[Goalpost, ...]]
+    builtin_goalposts: Callable[[], tuple[Goalpost, ...]]
     rules: GateRules = field(default_factory=GateRules)
     limits: Limits = field(default_factory=Limits)
     probes: tuple[Arguments, ...] = ()
     sees: Sees = "statement"
-    seeds: Callable[[], tuple[Task, ...]] = _none
+    builtin_seeds: Callable[[], tuple[Task, ...]] = _none
     novelty: str = "exact"
+    kinds: tuple[str, ...] = TASK_KINDS
 
-    def gate(self, novelty: str = "exact", relevance: RelevanceRule | None = None) -> Gate:
-        """The gate of this domain, with a curriculum's novelty and relevance."""
-        neural = novelty not in ("off", "exact")
-        threshold = embedders.get(novelty).threshold if neural else None
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "style", self.style.with_rules(self.rules))
+
+    def with_novelty(self, novelty: str) -> PythonDomain:
+        """See `Domain.with_novelty`."""
+        return replace(self, novelty=novelty)
+
+    def goalposts(self) -> tuple[Goalpost, ...]:
+        """See `Domain.goalposts`."""
+        return self.builtin_goalposts()
+
+    def seeds(self) -> tuple[Task, ...]:
+        """See `Domain.seeds`."""
+        return self.builtin_seeds()
+
+    @cached_property
+    def gate(self) -> Gate:
+        """The checks that a proposal must pass, with this domain's novelty."""
+        neural = self.novelty not in ("off", "exact")
+        threshold = embedders.get(self.novelty).threshold if neural else None
         seeds = frozenset(task.fingerprint for task in self.seeds())
-        return Gate(self.rules, self.limits, self.probes, novelty != "off", threshold, relevance, seeds)
+        return Gate(self.rules, self.limits, self.probes, self.novelty != "off", threshold, seeds=seeds)
+
+    def read_proposal(self, text: str, request: Request) -> Judged | Pending:
+        """Parse and check a proposal; the runs that decide it, if it passes.
+
+        A ``valid`` one carries its task. The reasons of others are `gasp_env.domains.python.gate.REASONS`.
+        """
+        try:
+            proposal = self.style.parse_proposal(text, request.given.program if request.given else None)
+            runs = self.gate.runs(proposal, request.kind)
+        except (ParseError, Rejected) as refused:
+            return Judged(Verdict(refused.reason, str(refused)))
+
+        def decide(results: Sequence[Result], relevance: float | None) -> Judged:
+            try:
+                task = self.gate.decide(
+                    proposal,
+                    results,
+                    request.view,
+                    stage=request.stage,
+                    axis=request.axis,
+                    goalpost=request.goalpost,
+                    kind=request.kind,
+                    parent=request.parent,
+                    own=request.own,
+                )
+            except Rejected as rejected:
+                return Judged(Verdict(rejected.reason, str(rejected)))
+            except Unscored as unscored:
+                return Judged(Verdict(str(Status.INFRA_ERROR), str(unscored)))
+            return Judged(Verdict("valid"), task)
+
+        return Pending(runs, decide, proposal)
+
+    def read_answer(self, question: Question, text: str) -> Judged | Pending:
+        """Judge an answer by `gasp_env.domains.python.judge`."""
+        asked = judge.ask(question, text, self.style, self.limits)
+        if isinstance(asked, Verdict):
+            return Judged(asked)
+        return Pending(asked, lambda results, _: Judged(judge.decide(question, results, asked)))
+
+    def question(self, task: Task, kind: str, index: int) -> Question:
+        """See `Domain.question`: deduction and abduction are about pair ``index``, induction about the hidden ones."""
+        return replace(Question.of_task(task, kind, index), prompt=self.style.solve(task, kind, index))
+
+    def problem(self, goalpost: Goalpost) -> Question:
+        """See `Domain.problem`: an induction question whose program must pass every test."""
+        return replace(Question.of_goalpost(goalpost), prompt=self.style.goalpost(goalpost))
+
+    def asked_as(self, task: Task) -> tuple[str, ...]:
+        """See `Domain.asked_as`: there is nothing to infer from a single pair."""
+        return TASK_KINDS if task.kind == "induction" else SINGLE
+
+    def builds_on(self, kind: str) -> tuple[str, ...]:
+        """See `Domain.builds_on`: inputs and a message are written for the program of a task of another kind."""
+        return SINGLE if kind == "induction" else ()
+
+    def pairs(self, task: Task) -> int:
+        """See `Domain.pairs`."""
+        return len(task.inputs)
+
+    def check_goalposts(self, goalposts: Sequence[Goalpost]) -> tuple[Goalpost, ...]:
+        """See `Domain.check_goalposts`: as a file is checked, so that they can be stored and played again."""
+        checked = tuple(
+            files.of_record(files.record(goalpost), f"goalpost {goalpost.id!r}") for goalpost in goalposts
+        )
+        for goalpost in checked:
+            if goalpost.rule == "livecodebench":  # every test is executed alone, and has been checked alone
+                continue
+            try:
+                encode(list(goalpost.inputs))
+            except ValueError as error:
+                raise ValueError(
+                    f"goalpost {goalpost.id!r}: its tests do not fit into one run: {error}"
+                ) from error
+        return checked
+
+    def goalpost_record(self, goalpost: Goalpost) -> dict[str, Any]:
+        """See `Domain.goalpost_record`: as in a goalpost file."""
+        return files.record(goalpost)
+
+    def read_goalpost(self, record: Any, where: str) -> Goalpost:
+        """See `Domain.read_goalpost`."""
+        return files.of_record(record, where)

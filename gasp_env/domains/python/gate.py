@@ -23,7 +23,7 @@ from gasp_env.episode.view import View
 from gasp_env.library.view import task_text
 from gasp_env.relevance import RelevanceRule
 from gasp_env.sandbox.runs import HASH_SEEDS, Call, Limits, Result, Run, Status
-from gasp_env.tasks import Arguments, Axis, Goalpost, Proposal, Stage, Task, TaskKind
+from gasp_env.tasks import Arguments, Axis, Goalpost, Proposal, Task
 from gasp_env.values import encode, render, same
 
 #: Reasons of the parser, of the static rules, of the execution, of novelty and of relevance.
@@ -90,7 +90,7 @@ class Gate:
     relevance: RelevanceRule | None = None
     seeds: frozenset[str] = frozenset()
 
-    def runs(self, proposal: Proposal, kind: TaskKind = "induction") -> list[Run]:
+    def runs(self, proposal: Proposal, kind: str = "induction") -> list[Run]:
         """The executions that decide about a proposal.
 
         First all inputs in one run for every hash seed, every other one in reversed order. Probes come
@@ -126,10 +126,10 @@ class Gate:
         results: Sequence[Result],
         view: View,
         *,
-        stage: Stage,
+        stage: str,
         axis: Axis | None,
         goalpost: Goalpost | None,
-        kind: TaskKind = "induction",
+        kind: str = "induction",
         parent: Task | None = None,
         own: Collection[str] = (),
         relevance: float | None = None,
@@ -222,9 +222,7 @@ class Gate:
             )
         return task
 
-    def fingerprint(
-        self, proposal: Proposal, behaviour: Sequence[bytes], stage: Stage, kind: TaskKind
-    ) -> str:
+    def fingerprint(self, proposal: Proposal, behaviour: Sequence[bytes], stage: str, kind: str) -> str:
         """What novelty compares: a variant by its program; an unguided proposal by its kind as well, and, where it
         had to use a given program, by what it added to that."""
         program = behaviour if self.probes else [program_form(proposal.program)]
@@ -251,7 +249,7 @@ class Gate:
 
 
 def check_static(
-    proposal: Proposal, rules: GateRules, kind: TaskKind = "induction"
+    proposal: Proposal, rules: GateRules, kind: str = "induction"
 ) -> tuple[ast.Module, list[ast.AST]]:
     """Rules that need no execution; returns the program's syntax tree and its nodes.
 

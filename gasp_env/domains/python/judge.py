@@ -33,7 +33,7 @@ from gasp_env.domains.python.purity import may_keep_state
 from gasp_env.episode.turns import Verdict
 from gasp_env.goalposts import answers
 from gasp_env.sandbox.runs import Limits, Result, Run, Status
-from gasp_env.tasks import Goalpost, Rule, Task, TaskKind
+from gasp_env.tasks import Goalpost, Rule, Task
 from gasp_env.values import Unserializable, encode
 
 #: Reasons of an answer's verdict; the rest are statuses of the sandbox.
@@ -56,17 +56,19 @@ class Question:
             one pair.
         entry: what of an induction answer is called, see `gasp_env.tasks.Goalpost`.
         rule: how outputs are compared.
+        prompt: the text that the solver reads.
     """
 
-    kind: TaskKind
+    kind: str
     program: str
     inputs: tuple[tuple[Any, ...], ...]
     outputs: tuple[Any, ...]
     entry: str = "f"
     rule: Rule = "exact"
+    prompt: str = ""
 
     @classmethod
-    def of_task(cls, task: Task, kind: TaskKind, index: int) -> Question:
+    def of_task(cls, task: Task, kind: str, index: int) -> Question:
         """A task asked as ``kind``. Induction is judged on the hidden pairs, the others on pair ``index``."""
         if kind == "induction":
             return cls(kind, task.program, task.inputs[task.shown :], task.outputs[task.shown :])

@@ -13,7 +13,7 @@ import tokenize
 import warnings
 from typing import Any
 
-from gasp_env.tasks import Arguments, Proposal, TaskKind
+from gasp_env.tasks import Arguments, Proposal
 from gasp_env.values import ValueSyntaxError, parse_arguments, parse_literal
 
 #: UTF-8 bytes of one completion that are read; a longer one is refused whole, never cut.
@@ -166,7 +166,7 @@ def parse_proposal(text: str, program: str | None = None) -> Proposal:
     return Proposal(program, tuple(arguments), messages[-1].strip() if messages else "")
 
 
-def parse_answer(text: str, kind: TaskKind) -> Any:
+def parse_answer(text: str, kind: str) -> Any:
     """A solver's text: the program (induction), the output value (deduction) or the arguments (abduction).
 
     The last block with the right tag counts (``python``, ``output``, ``input``).

@@ -4,63 +4,59 @@ belong to the policy, which also strips them from the text it submits.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import Any, Literal, Self
 
 from gasp_env.domains.base import Sees
 from gasp_env.domains.python import parsing
-from gasp_env.tasks import Arguments, Axis, Goalpost, Proposal, Task, TaskKind
+from gasp_env.domains.python.rules import GateRules
+from gasp_env.tasks import Arguments, Axis, Goalpost, Proposal, Task
 from gasp_env.values import render, render_arguments
 
-if TYPE_CHECKING:
-    from gasp_env.domains.python.rules import GateRules
 
+class PromptStyle:
+    """How the Python domain's tasks are put into words, and how texts are read back.
 
-class PromptStyle(Protocol):
-    """How tasks are put into words, and how answers are read back."""
+    A style of your own is a subclass. It needs a method only for what the curricula it is played with ask for.
 
-    name: str
+    Attributes:
+        name: for messages.
+        rules: of the gate, which prompts describe; set by `with_rules`.
+    """
 
-    def lemma(self, goalpost: Goalpost, sees: Sees, axis: Axis, rules: GateRules) -> str:
-        """Ask the teacher for an easier variant of a goalpost."""
-        ...
+    name = ""
+    rules = GateRules()
 
-    def lift(self, lemma: Task, axis: Axis, rules: GateRules) -> str:
-        """Ask the teacher for a harder variant of a task. The goalpost is not an argument: a lift is blind to it."""
-        ...
+    def with_rules(self, rules: GateRules) -> Self:
+        """A copy that describes these rules."""
+        twin = copy.copy(self)
+        twin.rules = rules
+        return twin
 
-    def sighted_lift(self, lemma: Task, goalpost: Goalpost, sees: Sees, axis: Axis, rules: GateRules) -> str:
-        """The same with the goalpost in view: the ablation of that blindness."""
-        ...
-
-    def propose(
-        self, kind: TaskKind, references: Sequence[Task], program: str | None, rules: GateRules
-    ) -> str:
-        """Ask the teacher for a task of its own.
-
-        Args:
-            kind: what it is to be.
-            references: earlier tasks, which it is to differ from.
-            program: of an induction task, the program that inputs and a message are to be written for.
-            rules: of the gate.
-        """
-        ...
-
-    def solve(self, task: Task, kind: TaskKind, index: int) -> str:
+    def solve(self, task: Task, kind: str, index: int) -> str:
         """Ask the solver; ``index`` is the input/output pair that deduction and abduction are about."""
-        ...
+        raise NotImplementedError(f"{type(self).__name__}.solve")
 
     def goalpost(self, goalpost: Goalpost) -> str:
         """Ask the solver for the real problem."""
-        ...
+        raise NotImplementedError(f"{type(self).__name__}.goalpost")
 
     def parse_proposal(self, text: str, program: str | None = None) -> Proposal:
-        """Read a teacher's text; ``program`` is the one it was given, if any. Raises `ParseError`."""
-        ...
+        """Read a teacher's text; ``program`` is the one it was given, if any.
 
-    def parse_answer(self, text: str, kind: TaskKind) -> Any:
-        """Read a solver's text. Raises `gasp_env.domains.python.parsing.ParseError` with reason ``malformed``."""
-        ...
+        Raises:
+            ParseError: it cannot be read.
+        """
+        return parsing.parse_proposal(text, program)
+
+    def parse_answer(self, text: str, kind: str) -> Any:
+        """Read a solver's text.
+
+        Raises:
+            ParseError: ``malformed``.
+        """
+        return parsing.parse_answer(text, kind)
 
 
 PROGRAM_FORMAT = """\
@@ -193,39 +189,43 @@ def pairs(inputs: tuple[Arguments, ...], outputs: tuple[Any, ...], name: str = "
     )
 
 
-class FencedStyle:
+class FencedStyle(PromptStyle):
     """The default style: English, answers in tagged fenced blocks."""
 
     name = "fenced"
 
-    def lemma(self, goalpost: Goalpost, sees: Sees, axis: Axis, rules: GateRules) -> str:
-        """See `PromptStyle.lemma`."""
-        return LEMMA.format(goalpost=_seen(goalpost, sees), axis=EASIER[axis], form=_form(rules))
+    def lemma(self, goalpost: Goalpost, sees: Sees, axis: Axis) -> str:
+        """Ask the teacher for an easier variant of a goalpost."""
+        return LEMMA.format(goalpost=_seen(goalpost, sees), axis=EASIER[axis], form=_form(self.rules))
 
-    def lift(self, lemma: Task, axis: Axis, rules: GateRules) -> str:
-        """See `PromptStyle.lift`."""
-        return LIFT.format(task=_shown(lemma), axis=HARDER[axis], form=_form(rules))
+    def lift(self, lemma: Task, axis: Axis) -> str:
+        """Ask the teacher for a harder variant of a task. The goalpost is not an argument: a lift is blind to it."""
+        return LIFT.format(task=_shown(lemma), axis=HARDER[axis], form=_form(self.rules))
 
-    def sighted_lift(self, lemma: Task, goalpost: Goalpost, sees: Sees, axis: Axis, rules: GateRules) -> str:
-        """See `PromptStyle.sighted_lift`."""
+    def sighted_lift(self, lemma: Task, goalpost: Goalpost, sees: Sees, axis: Axis) -> str:
+        """Ask for the same with the goalpost in view: the ablation of that blindness."""
         aim = SIGHTED.format(goalpost=_seen(goalpost, sees))
-        return LIFT.format(task=_shown(lemma) + "\n" + aim, axis=HARDER[axis], form=_form(rules))
+        return LIFT.format(task=_shown(lemma) + "\n" + aim, axis=HARDER[axis], form=_form(self.rules))
 
-    def propose(
-        self, kind: TaskKind, references: Sequence[Task], program: str | None, rules: GateRules
-    ) -> str:
-        """See `PromptStyle.propose`."""
-        if program is not None:
-            return PROPOSE_INPUTS.format(program=program, form=_form(rules, "inputs"))
+    def propose(self, kind: str, references: Sequence[Task], given: Task | None) -> str:
+        """Ask the teacher for a task of its own.
+
+        Args:
+            kind: task kind it is to be.
+            references: earlier tasks, which it is to differ from.
+            given: of an induction task, the one for whose program inputs and a message are to be written.
+        """
+        if given is not None:
+            return PROPOSE_INPUTS.format(program=given.program, form=_form(self.rules, "inputs"))
         listed = "".join(
             f"\nTask {number}:\n{_shown(task)}\n```output\n{render(task.outputs[0])}\n```\n"
             for number, task in enumerate(references, start=1)
         )
         return PROPOSE_PROGRAM.format(
-            asked=PROPOSE_ASKED[kind], references=listed, form=_form(rules, "program")
+            asked=PROPOSE_ASKED[kind], references=listed, form=_form(self.rules, "program")
         )
 
-    def solve(self, task: Task, kind: TaskKind, index: int) -> str:
+    def solve(self, task: Task, kind: str, index: int) -> str:
         """See `PromptStyle.solve`."""
         if kind == "deduction":
             return DEDUCTION.format(program=task.program, arguments=render_arguments(task.inputs[index]))
@@ -240,14 +240,6 @@ class FencedStyle:
         shown = _tests(goalpost, slice(goalpost.shown))
         examples = f"\nFor example:\n{shown}\n" if shown else ""
         return GOALPOST.format(statement=goalpost.statement, wanted=_wanted(goalpost), examples=examples)
-
-    def parse_proposal(self, text: str, program: str | None = None) -> Proposal:
-        """See `PromptStyle.parse_proposal`."""
-        return parsing.parse_proposal(text, program)
-
-    def parse_answer(self, text: str, kind: TaskKind) -> Any:
-        """See `PromptStyle.parse_answer`."""
-        return parsing.parse_answer(text, kind)
 
 
 def _signature(goalpost: Goalpost) -> str:

@@ -3,17 +3,16 @@ from __future__ import annotations
 import dataclasses
 
 from gasp_env.domains.python.prompts import SEEN_TESTS, FencedStyle
-from gasp_env.domains.python.rules import GateRules
 from gasp_env.goalposts.files import ours
 from gasp_env.tasks import AXES, Goalpost
 from tests.episode.test_machine import GOALPOSTS, SEEDS, known_task
 
-STYLE, RULES = FencedStyle(), GateRules()
+STYLE = FencedStyle()
 
 
 def test_teacher_sees_what_it_may() -> None:
     goalpost = dataclasses.replace(GOALPOSTS[1], inputs=((11,), (22,)), outputs=(33, 66))
-    shown = {sees: STYLE.lemma(goalpost, sees, "f", RULES) for sees in ("statement", "tests", "reference")}
+    shown = {sees: STYLE.lemma(goalpost, sees, "f") for sees in ("statement", "tests", "reference")}
     assert "Multiply by three." in shown["statement"]
     assert "33" not in shown["statement"]
     assert "f(22) == 66" in shown["tests"]
@@ -22,30 +21,30 @@ def test_teacher_sees_what_it_may() -> None:
 
 
 def test_axes_differ() -> None:
-    assert len({STYLE.lemma(GOALPOSTS[0], "statement", axis, RULES) for axis in AXES}) == 2
-    assert len({STYLE.lift(known_task(), axis, RULES) for axis in AXES}) == 2
+    assert len({STYLE.lemma(GOALPOSTS[0], "statement", axis) for axis in AXES}) == 2
+    assert len({STYLE.lift(known_task(), axis) for axis in AXES}) == 2
 
 
 def test_an_open_axis_names_none() -> None:
-    prompts = {STYLE.lift(known_task(), axis, RULES) for axis in (*AXES, "none")}
+    prompts = {STYLE.lift(known_task(), axis) for axis in (*AXES, "none")}
     assert len(prompts) == 3
-    open_axis = STYLE.lemma(GOALPOSTS[0], "statement", "none", RULES)
+    open_axis = STYLE.lemma(GOALPOSTS[0], "statement", "none")
     assert "algorithm:" not in open_axis
     assert "inputs and outputs:" not in open_axis
 
 
 def test_only_the_sighted_lift_sees_the_goalpost() -> None:
-    blind = STYLE.lift(known_task(), "f", RULES)
-    sighted = STYLE.sighted_lift(known_task(), GOALPOSTS[1], "statement", "f", RULES)
+    blind = STYLE.lift(known_task(), "f")
+    sighted = STYLE.sighted_lift(known_task(), GOALPOSTS[1], "statement", "f")
     assert GOALPOSTS[1].statement in sighted
     assert GOALPOSTS[1].statement not in blind
-    assert "return 3 * x" in STYLE.sighted_lift(known_task(), GOALPOSTS[1], "reference", "f", RULES)
+    assert "return 3 * x" in STYLE.sighted_lift(known_task(), GOALPOSTS[1], "reference", "f")
 
 
 def test_proposals_ask_for_what_is_read() -> None:
-    deduction = STYLE.propose("deduction", SEEDS, None, RULES)
-    abduction = STYLE.propose("abduction", SEEDS, None, RULES)
-    induction = STYLE.propose("induction", [], SEEDS[0].program, RULES)
+    deduction = STYLE.propose("deduction", SEEDS, None)
+    abduction = STYLE.propose("abduction", SEEDS, None)
+    induction = STYLE.propose("induction", [], SEEDS[0])
     for prompt in (deduction, abduction):
         assert all(task.program in prompt for task in SEEDS)
         assert "tagged python" in prompt
@@ -73,7 +72,7 @@ def test_a_problem_that_reads_standard_input() -> None:
     assert "standard input" in prompt
     assert "Input:\n1 2\nOutput:\n3" in prompt
     assert "3 4" not in prompt
-    assert "Input:\n3 4\nOutput:\n7" in STYLE.lemma(goalpost, "tests", "f", RULES)
+    assert "Input:\n3 4\nOutput:\n7" in STYLE.lemma(goalpost, "tests", "f")
 
 
 def test_a_problem_with_an_entry_of_its_own() -> None:
@@ -124,12 +123,12 @@ def test_goalpost_shows_no_hidden_test() -> None:
 
 def test_a_teacher_that_sees_tests_is_not_drowned_in_them() -> None:
     many = Goalpost("m", "Double.", "def f(s)", tuple(("x" * 500 + str(i),) for i in range(999)), ("",) * 999)
-    prompt = STYLE.lemma(many, "tests", "f", RULES)
+    prompt = STYLE.lemma(many, "tests", "f")
     assert len(prompt) < 2 * SEEN_TESTS
     assert prompt.count("f('xx") > 20
 
 
 def test_a_method_without_a_signature_is_named() -> None:
     goalpost = Goalpost("m", "Double.", "", ((1,),), (2,), entry="Solution.twice", rule="livecodebench")
-    for prompt in (STYLE.goalpost(goalpost), STYLE.lemma(goalpost, "statement", "f", RULES)):
+    for prompt in (STYLE.goalpost(goalpost), STYLE.lemma(goalpost, "statement", "f")):
         assert "a class Solution with a method twice" in prompt

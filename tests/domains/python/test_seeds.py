@@ -22,7 +22,7 @@ def test_seeds_are_of_both_kinds_and_all_differ() -> None:
 
 @pytest.mark.docker
 def test_every_seed_passes_the_gate_and_gives_its_output(sandbox: Sandbox) -> None:
-    gate = domains.get("python").gate("off")
+    gate = domains.get("python").with_novelty("off").gate
     for task in seeds.ours():
         proposal = Proposal(task.program, task.inputs)
         again = gate.decide(

@@ -62,16 +62,16 @@ def test_a_goalpost_reads_like_an_induction_task():
 
 def test_a_lemma_prompt_needs_a_reference_and_says_so():
     goalpost = miniature.heldout()[0]
-    prompt = STYLE.lemma(goalpost, "reference", "f", RULES)
+    prompt = STYLE.lemma(goalpost, "reference", "f")
     assert prompt == f"lemma f\n{goalpost.reference}\nvariant\n"
     with pytest.raises(ValueError, match="sees='reference'"):
-        STYLE.lemma(goalpost, "statement", "f", RULES)
+        STYLE.lemma(goalpost, "statement", "f")
 
 
 @pytest.mark.parametrize("axis", ["io", "f"])
 def test_a_lift_prompt_depends_on_program_and_axis_only(axis):
-    one = STYLE.lift(a_task(goalpost="a"), axis, RULES)
-    other = STYLE.lift(a_task(goalpost="b", fingerprint="g", message=""), axis, RULES)
+    one = STYLE.lift(a_task(goalpost="a"), axis)
+    other = STYLE.lift(a_task(goalpost="b", fingerprint="g", message=""), axis)
     assert one == other
     assert TOKENIZER.decode(TOKENIZER.encode(one)) == one
 

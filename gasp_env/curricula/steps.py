@@ -1,0 +1,209 @@
+"""Parts of games: a proposal and the attempts at it, a solve turn, a goalpost turn.
+
+Each is a generator to be played with ``yield from``. It settles what became known, and ends the episode where the
+infrastructure failed, so that a game never sees that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from gasp_env.curricula.base import stage_of
+from gasp_env.domains.base import Request
+from gasp_env.episode.machine import Context, Truncated
+from gasp_env.episode.outcome import Outcome, in_band
+from gasp_env.episode.turns import Ask, Judged, Pending, Settled, Verdict
+from gasp_env.episode.view import SolverData, matches
+from gasp_env.sandbox.runs import Status
+from gasp_env.tasks import AXES, Axis, Entry, Goalpost, Task
+
+Answers = tuple[Judged, ...]
+
+
+def deal(context: Context, axes: str = "both") -> tuple[bool, int, Axis]:
+    """Draw whether the goalpost itself is played, which goalpost it is about, and an axis.
+
+    Everything is drawn before options are looked at, so that pinning one thing leaves the rest as it was.
+    """
+    real = context.rng.random() < context.options.goalpost_rate
+    drawn = int(context.rng.integers(max(1, len(context.goalposts))))
+    axis = AXES[int(context.rng.integers(len(AXES)))]
+    index = drawn if context.pinned is None else context.pinned
+    return real, index, axis if axes == "both" else axes  # type: ignore[return-value]  # an Axis, checked as an option
+
+
+def propose(
+    context: Context,
+    stage: str,
+    prompt: str,
+    *,
+    kind: str | None = None,
+    axis: Axis | None = None,
+    goalpost: Goalpost | None = None,
+    parent: Entry | None = None,
+    given: Task | None = None,
+) -> Generator[Ask, Answers, Entry | None]:
+    """A proposal, the attempts at it, and its outcome.
+
+    Args:
+        context: the game's world.
+        stage: the stage of the proposal.
+        prompt: the text its author reads.
+        kind: task kind it is to be; None for the domain's first.
+        axis: what a variant is to change.
+        goalpost: the goalpost it is about.
+        parent: the entry that a lift is made from.
+        given: the task that the proposal builds on.
+
+    Returns:
+        Its library entry, None if it is no task or its difficulty is not known.
+    """
+    options, domain = context.options, context.domain
+    asked = kind or domain.kinds[0]
+    request = Request(
+        stage=stage,
+        kind=asked,
+        view=context.view,
+        own=frozenset(entry.task.fingerprint for entry in context.entries if entry.accepted),
+        axis=axis,
+        goalpost=goalpost,
+        parent=parent.task if parent else None,
+        given=given,
+    )
+    role = stage_of(options.stages, stage).role
+    read = partial(_read_proposal, context, request)
+    (proposed,) = yield Ask(role, stage, prompt, read, kind=kind, axis=axis, proposal=True)
+    turn, task = context.turn, proposed.task
+    answers: Answers = ()
+    if task is not None:
+        question = domain.question(task, asked, 0)
+        attempt = stage_of(options.stages, "attempt")
+        answers = yield Ask(
+            attempt.role,
+            "attempt",
+            question.prompt,
+            partial(domain.read_answer, question),
+            options.attempts,
+            asked,
+            axis,
+            question=question,
+        )
+    verdicts = [one.verdict for one in answers]
+    scored = proposed.verdict.scored and all(verdict.scored for verdict in verdicts)
+    correct = sum(verdict.correct for verdict in verdicts)
+    accepted = scored and task is not None and in_band(correct, len(verdicts), options.band(stage))
+    entry = None
+    # The answer of an unscored attempt is not known, and so neither is c; n is never shrunk.
+    if task is not None and scored:
+        entry = Entry(task, correct, len(verdicts), accepted)
+        context.entries.append(entry)
+    origin = parent.task.goalpost if parent else goalpost.id if goalpost else None
+    settle(
+        context,
+        turn,
+        role,
+        Outcome(
+            stage=stage,
+            axis=axis,
+            goalpost=origin,
+            reason=proposed.verdict.reason,
+            correct=correct,
+            samples=len(verdicts),
+            attempts=tuple(verdict.reason for verdict in verdicts),
+            answers=tuple(verdict.answer for verdict in verdicts),
+            accepted=accepted,
+            scored=scored,
+            kind=asked,
+            task=task,
+            parent=parent,
+            problem=goalpost,
+            relevance=proposed.relevance,
+            library=context.view,
+        ),
+    )
+    end_if_unscored(context, scored)
+    return entry
+
+
+def solve(context: Context) -> Generator[Ask, Answers, None]:
+    """One task the solver is to have, asked as any kind it can be; nothing if there is none."""
+    options, domain = context.options, context.domain
+    own = [entry for entry in context.entries if matches(entry, options.solver_data)]
+    if own and options.solving == "same_step":
+        entry: Entry | None = own[int(context.rng.integers(len(own)))]
+    else:
+        entry = draw(context, options.solver_data)
+    if entry is None:
+        return
+    task = entry.task
+    kinds = domain.asked_as(task)
+    kind = kinds[int(context.rng.integers(len(kinds)))]
+    kind = kind if options.convert else task.kind
+    index = int(context.rng.integers(domain.pairs(task)))
+    yield from answer(context, "solve", domain.question(task, kind, index), 1)
+
+
+def real_problem(context: Context, goalpost: Goalpost) -> Generator[Ask, Answers, Answers]:
+    """The goalpost itself, n times."""
+    return (
+        yield from answer(context, "goalpost", context.domain.problem(goalpost), context.options.attempts)
+    )
+
+
+def answer(context: Context, stage: str, question: Any, samples: int) -> Generator[Ask, Answers, Answers]:
+    """A turn whose texts answer a question."""
+    role = stage_of(context.options.stages, stage).role
+    read = partial(context.domain.read_answer, question)
+    answers = yield Ask(role, stage, question.prompt, read, samples, question.kind, question=question)
+    end_if_unscored(context, all(one.verdict.scored for one in answers))
+    return answers
+
+
+def draw(context: Context, data: SolverData) -> Entry | None:
+    """An entry of that sort from the library, None if it has none."""
+    size = context.view.size(data, None)
+    return context.view.entry(data, int(context.rng.integers(size)), None) if size else None
+
+
+def settle(context: Context, turn: int, role: str, outcome: Outcome, sample: int = 0) -> None:
+    """Make an outcome known, which pays for a text of an earlier turn of that role."""
+    context.settled.append(Settled(turn, context.agent(role), outcome, sample))
+
+
+def end_if_unscored(context: Context, scored: bool) -> None:
+    """End the episode after a turn that the infrastructure failed, unless the env's options say to go on.
+
+    Raises:
+        Truncated: the episode ends here. No game handles it.
+    """
+    if not scored and context.on_infra_error == "truncate":
+        raise Truncated
+
+
+def _read_proposal(context: Context, request: Request, text: str) -> Judged | Pending:
+    """Read a proposal by the domain, and have its relevance measured where that is asked for."""
+    item = context.domain.read_proposal(text, request)
+    rule, goalpost = context.relevance, request.goalpost
+    if rule is None or goalpost is None or isinstance(item, Judged):
+        return item
+    if request.parent is not None and request.parent.goalpost != goalpost.id:
+        # A lift from the library is a step towards the goalpost of the task it lifts.
+        known = (one for one in context.goalposts if one.id == request.parent.goalpost)
+        goalpost = next(known, goalpost)
+
+    def decide(results: Any, relevance: float | None) -> Judged:
+        judged = replace(item.decide(results, None), relevance=relevance)
+        if judged.task is None:
+            return judged
+        if relevance is None:
+            said = Verdict(str(Status.INFRA_ERROR), "the relevance could not be measured")
+            return Judged(said, relevance=relevance)
+        if not rule.passes(relevance):
+            said = Verdict("irrelevant", f"relevance {relevance:.3f}, expected at least {rule.threshold}")
+            return Judged(said, relevance=relevance)
+        return judged
+
+    return replace(item, decide=decide, measure=(item.proposal, goalpost))
