@@ -215,7 +215,7 @@ class Driver:
     def _record(self, index: int) -> dict[str, Any]:
         """A goalpost as transcripts hold it; a large set is not written out before it is played."""
         if index not in self._records:
-            self._records[index] = goalposts.record(self.goalposts[index])
+            self._records[index] = goalposts.to_record(self.goalposts[index])
         return self._records[index]
 
     def _episode(self, number: int) -> Episode:
@@ -282,7 +282,7 @@ class Driver:
         else:
             # As a file is checked, so that whatever is played can be stored and played again.
             found = tuple(
-                goalposts.of_record(goalposts.record(goalpost), f"goalpost {goalpost.id!r}")
+                goalposts.from_record(goalposts.to_record(goalpost), f"goalpost {goalpost.id!r}")
                 for goalpost in given
             )
         if not found and (self.schedule.curriculum != "azr" or self.schedule.goalpost_rate > 0):

@@ -138,7 +138,7 @@ def _refuse_code(record: Mapping[str, Any]) -> None:
 
 def _replayed(record: Mapping[str, Any], sandbox: Sandbox) -> dict[str, Any]:
     stored = record["goalpost"]
-    goalpost = None if stored is None else goalposts.of_record(stored, "transcript, goalpost")
+    goalpost = None if stored is None else goalposts.from_record(stored, "transcript, goalpost")
     options = dict(record["schedule"])
     rule = options["relevance"]
     schedule = Schedule(
@@ -170,7 +170,7 @@ def _replayed(record: Mapping[str, Any], sandbox: Sandbox) -> dict[str, Any]:
             teacher_reward=record["teacher_reward"],
             solver_reward=record["solver_reward"],
             seed=record["seed"],
-            goalpost=None if goalpost is None else goalposts.record(goalpost),
+            goalpost=None if goalpost is None else goalposts.to_record(goalpost),
             index=index,
             count=count,
             axis=episode.axis,
