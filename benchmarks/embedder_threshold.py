@@ -79,7 +79,7 @@ def originals() -> list[Original]:
         Original(
             goalpost.id, re.split(r"(?<=\.)\s", goalpost.statement)[0], goalpost.reference, goalpost.inputs
         )
-        for goalpost in goalposts.ours()
+        for goalpost in goalposts.builtin_goalposts()
         if goalpost.reference is not None
     ]
     for file in sorted(CORPUS.glob("*.txt")):

@@ -193,7 +193,12 @@ class Options:
         ),
     ] = "gasp"
     domain: Annotated[
-        str, Field(description="python, or one of your own as module:name or file.py:name.")
+        Any,
+        *_checked(
+            lambda value: isinstance(value, str) or hasattr(value, "read_proposal"),
+            "the name of a domain, or a Domain",
+            "What the game is played with: python, or one of your own as module:name or file.py:name.",
+        ),
     ] = "python"
     style: Annotated[
         str | None,
@@ -263,9 +268,8 @@ class Options:
         ),
     ] = None
     matchmaker: Annotated[
-        str | None,
-        Field(description="Seats agents in roles: uniform (default), or one of your own as module:name."),
-    ] = None
+        str, Field(description="Seats agents in roles: uniform, or one of your own as module:name.")
+    ] = "uniform"
     sandbox: Annotated[
         Any,
         *_checked(

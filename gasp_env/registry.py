@@ -1,16 +1,175 @@
-"""Things of a user's own, by name: ``module:name``, or ``path/to/file.py:name``."""
+"""Things by name: registered, built in, or in a source of the user's own: ``module:name``, ``path/to/file.py:name``."""
 
 from __future__ import annotations
 
 import hashlib
 import importlib
 import importlib.util
-import inspect
 import sys
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from types import CodeType, ModuleType
-from typing import Any
+from types import ModuleType
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+Thing = TypeVar("Thing")
+
+
+class Registry(Generic[T]):
+    """Things of one kind, by name.
+
+    Args:
+        what: noun for the messages, such as ``"teacher reward"``.
+        builtin: name to ``"module:name"``. The module is imported when the name is asked for, so that a layer can name
+            one above it.
+        families: ``"HEAD:PLACEHOLDER"`` to the ``"module:name"`` of a function, imported likewise. It is called with
+            what stands after ``HEAD:`` in a name.
+        check: called with the name that was asked for and the thing that was found. It returns the T, or raises a
+            ValueError that names the thing. It is not called again until the name stands for another thing.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        builtin: Mapping[str, str] | None = None,
+        families: Mapping[str, str] | None = None,
+        check: Callable[[str, Any], T] | None = None,
+    ) -> None:
+        self.what = what
+        self.families = tuple(families or ())
+        self._makers = {family.partition(":")[0]: maker for family, maker in (families or {}).items()}
+        self._builtin = dict(builtin or {})
+        self._check = check
+        self._entries: dict[str, _Entry] = {}
+        #: Every entry there ever was, by the id of its definition.
+        self._defined: dict[int, _Entry] = {}
+        self._checked: dict[str, tuple[Any, T]] = {}
+
+    def register(self, name: str, thing: Any, *, definition: Any = None) -> None:
+        """Register a thing under a name, in place of what had that name.
+
+        A notebook's cell that runs again, a reloaded module, and a file that is imported by name and by path replace
+        in silence. Another file warns: perhaps nothing was meant to be replaced.
+
+        Args:
+            name: without a colon.
+            thing: see ``check``.
+            definition: function or class that ``thing`` was made of, if it does not know its own module.
+
+        Raises:
+            ValueError: the name is empty or has a colon.
+        """
+        if not isinstance(name, str) or not name or ":" in name:
+            raise ValueError(f"{self.what}: expected a name without a colon, got {name!r}")
+        entry = _Entry(thing, thing if definition is None else definition)
+        self._defined[id(entry.definition)] = entry
+        known, home = self._entries.get(name), self._builtin.get(name, "").partition(":")[0]
+        if known is not None and entry.module == home and known.module != home:
+            return  # the built-in one, imported after it was replaced
+        replaced = known.file if known is not None else _file(home) if home else entry.file
+        if replaced != entry.file:
+            message = f"{self.what} {name!r} of {replaced} is replaced by that of {entry.file}"
+            warnings.warn(message, UserWarning, stacklevel=3)
+        self._entries[name] = entry
+
+    def registered(self, name: str) -> Callable[[Thing], Thing]:
+        """Decorate a function or class: register it under a name."""
+
+        def register(thing: Thing) -> Thing:
+            self.register(name, thing)
+            return thing
+
+        return register
+
+    def get(self, name: str) -> T:
+        """The thing of a name.
+
+        A source is imported first. What it registered under that name counts, otherwise its attribute of that name.
+
+        Args:
+            name: registered, built in, of a family, ``"module:name"`` or ``"path/to/file.py:name"``.
+
+        Raises:
+            ValueError: there is none, its source cannot be imported, or the check refused it.
+        """
+        if not isinstance(name, str):
+            raise ValueError(f"expected the name of a {self.what}, got {name!r}")
+        head, colon, rest = name.partition(":")
+        if name in self._entries:
+            found = self._entries[name].thing
+        elif name in self._builtin:
+            found = self._found(self._builtin[name])
+        elif colon and head in self._makers:
+            found = load(self._makers[head], self.what)
+        elif colon:
+            found = self._found(name)
+        else:
+            raise ValueError(self._expected(name))
+        if name not in self._checked or self._checked[name][0] is not found:
+            thing = found(rest) if colon and head in self._makers else found
+            self._checked[name] = found, thing if self._check is None else self._check(name, thing)
+        return self._checked[name][1]
+
+    def names(self) -> tuple[str, ...]:
+        """Built-in names, then registered ones in their order."""
+        return tuple(dict.fromkeys([*self._builtin, *self._entries]))
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._builtin or name in self._entries
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names())
+
+    @contextmanager
+    def isolated(self) -> Iterator[None]:
+        """Forget on leaving what was registered within, for tests. Imported modules stay imported."""
+        kept = dict(self._entries)
+        try:
+            yield
+        finally:
+            self._entries = kept
+
+    def _found(self, name: str) -> Any:
+        source, _, plain = name.rpartition(":")
+        module = import_source(source, f"{self.what} {name!r}")
+        entry = self._entries.get(plain)
+        if entry is not None and entry.comes_from(module):
+            return entry.thing
+        if not hasattr(module, plain):
+            raise ValueError(f"{self._expected(name)}: {source!r} neither registers nor defines {plain!r}")
+        attribute = getattr(module, plain)
+        # One that was registered under another name is that entry, with all that was said of it there.
+        return self._defined[id(attribute)].thing if id(attribute) in self._defined else attribute
+
+    def _expected(self, name: str) -> str:
+        families = "".join(f"{family!r}, " for family in self.families)
+        return (
+            f"{self.what}: expected one of {sorted(self.names())}, {families}'module:name' or 'file.py:name', "
+            f"got {name!r}"
+        )
+
+
+class _Entry:
+    """A registered thing, the function or class it was made of, and where that is from."""
+
+    def __init__(self, thing: Any, definition: Any) -> None:
+        self.thing = thing
+        self.definition = definition  # kept alive too: its id is a key
+        self.module = str(getattr(definition, "__module__", ""))
+        self.file = _file(self.module)
+
+    def comes_from(self, module: ModuleType) -> bool:
+        """Whether this module registered it, perhaps as the same file under another name, or one of its package."""
+        return self.file == _file(module.__name__) or self.module.startswith(f"{module.__name__}.")
+
+
+def _file(module: str) -> str:
+    """The file of a module; its name if it has none, as a notebook's."""
+    file = getattr(sys.modules.get(module), "__file__", None)
+    return str(Path(file).resolve()) if file else module
 
 
 def import_source(source: str, what: str) -> ModuleType:
@@ -56,67 +215,3 @@ def load(name: str, what: str) -> Any:
     if not hasattr(module, attribute):
         raise ValueError(f"{what}: {source!r} has no {attribute!r}")
     return getattr(module, attribute)
-
-
-def is_again(known: Any, function: Any) -> bool:
-    """Whether this is the same definition once more, so that it may take the place of the known one.
-
-    As when a notebook's cell is run again, a module is reloaded, or a file is imported both by its name and by its
-    path. Of two definitions in one module or cell the second is another one, whatever it is called; this has to be
-    asked while the second is made, as a decorator does.
-    """
-    if known is function:
-        return True
-    if known is None or function is None or _beside(known, function):
-        return False
-    same_name = _attribute(known, "__qualname__") == _attribute(function, "__qualname__")
-    same_module = _attribute(known, "__module__") == _attribute(function, "__module__")
-    return same_name and (same_module or (_file(known) is not None and _file(known) == _file(function)))
-
-
-def first_line(function: Any) -> str:
-    """The first line of its docstring, empty if it has none."""
-    return (inspect.getdoc(function) or "").partition("\n")[0]
-
-
-def module_of(function: Any) -> str:
-    """Name of the module it is from, empty if it does not say."""
-    return str(getattr(function, "__module__", ""))
-
-
-def _beside(known: Any, function: Any) -> bool:
-    """Whether the code that runs now made both, from two definitions.
-
-    Told by identity: a module or cell that runs again has been compiled or read again, and what its earlier run made
-    has other code.
-    """
-    one, other = _code(known), _code(function)
-    if one is None or other is None or one is other:
-        return False
-    return any(_holds(body, one) and _holds(body, other) for body in _running())
-
-
-def _running() -> Iterator[CodeType]:
-    frame = inspect.currentframe()
-    while frame is not None:
-        yield frame.f_code
-        frame = frame.f_back
-
-
-def _holds(body: CodeType, code: CodeType) -> bool:
-    """Whether ``code`` is defined in ``body``, and not in a function or class within."""
-    return any(constant is code for constant in body.co_consts)
-
-
-def _attribute(function: Any, name: str) -> Any:
-    return getattr(function, name, id(function))
-
-
-def _code(function: Any) -> CodeType | None:
-    code = getattr(inspect.unwrap(function), "__code__", None)
-    return code if isinstance(code, CodeType) else None
-
-
-def _file(function: Any) -> Path | None:
-    code = _code(function)
-    return None if code is None else Path(code.co_filename).resolve()

@@ -162,7 +162,7 @@ def test_replay_reports_what_was_altered(
 @pytest.mark.docker
 def test_the_scripted_player_knows_both_axes_and_every_kind(sandbox: Sandbox) -> None:
     env = GaspCodeEnv(sandbox=sandbox)
-    player = ScriptedPlayer(next(one for one in goalposts.ours() if one.id == GOALPOST))
+    player = ScriptedPlayer(next(one for one in goalposts.builtin_goalposts() if one.id == GOALPOST))
     seen = set()
     for seed in range(16):
         observation, _ = env.reset(seed=seed, options={"goalpost": GOALPOST})
@@ -210,7 +210,7 @@ def test_a_person_can_play(sandbox: Sandbox, tmp_path: Path) -> None:
 
 @pytest.mark.docker
 def test_a_person_attempts_one_text_at_a_time(sandbox: Sandbox) -> None:
-    teacher = ScriptedPlayer(next(one for one in goalposts.ours() if one.id == GOALPOST))
+    teacher = ScriptedPlayer(next(one for one in goalposts.builtin_goalposts() if one.id == GOALPOST))
     env = GaspCodeEnv()
     observation, _ = env.reset(seed=3, options={"goalpost": GOALPOST})
     (proposal,) = teacher(observation["prompt"], 1)
@@ -375,7 +375,7 @@ def test_to_see_whether_a_file_can_be_written_changes_nothing(tmp_path: Path) ->
             ["--goalpost", "late-fees"],
             "the scripted player plays 'calendar-gaps' of the domain 'python' only",
         ),
-        (["--domain", "nowhere:domain"], "domain: 'nowhere' cannot be imported"),
+        (["--domain", "nowhere:domain"], "domain 'nowhere:domain': 'nowhere' cannot be imported"),
         (["--human", "--goalpost", "no-such"], "got 'no-such'"),
         (["--attempts", "0"], "integer of at least 1"),
         (["--seed", "-1"], "expected a seed of at least 0"),

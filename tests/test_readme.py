@@ -14,8 +14,7 @@ from gasp_env import goalposts
 from gasp_env.envs.env import GaspCodeEnv
 from gasp_env.episode.outcome import Outcome
 from gasp_env.policies.scripted import ScriptedPlayer
-from gasp_env.rewards import registry
-from gasp_env.rewards.registry import TeacherRewards
+from gasp_env.rewards.registry import TEACHER_REWARDS, TeacherRewards
 from gasp_env.sandbox import Sandbox
 
 README = (Path(__file__).resolve().parent.parent / "README.md").read_text("utf-8")
@@ -27,7 +26,7 @@ def test_the_loop_plays_an_episode(sandbox: Sandbox, tmp_path: Path) -> None:
     heard: list[tuple[Any, ...]] = []
     script = tmp_path / "loop.py"
     script.write_text(BLOCKS[0])
-    players = [ScriptedPlayer(goalpost) for goalpost in goalposts.ours()]
+    players = [ScriptedPlayer(goalpost) for goalpost in goalposts.builtin_goalposts()]
 
     def model(prompt: str, samples: int) -> tuple[str, ...]:
         return players[0](prompt, samples)
@@ -41,17 +40,17 @@ def test_the_loop_plays_an_episode(sandbox: Sandbox, tmp_path: Path) -> None:
 def test_the_reward_is_found_by_module_and_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "my_rewards.py").write_text(BLOCKS[1])
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr(registry, "_teacher", dict(registry._teacher))
+    chosen = re.search(r'teacher_reward="(my_rewards:\w+)"', README)
+    assert chosen is not None
+    assert f"--teacher-reward {chosen[1]}" in README
+    outcomes = [
+        Outcome("lemma", "f", "g", "valid", correct=2, samples=8),
+        Outcome("lift", "f", "g", "no_entry"),
+    ]
     try:
-        chosen = re.search(r'teacher_reward="(my_rewards:\w+)"', README)
-        assert chosen is not None
-        assert f"--teacher-reward {chosen[1]}" in README
-        GaspCodeEnv(teacher_reward=chosen[1])
-        outcomes = [
-            Outcome("lemma", "f", "g", "valid", correct=2, samples=8),
-            Outcome("lift", "f", "g", "no_entry"),
-        ]
-        assert TeacherRewards(chosen[1])(outcomes) == [{"variance": 0.75}, {"invalid": -1.0}]
+        with TEACHER_REWARDS.isolated():
+            GaspCodeEnv(teacher_reward=chosen[1])
+            assert TeacherRewards(chosen[1])(outcomes) == [{"variance": 0.75}, {"invalid": -1.0}]
     finally:
         sys.modules.pop("my_rewards", None)
 

@@ -12,38 +12,33 @@ from __future__ import annotations
 
 from typing import Any
 
-from gasp_env import registry
 from gasp_env.curricula.base import Curriculum, SelfPlay, Stage
+from gasp_env.registry import Registry
 
-__all__ = ["Curriculum", "SelfPlay", "Stage", "get", "names"]
-
-_BUILTIN = {
-    "gasp": "gasp_env.curricula.gasp:Gasp",
-    "azr": "gasp_env.curricula.azr:Azr",
-    "rlvr": "gasp_env.curricula.rlvr:Rlvr",
-}
+__all__ = ["CURRICULA", "Curriculum", "SelfPlay", "Stage", "get"]
 
 
-def names() -> tuple[str, ...]:
-    """Names of the games that come with this package."""
-    return tuple(_BUILTIN)
+def _as_curriculum(name: str, found: Any) -> type[Curriculum]:
+    if not isinstance(found, type) or not issubclass(found, Curriculum):
+        raise ValueError(f"curriculum {name!r}: expected a subclass of gasp_env.Curriculum, got {found!r}")
+    return found
+
+
+CURRICULA: Registry[type[Curriculum]] = Registry(
+    "curriculum",
+    builtin={
+        "gasp": "gasp_env.curricula.gasp:Gasp",
+        "azr": "gasp_env.curricula.azr:Azr",
+        "rlvr": "gasp_env.curricula.rlvr:Rlvr",
+    },
+    check=_as_curriculum,
+)
 
 
 def get(name: str | type[Curriculum]) -> type[Curriculum]:
-    """The class of a game, by its id, ``module:name`` or ``file.py:name``.
+    """The class of a game: by its id, registered name, ``module:name`` or ``file.py:name``, or the class itself.
 
     Raises:
         ValueError: there is none, or it is no curriculum.
     """
-    found: Any = name
-    if isinstance(name, str):
-        if name not in _BUILTIN and ":" not in name:
-            raise ValueError(
-                f"expected a curriculum among {', '.join(_BUILTIN)}, module:name, file.py:name, got {name!r}"
-            )
-        found = registry.load(_BUILTIN.get(name, name), "curriculum")
-    if not isinstance(found, type) or not issubclass(found, Curriculum):
-        raise ValueError(
-            f"curriculum {name!r}: expected a subclass of gasp_env.curricula.Curriculum, got {found!r}"
-        )
-    return found
+    return CURRICULA.get(name) if isinstance(name, str) else _as_curriculum(str(name), name)

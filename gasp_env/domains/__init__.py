@@ -2,59 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from gasp_env import registry
 from gasp_env.domains.base import Domain, Request
 from gasp_env.domains.python import seeds
 from gasp_env.domains.python.domain import PythonDomain
 from gasp_env.domains.python.prompts import FencedStyle, PromptStyle
 from gasp_env.goalposts import files as goalposts
+from gasp_env.registry import Registry
 
-__all__ = ["Domain", "PythonDomain", "Request", "STYLES", "get"]
-
-#: Prompt styles of the Python domain by name.
-STYLES: dict[str, Callable[[], PromptStyle]] = {"fenced": FencedStyle}
+__all__ = ["DOMAINS", "STYLES", "Domain", "PythonDomain", "Request", "get"]
 
 
-def get(name: str, style: str | None = None) -> Domain:
-    """The domain ``"python"``, or one of your own as ``"module:name"`` or ``"file.py:name"``.
-
-    Args:
-        name: of the domain.
-        style: of the Python domain's prompts: ``"fenced"``, or one of your own likewise; None for the domain's.
-
-    Raises:
-        ValueError: there is no such domain or style.
-    """
-    if name == "python":
-        found: Any = PythonDomain(
-            "python", FencedStyle(), goalposts.ours, builtin_seeds=seeds.ours, novelty="hashing"
-        )
-    elif ":" not in name:
-        raise ValueError(f"expected the domain 'python', 'module:name' or 'file.py:name', got {name!r}")
-    else:
-        found = registry.load(name, "domain")
-        found = found() if isinstance(found, type) else found
-    if not isinstance(found, Domain):
-        raise ValueError(f"domain {name!r}: expected a gasp_env.domains.Domain, got {type(found).__name__}")
-    if style is None:
-        return found
-    if not isinstance(found, PythonDomain):
-        raise ValueError(
-            f"expected no style with domain {name!r}, which has prompts of its own, got {style!r}"
-        )
-    return replace(found, style=_style(style))
+def _as_domain(name: str, found: Any) -> Domain:
+    """The domain, made if it is a class."""
+    made = found() if isinstance(found, type) else found
+    if not isinstance(made, Domain):
+        raise ValueError(f"domain {name!r}: expected a gasp_env.domains.Domain, got {type(made).__name__}")
+    return made
 
 
-def _style(name: str) -> PromptStyle:
-    if name in STYLES:
-        return STYLES[name]()
-    if ":" not in name:
-        raise ValueError(f"expected a style among {sorted(STYLES)}, or 'module:name', got {name!r}")
-    found = registry.load(name, "prompt style")
+def _as_style(name: str, found: Any) -> PromptStyle:
+    """The style, made if it is a class."""
     style = found() if isinstance(found, type) else found
     if not isinstance(style, PromptStyle):
         raise ValueError(
@@ -62,3 +32,37 @@ def _style(name: str) -> PromptStyle:
             f"got {type(style).__name__}"
         )
     return style
+
+
+DOMAINS: Registry[Domain] = Registry("domain", check=_as_domain)
+STYLES: Registry[PromptStyle] = Registry("prompt style", check=_as_style)
+
+STYLES.register("fenced", FencedStyle)
+DOMAINS.register(
+    "python",
+    PythonDomain(
+        "python",
+        FencedStyle(),
+        goalposts.builtin_goalposts,
+        builtin_seeds=seeds.builtin_seeds,
+        novelty="hashing",
+    ),
+)
+
+
+def get(name: str | Domain, style: str | None = None) -> Domain:
+    """The domain of a name, such as ``"python"`` (`gasp_env.registry.Registry.get`), or the domain itself.
+
+    Args:
+        name: of the domain.
+        style: name of a prompt style of the Python domain, such as ``"fenced"``; None for the domain's own.
+
+    Raises:
+        ValueError: there is no such domain or style, or the domain is none of Python's.
+    """
+    found = name if isinstance(name, Domain) else DOMAINS.get(name)
+    if style is None:
+        return found
+    if not isinstance(found, PythonDomain):
+        raise ValueError(f"expected no style with domain {found.name!r}, which has its own, got {style!r}")
+    return replace(found, style=STYLES.get(style))

@@ -6,12 +6,12 @@ fixed when an env is made, as PettingZoo wants it. Seats are drawn from the epis
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from gasp_env import registry
+from gasp_env.registry import Registry
 
 
 @runtime_checkable
@@ -52,21 +52,19 @@ class Uniform:
         return {role: f"{role}_{int(rng.integers(self._counts[role]))}" for role in roles}
 
 
-def get(name: str | None, roles: Sequence[str], counts: Mapping[str, int] | None) -> Matchmaker:
-    """The matchmaker of a name: ``uniform`` (also None), or ``module:name`` or ``file.py:name`` of one of your own.
+#: Makers of matchmakers: called with the roles and the numbers of agents, as `Uniform` is.
+MATCHMAKERS: Registry[Callable[..., Any]] = Registry("matchmaker")
+MATCHMAKERS.register("uniform", Uniform)
 
-    Your own is called with the roles and the counts, as `Uniform` is.
+
+def get(name: str, roles: Sequence[str], counts: Mapping[str, int] | None) -> Matchmaker:
+    """The matchmaker of a name: ``uniform``, or ``module:name`` or ``file.py:name`` of one of your own.
 
     Raises:
         ValueError: there is none, or it makes no matchmaker.
     """
-    if name in (None, "uniform"):
-        return Uniform(roles, counts or {})
-    if ":" not in str(name):
-        raise ValueError(f"expected a matchmaker 'uniform', 'module:name' or 'file.py:name', got {name!r}")
-    made = registry.load(str(name), "matchmaker")
-    made = made(roles, counts or {}) if callable(made) else made
-    if not isinstance(made, Matchmaker) or isinstance(made, type):
+    made = MATCHMAKERS.get(name)(tuple(roles), counts or {})
+    if not isinstance(made, Matchmaker):
         raise ValueError(
             f"matchmaker {name!r}: expected agents and seat(roles, rng), got {type(made).__name__}"
         )

@@ -217,7 +217,7 @@ def _elsewhere(name: str, game: type[Curriculum]) -> str:
     """Name the curricula that have the option, if it is not a slip."""
     having = [
         one
-        for one in curricula.names()
+        for one in curricula.CURRICULA.names()
         if name in names(curricula.get(one)) and curricula.get(one) is not game
     ]
     return f" ({name} is an option of curriculum {', '.join(having)})" if having else ""

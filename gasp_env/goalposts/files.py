@@ -41,7 +41,7 @@ from gasp_env.goalposts.schema import OPTIONAL, GoalpostError, GoalpostRecord
 from gasp_env.records import shorten
 from gasp_env.tasks import Arguments, Evidence, Goalpost
 
-__all__ = ["GoalpostError", "dump", "load", "of_record", "ours", "record", "with_evidence"]
+__all__ = ["GoalpostError", "builtin_goalposts", "dump", "from_record", "load", "to_record", "with_evidence"]
 
 #: Fields that are not written where they hold the default.
 _OMITTED = ("entry", "rule")
@@ -58,7 +58,7 @@ def load(path: str | Path) -> tuple[Goalpost, ...]:
 
 
 @cache
-def ours() -> tuple[Goalpost, ...]:
+def builtin_goalposts() -> tuple[Goalpost, ...]:
     """The goalposts that ship with gasp_env (``gasp_env/data/README.md`` says how they were made)."""
     file = resources.files("gasp_env") / "data" / "goalposts.jsonl"
     return _read(file.read_bytes(), "gasp_env/data/goalposts.jsonl")
@@ -70,7 +70,7 @@ def dump(goalposts: Iterable[Goalpost], path: str | Path) -> None:
     Raises:
         GoalpostError: when `load` would refuse the file.
     """
-    lines = [json.dumps(record(goalpost)) + "\n" for goalpost in goalposts]
+    lines = [json.dumps(to_record(goalpost)) + "\n" for goalpost in goalposts]
     text = "".join(lines)
     _read(text.encode(), str(path))
     Path(path).write_text(text, encoding="utf-8")
@@ -95,7 +95,7 @@ def with_evidence(
     )
 
 
-def record(goalpost: Goalpost) -> dict[str, Any]:
+def to_record(goalpost: Goalpost) -> dict[str, Any]:
     """The record of one goalpost, as JSON-able values.
 
     Raises:
@@ -161,7 +161,7 @@ def _is_json(value: Any) -> bool:
     return value is None or kind in (bool, int, float, str)
 
 
-def of_record(record: Any, where: str) -> Goalpost:
+def from_record(record: Any, where: str) -> Goalpost:
     """The goalpost a record describes. ``where`` is what messages call the place it came from.
 
     Raises:

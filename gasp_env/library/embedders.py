@@ -16,14 +16,14 @@ import hashlib
 import math
 import re
 from collections.abc import Iterator, Sequence
-from functools import cache, lru_cache
+from functools import lru_cache
 from itertools import chain, pairwise
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gasp_env import registry
+from gasp_env.registry import Registry
 
 Vectors = NDArray[np.floating[Any]]
 
@@ -32,7 +32,6 @@ NEURAL_THRESHOLD = 0.95
 #: From which cosine the hashing embedder's texts count as the same. At 0.95 it would reject nearly all lifts that
 #: change one operation; here it rejects at most 5 % of them (``benchmarks/results/embedder_threshold``).
 HASHING_THRESHOLD = 0.9995
-_NEURAL = "sentence-transformers:"
 
 
 @runtime_checkable
@@ -52,28 +51,9 @@ class Embedder(Protocol):
         ...
 
 
-@cache
-def get(name: str) -> Embedder:
-    """The embedder of a name; asked twice, the same one.
-
-    Raises:
-        ValueError: there is none, it cannot be loaded, or its threshold is not a number in (-1, 1].
-    """
-    if name == "hashing":
-        return HashingEmbedder()
-    if name.startswith(_NEURAL):
-        return _neural(name)
-    if ":" not in name:
-        raise ValueError(
-            "expected an embedder 'hashing', 'sentence-transformers:MODEL[@THRESHOLD]', 'module:name' or "
-            f"'file.py:name', got {name!r}"
-        )
-    found = registry.load(name, "embedder")
-    if not isinstance(found, Embedder) or isinstance(found, type):
-        if not callable(found):
-            raise ValueError(
-                f"embedder {name!r}: expected name, threshold and embed, got {type(found).__name__}"
-            )
+def _as_embedder(name: str, found: Any) -> Embedder:
+    """What was found, or what it makes when it is called."""
+    if callable(found) and (isinstance(found, type) or not isinstance(found, Embedder)):
         found = found()
     if not isinstance(found, Embedder):
         raise ValueError(f"embedder {name!r}: expected name, threshold and embed, got {type(found).__name__}")
@@ -81,6 +61,16 @@ def get(name: str) -> Embedder:
     return found
 
 
+EMBEDDERS: Registry[Embedder] = Registry(
+    "embedder",
+    families={"sentence-transformers:MODEL[@THRESHOLD]": "gasp_env.library.embedders:neural_embedder"},
+    check=_as_embedder,
+)
+#: The embedder of a name (`gasp_env.registry.Registry.get`); asked twice, the same one.
+get = EMBEDDERS.get
+
+
+@EMBEDDERS.registered("hashing")
 class HashingEmbedder:
     """Signed feature hashing of tokens and of pairs of neighbouring tokens; layout and comments do not count.
 
@@ -142,12 +132,22 @@ class _Neural:
         return vectors
 
 
-def _neural(name: str) -> Embedder:
-    model, at, said = name.removeprefix(_NEURAL).rpartition("@")
-    if not at:
-        model, said = said, str(NEURAL_THRESHOLD)
+def neural_embedder(model: str) -> Embedder:
+    """An embedder of the sentence-transformers library.
+
+    Args:
+        model: ``"MODEL"``, by name or path, or ``"MODEL@THRESHOLD"``.
+
+    Raises:
+        ValueError: the library is not installed, the model cannot be loaded, or the threshold is not a number in
+            (-1, 1].
+    """
+    name = f"sentence-transformers:{model}"
+    plain, at, said = model.rpartition("@")
+    if at:
+        model = plain
     try:
-        threshold = float(said)
+        threshold = float(said) if at else NEURAL_THRESHOLD
     except ValueError:
         threshold = math.nan
     _check_threshold(name, threshold)

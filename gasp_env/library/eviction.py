@@ -3,7 +3,7 @@
 A policy says what every entry is worth; the entries worth least go first, of equals the oldest. One of
 your own, in a file or module of yours, is chosen by ``file.py:name`` or ``module:name``::
 
-    from gasp_env.eviction import policy
+    from gasp_env.library.eviction import policy
 
     @policy("long")
     def long(entries):
@@ -16,10 +16,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from numbers import Real
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from gasp_env import registry
-from gasp_env.registry import is_again
+from gasp_env.registry import Registry
 
 if TYPE_CHECKING:
     from gasp_env.tasks import Entry
@@ -27,48 +26,21 @@ if TYPE_CHECKING:
 #: A finite number for every entry, in the same order; entries come oldest first.
 Policy = Callable[[Sequence["Entry"]], Sequence[float]]
 
-_policies: dict[str, Policy] = {}
 
-
-def policy(name: str) -> Callable[[Policy], Policy]:
-    """Register an eviction policy under ``name``."""
-
-    def register(function: Policy) -> Policy:
-        if name in _policies and not is_again(_policies[name], function):
-            raise ValueError(f"an eviction policy named {name!r} exists already; choose another name")
-        _policies[name] = function
-        return function
-
-    return register
-
-
-def policies() -> tuple[str, ...]:
-    """Names that can be chosen."""
-    return tuple(_policies)
-
-
-def get(name: str) -> Policy:
-    """The policy of a name, of ``module:name`` or of ``file.py:name``; name is that of a function or a registered one.
-
-    Raises:
-        ValueError: there is none.
-    """
-    source, colon, plain = name.rpartition(":")
-    if colon:
-        module = registry.import_source(source, "eviction policy")
-        if plain not in _policies:
-            found = getattr(module, plain, None)
-            if not callable(found):
-                raise ValueError(
-                    f"eviction policy: {source!r} has no function {plain!r} and registers none of that name"
-                )
-            own: Policy = found
-            return own
-    if plain not in _policies:
+def _as_policy(name: str, found: Any) -> Policy:
+    if not callable(found):
         raise ValueError(
-            f"expected an eviction policy among {sorted(_policies)}, 'module:name' or 'file.py:name', got {name!r}"
+            f"eviction policy {name!r}: expected a function of entries, got {type(found).__name__}"
         )
-    return _policies[plain]
+    worth: Policy = found
+    return worth
+
+
+POLICIES: Registry[Policy] = Registry("eviction policy", check=_as_policy)
+#: Decorator that registers an eviction policy: ``@policy("name")``.
+policy = POLICIES.registered
+#: The policy of a name (`gasp_env.registry.Registry.get`).
+get = POLICIES.get
 
 
 def evicted(name: str, worth: Policy, entries: Sequence[Entry], count: int) -> set[int]:

@@ -104,7 +104,9 @@ def _parser() -> argparse.ArgumentParser:
                 "--drop-large", action="store_true", help="leave out tests that are too large, not problems"
             )
         else:
-            one.add_argument("--tier", choices=TIERS, default="auto", help="what isolates the code")
+            one.add_argument(
+                "--tier", choices=["auto", *TIERS], default="auto", help="what isolates the code"
+            )
     return parser
 
 

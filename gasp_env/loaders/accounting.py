@@ -105,7 +105,7 @@ class Reader(GoalpostRecord):
             GoalpostError: no file would.
         """
         try:
-            return goalposts.of_record(goalposts.record(goalpost), self._where)
+            return goalposts.from_record(goalposts.to_record(goalpost), self._where)
         except GoalpostError as error:
             field = names.get(error.field, error.field)
             raise GoalpostError(

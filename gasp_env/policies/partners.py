@@ -37,7 +37,7 @@ def scripted(prompts: Sequence[str], samples: Sequence[int]) -> list[tuple[str, 
 
 @cache
 def _scripted_player() -> ScriptedPlayer:
-    known = next(goalpost for goalpost in goalposts.ours() if goalpost.id == GOALPOST)
+    known = next(goalpost for goalpost in goalposts.builtin_goalposts() if goalpost.id == GOALPOST)
     # It takes a prompt for its goalpost's by the signature, and every text has the empty one in it.
     return ScriptedPlayer(replace(known, signature=""))
 

@@ -39,7 +39,7 @@ Those were all the data. Answer with one whole number from 0 to 10 in one fenced
 _SCORE = re.compile(r"10|[0-9]")
 
 
-def by(policy: str) -> RelevanceFunction:
+def policy_relevance(policy: str) -> RelevanceFunction:
     """The relevance by a policy, named as `gasp_env.policies.partners.get` takes it: its score divided by ten.
 
     An answer that cannot be read is asked for again, `RETRIES` times. After that the proposal is not measured

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any, Protocol
 
-from gasp_env import registry
 from gasp_env.domains.python import parsing
-from gasp_env.registry import is_again
+from gasp_env.registry import Registry
 from gasp_env.tasks import Goalpost, Proposal
 
 
@@ -91,28 +90,44 @@ class Relevance:
         return float(number)
 
 
-_known: dict[str, Relevance] = {}
+def _as_relevance(name: str, found: Any) -> Relevance:
+    if isinstance(found, Relevance):
+        return found
+    if not callable(found):
+        raise ValueError(f"relevance {name!r}: expected a function of pairs, got {type(found).__name__}")
+    return Relevance(name, found)
+
+
+#: By string: these bring an embedder or a policy with them.
+RELEVANCES: Registry[Relevance] = Registry(
+    "relevance",
+    builtin={
+        "operations": "gasp_env.relevance.operations:operations",
+        "similarity": "gasp_env.relevance.similarity:hashing_similarity",
+    },
+    families={
+        "similarity:EMBEDDER": "gasp_env.relevance.similarity:similarity_relevance",
+        "judge:POLICY": "gasp_env.relevance.by_policy:policy_relevance",
+    },
+    check=_as_relevance,
+)
+#: The relevance of a name (`gasp_env.registry.Registry.get`).
+get = RELEVANCES.get
 
 
 def relevance(name: str, *, needs: Iterable[str] = ()) -> Callable[[RelevanceFunction], RelevanceFunction]:
-    """Register a relevance under ``name``.
+    """Register a relevance under ``name``, in place of one that has it; `Registry.register` says what warns.
 
     Args:
         name: without a colon.
         needs: ``["reference"]``, or nothing.
     """
-    if not name or ":" in name or name in ("similarity", "judge"):
-        raise ValueError(
-            f"expected a name without a colon, other than 'similarity' and 'judge', got {name!r}; choose another"
-        )
     wanted = frozenset((needs,) if isinstance(needs, str) else needs)
     if unknown := sorted(wanted - {"reference"}):
         raise ValueError(f"relevance {name!r} needs {unknown}; what can be had is 'reference'")
 
     def register(function: RelevanceFunction) -> RelevanceFunction:
-        if name in _known and not is_again(_known[name].function, function):
-            raise ValueError(f"a relevance named {name!r} exists already; choose another name")
-        _known[name] = Relevance(name, function, wanted)
+        RELEVANCES.register(name, Relevance(name, function, wanted), definition=function)
         return function
 
     return register
@@ -120,31 +135,4 @@ def relevance(name: str, *, needs: Iterable[str] = ()) -> Callable[[RelevanceFun
 
 def relevances() -> tuple[str, ...]:
     """Names that can be chosen; EMBEDDER and POLICY stand for names of those."""
-    return (*_known, "similarity", "similarity:EMBEDDER", "judge:POLICY")
-
-
-def get(name: str) -> Relevance:
-    """The relevance of a name.
-
-    Args:
-        name: one of `relevances`, or ``"file.py:name"`` or ``"module:name"`` for one that is registered there.
-
-    Raises:
-        ValueError: there is none.
-    """
-    # Only what is asked for: these bring an embedder or a policy with them.
-    head, _, rest = name.partition(":")
-    if head == "similarity":
-        from gasp_env.relevance import similarity
-
-        return Relevance(name, similarity.by(rest or "hashing"))
-    if head == "judge" and rest:
-        from gasp_env.relevance import by_policy
-
-        return Relevance(name, by_policy.by(rest))
-    source, colon, plain = name.rpartition(":")
-    if colon:
-        registry.import_source(source, f"relevance {name!r}")
-    if plain not in _known:
-        raise ValueError(f"expected a relevance among {sorted(relevances())}, got {name!r}")
-    return _known[plain]
+    return (*RELEVANCES.names(), *RELEVANCES.families)

@@ -25,7 +25,7 @@ from gasp_env.relevance.registry import RelevanceFunction
 from gasp_env.tasks import Goalpost, Proposal
 
 
-def by(embedder: str) -> RelevanceFunction:
+def similarity_relevance(embedder: str) -> RelevanceFunction:
     """The relevance by an embedder, named as `gasp_env.library.embedders.get` takes it.
 
     A proposal is its message and program, a goalpost its statement and, if there is one, its reference. The cosine
@@ -49,6 +49,10 @@ def by(embedder: str) -> RelevanceFunction:
         return [float(cosine) for cosine in np.clip(cosines, 0.0, 1.0)]
 
     return similarity
+
+
+#: By the embedder that needs nothing.
+hashing_similarity = similarity_relevance("hashing")
 
 
 def goalpost_text(goalpost: Goalpost) -> str:

@@ -2,7 +2,7 @@
 
     @teacher_reward("mine")
     TeacherRewards("mine")
-    TeacherRewards("path/to/file.py:mine")      or "module:mine": imported first
+    TeacherRewards("path/to/file.py:mine")      or "module:mine": imported first; a plain function will do
     TeacherRewards({"lemma": "mine", "lift": "gasp_lift"})
 
 What a reward needs beyond the outcomes it declares, and `TeacherRewards.check` compares it with what an
@@ -12,11 +12,12 @@ environment offers, before anything is played.
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
 
-from gasp_env import registry
 from gasp_env.episode.outcome import Outcome
-from gasp_env.registry import first_line, is_again, module_of
+from gasp_env.registry import Registry
 from gasp_env.rewards.checks import checked_solver, teacher_terms
 from gasp_env.rewards.needs import NEEDS, OFFERED, explain
 from gasp_env.rewards.spec import (
@@ -30,6 +31,8 @@ from gasp_env.rewards.spec import (
 )
 
 __all__ = [
+    "SOLVER_REWARDS",
+    "TEACHER_REWARDS",
     "RewardFunction",
     "SolverReward",
     "SolverSpec",
@@ -43,6 +46,7 @@ __all__ = [
     "solver_rewards",
     "solver_specs",
     "specs",
+    "staged_reward",
     "teacher_reward",
     "teacher_rewards",
 ]
@@ -50,11 +54,31 @@ __all__ = [
 #: What a mapping from stages to rewards has to have.
 _MAPPED = ("lemma", "lift")
 
-_teacher: dict[str, TeacherReward] = {}
-#: Names that stand for one reward per stage.
-_by_stage: dict[str, Mapping[str, str]] = {"gasp": {"lemma": "gasp_lemma", "lift": "gasp_lift"}}
-_solver: dict[str, SolverReward] = {}
-_solver_specs: dict[str, SolverSpec] = {}
+
+def _as_teacher_reward(name: str, found: Any) -> TeacherReward:
+    if isinstance(found, TeacherReward):
+        return found
+    if not callable(found):
+        raise ValueError(
+            f"teacher reward {name!r}: expected a function of outcomes, got {type(found).__name__}"
+        )
+    return TeacherReward(name, found, source=_module_of(found), formula=_first_line(found))
+
+
+def _as_solver_reward(name: str, found: Any) -> SolverSpec:
+    if isinstance(found, SolverSpec):
+        return found
+    if not callable(found):
+        raise ValueError(
+            f"solver reward {name!r}: expected a function of a reason, got {type(found).__name__}"
+        )
+    return SolverSpec(name, found, _module_of(found), _first_line(found))
+
+
+TEACHER_REWARDS: Registry[TeacherReward] = Registry("teacher reward", check=_as_teacher_reward)
+SOLVER_REWARDS: Registry[SolverSpec] = Registry("solver reward", check=_as_solver_reward)
+#: Published teacher rewards that nothing here can compute.
+_listed: dict[str, TeacherReward] = {}
 
 
 def teacher_reward(
@@ -67,7 +91,7 @@ def teacher_reward(
     deviation: str = "",
     stages: Sequence[str] = PROPOSING,
 ) -> Callable[[RewardFunction], RewardFunction]:
-    """Register a teacher reward under ``name``.
+    """Register a teacher reward under ``name``, in place of one that has it; `Registry.register` says what warns.
 
     Args:
         name: what it is chosen by.
@@ -80,7 +104,7 @@ def teacher_reward(
         stages: where it can be used, if not everywhere.
 
     Raises:
-        ValueError: the name is taken or cannot be one, or a need or a stage is unknown.
+        ValueError: the name is empty or has a colon, or a need or a stage is unknown.
 
     Example:
         >>> @teacher_reward("half")
@@ -90,27 +114,50 @@ def teacher_reward(
     """
 
     def register(function: RewardFunction) -> RewardFunction:
-        where = source or module_of(function)
-        _register(
-            TeacherReward(
-                name,
-                function,
-                _known(name, needs),
-                where,
-                formula or first_line(function),
-                tag,
-                deviation,
-                _known_stages(name, stages),
-            )
+        reward = TeacherReward(
+            name,
+            function,
+            _known(name, needs),
+            source or _module_of(function),
+            formula or _first_line(function),
+            tag,
+            deviation,
+            _known_stages(name, stages),
         )
+        TEACHER_REWARDS.register(name, reward, definition=function)
         return function
 
     return register
 
 
 def listed_reward(name: str, *, needs: Sequence[str], source: str, formula: str, tag: Tag = "paper") -> None:
-    """Make known a published reward that nothing here can compute: it is listed, and refused with the reason."""
-    _register(TeacherReward(name, None, _known(name, needs), source, formula, tag))
+    """Make known a published reward that nothing here can compute: it is listed, and refused with the reason.
+
+    One that is registered under its name takes its place.
+    """
+    _listed[name] = TeacherReward(name, None, _known(name, needs), source, formula, tag)
+
+
+def staged_reward(name: str, by_stage: Mapping[str, str]) -> None:
+    """Register a name that stands for one reward per stage, given by the names of registered ones."""
+    parts = {stage: TEACHER_REWARDS.get(part) for stage, part in by_stage.items()}
+    first = next(iter(parts.values()))
+
+    def function(outcomes: Sequence[Outcome]) -> list[Terms]:
+        return [terms or {} for terms in TeacherRewards(by_stage)(outcomes)]
+
+    reward = TeacherReward(
+        name,
+        function,
+        frozenset().union(*(part.needs for part in parts.values())),
+        first.source,
+        ", ".join(f"{stage}: {part.name}" for stage, part in parts.items()),
+        first.tag,
+        first.deviation,
+        tuple(parts),
+        dict(by_stage),
+    )
+    TEACHER_REWARDS.register(name, reward, definition=function)
 
 
 def each(one: Callable[[Outcome], Terms]) -> RewardFunction:
@@ -129,10 +176,8 @@ def solver_reward(
     """Register a solver reward: reason of a verdict to named terms."""
 
     def register(function: SolverReward) -> SolverReward:
-        if name in _solver and not is_again(_solver[name], function):
-            raise ValueError(f"a solver reward named {name!r} exists already; choose another name")
-        _solver[name] = function
-        _solver_specs[name] = SolverSpec(name, source or module_of(function), first_line(function), tag)
+        spec = SolverSpec(name, function, source or _module_of(function), _first_line(function), tag)
+        SOLVER_REWARDS.register(name, spec, definition=function)
         return function
 
     return register
@@ -145,44 +190,38 @@ def teacher_rewards() -> tuple[str, ...]:
 
 def solver_rewards() -> tuple[str, ...]:
     """Names that can be chosen."""
-    return tuple(_solver)
+    return SOLVER_REWARDS.names()
 
 
 def specs() -> list[TeacherReward]:
-    """All teacher rewards that are known, also those that cannot be chosen, in the order of registration.
-
-    A name that stands for one reward per stage comes last, without a function of its own.
-    """
-    return [*_teacher.values(), *map(_composed, _by_stage)]
+    """All teacher rewards that are known: registered ones in their order, then those that are only listed."""
+    registered = [TEACHER_REWARDS.get(name) for name in TEACHER_REWARDS]
+    return [*registered, *(reward for name, reward in _listed.items() if name not in TEACHER_REWARDS)]
 
 
 def solver_specs() -> list[SolverSpec]:
     """All solver rewards, in the order of registration."""
-    return list(_solver_specs.values())
+    return [SOLVER_REWARDS.get(name) for name in SOLVER_REWARDS]
 
 
 def get_solver_reward(name: str) -> SolverReward:
-    """The solver reward of a name, or of ``"module:name"`` or ``"file.py:name"``, which is imported first.
+    """The solver reward of a name, or of ``"module:name"`` or ``"file.py:name"`` (`Registry.get`).
 
     Called, it raises as `TeacherRewards` does.
 
     Raises:
         ValueError: there is none.
     """
-    if not isinstance(name, str):
-        raise ValueError(f"expected the name of a solver reward, got {name!r}")
-    plain = _imported(name)
-    if plain not in _solver:
-        raise ValueError(f"expected a solver reward among {sorted(_solver)}, got {name!r}")
-    return checked_solver(plain, _solver[plain])
+    spec = SOLVER_REWARDS.get(name)
+    return checked_solver(spec.name, spec.function)
 
 
 class TeacherRewards:
     """A teacher reward as an env uses it: one name, or one name per stage.
 
     Args:
-        choice: a name; ``"module:name"`` or ``"file.py:name"`` (which is imported first, and is expected to
-            register it); or a mapping from ``lemma`` and ``lift``, and perhaps ``propose``, to such names.
+        choice: a name; ``"module:name"`` or ``"file.py:name"``, see `Registry.get`; or a mapping from ``lemma`` and
+            ``lift``, and perhaps ``propose``, to such names.
 
     Attributes:
         by_stage: the reward of every stage that has one.
@@ -199,17 +238,22 @@ class TeacherRewards:
                 f"names, got {choice!r}"
             )
         if isinstance(choice, str):
-            plain = _imported(choice)
-            names = _by_stage.get(plain) or dict.fromkeys(_get_teacher_reward(plain).stages, plain)
+            chosen = _available(choice)
+            names = chosen.parts or dict.fromkeys(chosen.stages, choice)
+        elif set(_MAPPED) <= set(choice) <= set(PROPOSING):
+            names = choice
         else:
-            names = {stage: _imported(name) for stage, name in choice.items()}
-            if not set(_MAPPED) <= set(names) <= set(PROPOSING):
-                raise ValueError(
-                    f"expected a teacher reward for each of 'lemma' and 'lift', and perhaps 'propose', "
-                    f"got {list(names)}"
-                )
-        self.by_stage = {stage: _get_teacher_reward(name) for stage, name in names.items()}
+            raise ValueError(
+                "expected a teacher reward for each of 'lemma' and 'lift', and perhaps 'propose', "
+                f"got {list(choice)}"
+            )
+        self.by_stage = {stage: _available(name) for stage, name in names.items()}
         for stage, reward in self.by_stage.items():
+            if reward.parts:
+                raise ValueError(
+                    f"teacher reward {reward.name!r} is one reward per stage: choose it alone, or name "
+                    f"{dict(reward.parts)}"
+                )
             if stage not in reward.stages:
                 raise ValueError(
                     f"teacher reward {reward.name!r} is for {list(reward.stages)}, and was chosen for {stage!r}"
@@ -260,20 +304,11 @@ class TeacherRewards:
             if stage not in self.by_stage:
                 self.check(self.needs, (stage,))
             reward = self.by_stage[stage]
-            assert reward.function is not None  # `_get_teacher_reward` refuses what cannot be computed
+            assert reward.function is not None  # `_available` refuses what cannot be computed
             paid = teacher_terms(reward.name, reward.function, [outcomes[i] for i in at])
             for place, value in zip(at, paid, strict=True):
                 terms[place] = value
         return terms
-
-
-def _register(reward: TeacherReward) -> None:
-    if not reward.name or ":" in reward.name:
-        raise ValueError(f"expected the name of a teacher reward without a colon, got {reward.name!r}")
-    known = _teacher.get(reward.name)
-    if reward.name in _by_stage or (known and not is_again(known.function, reward.function)):
-        raise ValueError(f"a teacher reward named {reward.name!r} exists already; choose another name")
-    _teacher[reward.name] = reward
 
 
 def _known(name: str, needs: Sequence[str]) -> frozenset[str]:
@@ -291,42 +326,24 @@ def _known_stages(name: str, stages: Sequence[str]) -> tuple[str, ...]:
     return tuple(stages)
 
 
-def _composed(name: str) -> TeacherReward:
-    """What is known of a name that stands for one reward per stage."""
-    parts = {stage: _teacher[plain] for stage, plain in _by_stage[name].items()}
-    first = next(iter(parts.values()))
-    return TeacherReward(
-        name,
-        lambda outcomes: [terms or {} for terms in TeacherRewards(name)(outcomes)],
-        frozenset().union(*(part.needs for part in parts.values())),
-        first.source,
-        ", ".join(f"{stage}: {part.name}" for stage, part in parts.items()),
-        first.tag,
-        first.deviation,
-        tuple(parts),
-    )
-
-
-def _get_teacher_reward(plain: str) -> TeacherReward:
-    if plain in _by_stage:
-        raise ValueError(
-            f"teacher reward {plain!r} is one reward per stage: choose it alone, or name {dict(_by_stage[plain])}"
-        )
-    if plain not in _teacher:
-        raise ValueError(f"expected a teacher reward among {sorted(teacher_rewards())}, got {plain!r}")
-    reward = _teacher[plain]
+def _available(name: str) -> TeacherReward:
+    """The reward of a name, unless nothing here can compute it."""
+    only_listed = name in _listed and name not in TEACHER_REWARDS
+    reward = _listed[name] if only_listed else TEACHER_REWARDS.get(name)
     if not reward.available:
         wanted = "; ".join(explain(need) for need in sorted(reward.needs - OFFERED))
         raise ValueError(
-            f"teacher reward {plain!r} ({reward.source}: {reward.formula}) cannot be computed here: it needs "
+            f"teacher reward {name!r} ({reward.source}: {reward.formula}) cannot be computed here: it needs "
             f"{wanted}; `python -m gasp_env.rewards` lists those that can"
         )
     return reward
 
 
-def _imported(name: str) -> str:
-    """The name after the colon of ``"module:name"``, once the module has been imported to register it."""
-    module, colon, plain = name.rpartition(":")
-    if colon:
-        registry.import_source(module, f"reward {name!r}")
-    return plain
+def _first_line(function: Any) -> str:
+    """The first line of its docstring, empty if it has none."""
+    return (inspect.getdoc(function) or "").partition("\n")[0]
+
+
+def _module_of(function: Any) -> str:
+    """Name of the module it is from, empty if it does not say."""
+    return str(getattr(function, "__module__", ""))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from gasp_env.episode.outcome import Outcome
@@ -39,6 +39,7 @@ class TeacherReward:
         tag: see `Tag`.
         deviation: in what it differs from its source, empty if in nothing we know of.
         stages: where it can be used.
+        parts: names of the rewards that it stands for, by stage; empty unless it is one reward per stage.
     """
 
     name: str
@@ -49,6 +50,7 @@ class TeacherReward:
     tag: Tag = "ours"
     deviation: str = ""
     stages: tuple[str, ...] = PROPOSING
+    parts: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def available(self) -> bool:
@@ -58,9 +60,10 @@ class TeacherReward:
 
 @dataclass(frozen=True)
 class SolverSpec:
-    """What is known of a solver reward; the fields are those of `TeacherReward`."""
+    """A registered solver reward; the fields are those of `TeacherReward`."""
 
     name: str
+    function: SolverReward
     source: str
     formula: str
     tag: Tag = "ours"

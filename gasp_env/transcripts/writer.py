@@ -136,7 +136,7 @@ def head(setup: Parts, context: Context) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "rules": setup.domain.version,
-        "domain": options.domain,
+        "domain": options.domain if isinstance(options.domain, str) else setup.domain.name,
         "style": options.style,
         "novelty": setup.domain.novelty,
         "relevance": None if context.relevance is None else dataclasses.asdict(context.relevance),

@@ -7,6 +7,7 @@ import json
 import math
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,8 @@ from benchmarks.reward_shapes import (
     signal_and_noise,
 )
 from benchmarks.teacher_rewards.proposals import bands, proposals
-from gasp_env.rewards import TeacherRewards, registry, teacher_rewards
+from gasp_env.rewards import TeacherRewards, teacher_rewards
+from gasp_env.rewards.registry import TEACHER_REWARDS
 
 #: r(0), ..., r(n) of any reward.
 values = st.lists(st.floats(-10, 10), min_size=2, max_size=33)
@@ -43,9 +45,10 @@ def mine(outcomes):
 
 
 @pytest.fixture
-def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+def own_registry() -> Iterator[None]:
     """What a test registers is gone after it."""
-    monkeypatch.setattr(registry, "_teacher", dict(registry._teacher))
+    with TEACHER_REWARDS.isolated():
+        yield
 
 
 def written(folder: Path, name: str, body: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +36,8 @@ from gasp_env.domains.python.gate import Rejected
 from gasp_env.domains.python.parsing import ParseError
 from gasp_env.episode.outcome import Outcome
 from gasp_env.library.library import Library
-from gasp_env.rewards import registry, teacher_reward
+from gasp_env.rewards import teacher_reward
+from gasp_env.rewards.registry import TEACHER_REWARDS
 from gasp_env.rewards.spec import Terms
 from gasp_env.sandbox import Run, Sandbox
 from tests.fuzz import examples
@@ -48,9 +49,10 @@ some_items = st.builds(
 
 
 @pytest.fixture(autouse=True)
-def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+def own_registry() -> Iterator[None]:
     """What a test registers is gone after it."""
-    monkeypatch.setattr(registry, "_teacher", dict(registry._teacher))
+    with TEACHER_REWARDS.isolated():
+        yield
 
 
 def arm(reward: str, seed: int = 0, **plan: object) -> Arm:

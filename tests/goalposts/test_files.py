@@ -12,7 +12,7 @@ from gasp_env.sandbox import Run, Sandbox, Status
 from gasp_env.tasks import Evidence, Goalpost
 from tests.brute_force import SECOND_OPINIONS
 
-OURS = {goalpost.id: goalpost for goalpost in goalposts.ours()}
+OURS = {goalpost.id: goalpost for goalpost in goalposts.builtin_goalposts()}
 RANDOM_INPUTS = 25
 
 RECORD: dict[str, Any] = {
@@ -74,8 +74,8 @@ def test_a_brute_force_agrees_with_every_reference_on_random_inputs(sandbox: San
 
 
 def test_ours_survive_dump_and_load(tmp_path: Path) -> None:
-    goalposts.dump(goalposts.ours(), tmp_path / "ours.jsonl")
-    assert goalposts.load(tmp_path / "ours.jsonl") == goalposts.ours()
+    goalposts.dump(goalposts.builtin_goalposts(), tmp_path / "ours.jsonl")
+    assert goalposts.load(tmp_path / "ours.jsonl") == goalposts.builtin_goalposts()
 
 
 def test_every_kind_of_value_survives_dump_and_load(tmp_path: Path) -> None:
@@ -297,9 +297,9 @@ def test_whole_programs_and_methods_are_read_and_written(tmp_path: Path) -> None
 
 
 def test_the_usual_entry_and_rule_are_not_written() -> None:
-    assert not {"entry", "rule"} & goalposts.record(goalposts.ours()[0]).keys()
+    assert not {"entry", "rule"} & goalposts.to_record(goalposts.builtin_goalposts()[0]).keys()
     named = Goalpost("n", "Say it.", "def say(n)", ((1,),), (1,), entry="say")
-    assert {**goalposts.record(named)}.keys() & {"entry", "rule"} == {"entry"}
+    assert {**goalposts.to_record(named)}.keys() & {"entry", "rule"} == {"entry"}
 
 
 def test_a_large_test_of_a_real_problem_is_read(tmp_path: Path) -> None:

@@ -155,8 +155,11 @@ def test_an_embedder_of_ones_own(own: str) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("hash", "expected an embedder 'hashing', 'sentence-transformers:MODEL"),
-        ("{own}:nothing", "has no 'nothing'"),
+        (
+            "hash",
+            r"expected one of \['hashing'\], 'sentence-transformers:MODEL\[@THRESHOLD\]', 'module:name'",
+        ),
+        ("{own}:nothing", "neither registers nor defines 'nothing'"),
         ("{own}:number", "expected name, threshold and embed, got int"),
         ("{own}:Halfway", "expected name, threshold and embed, got Halfway"),
         ("{own}:Loose", r"expected a threshold in \(-1, 1\], got 7"),

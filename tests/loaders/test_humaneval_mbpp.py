@@ -18,6 +18,7 @@ from gasp_env.loaders import Loaded, humaneval_mbpp
 from gasp_env.loaders.__main__ import main
 from gasp_env.sandbox import Limits, Run, Sandbox, SandboxError
 from gasp_env.sandbox.runs import Result
+from gasp_env.sandbox.tiers import TIERS
 from gasp_env.tasks import Goalpost
 
 PROMPT = '''from typing import List
@@ -317,8 +318,16 @@ def test_the_command_line_writes_goalposts_and_an_account(
         "docker",
     )
     assert [skipped["line"] for skipped in account["skipped"]] == [2]
-    assert main(["humaneval", str(source), "--out", str(out), "--strict"]) == 2
+    assert main(["humaneval", str(source), "--out", str(out), "--strict", "--tier", "auto"]) == 2
     assert "line 2, field 'test': expected asserts" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("set_", ["humaneval", "mbpp"])
+def test_the_command_line_takes_every_tier_and_auto(set_: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main([set_, "own.jsonl", "--out", "out.jsonl", "--tier", "nonsense"])
+    said = capsys.readouterr().err
+    assert all(tier in said for tier in ("auto", *TIERS))
 
 
 @pytest.mark.docker

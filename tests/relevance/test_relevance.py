@@ -5,6 +5,8 @@ import dataclasses
 import importlib
 import inspect
 import math
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
@@ -28,10 +30,11 @@ from gasp_env.relevance import (
     relevances,
 )
 from gasp_env.relevance.operations import jaccard, operations_of
+from gasp_env.relevance.registry import RELEVANCES
 from gasp_env.tasks import Goalpost, Proposal
 from tests.brute_force import SECOND_OPINIONS
 
-OURS = goalposts.ours()
+OURS = goalposts.builtin_goalposts()
 PROBLEM = dataclasses.replace(OURS[0], reference="def f(a, b):\n    return max(a, b) + abs(a - b)\n")
 
 texts = st.text(st.characters(codec=None), max_size=60) | st.text("()[]:=+-`| \n\tfd", max_size=60)
@@ -326,11 +329,25 @@ def test_a_file_by_name_and_by_path_is_one(tmp_path: Path, monkeypatch: pytest.M
         assert get(name).measure([(of(""), PROBLEM)]) == [1.0]
 
 
-def test_two_of_one_name_in_one_file(tmp_path: Path) -> None:
+def test_of_two_of_one_name_in_one_file_the_second_counts(tmp_path: Path) -> None:
     path = tmp_path / "dup_of_test.py"
-    path.write_text("from gasp_env.relevance import relevance\n" + (MINE + MINE).replace("'hinted'", "'dup'"))
-    with pytest.raises(ValueError, match="a relevance named 'dup' exists already"):
-        get(f"{path}:dup")
+    body = MINE + MINE.replace("1.0", "0.5")
+    path.write_text("from gasp_env.relevance import relevance\n" + body.replace("'hinted'", "'dup'"))
+    assert get(f"{path}:dup").measure([(of(""), PROBLEM)]) == [0.5]
+
+
+def test_a_function_that_is_not_registered(tmp_path: Path) -> None:
+    path = tmp_path / "plain_of_test.py"
+    path.write_text("def whole(pairs):\n    return [1.0 for _ in pairs]\n\nnumber = 3\n")
+    assert get(f"{path}:whole").measure([(of(""), PROBLEM)]) == [1.0]
+    with pytest.raises(ValueError, match="number': expected a function of pairs, got int"):
+        get(f"{path}:number")
+
+
+@pytest.mark.parametrize("name", ["operations", "similarity", "similarity:hashing", "judge:silent"])
+def test_a_built_in_relevance_needs_no_other_import(name: str) -> None:
+    code = f"from gasp_env.relevance import get; assert get({name!r}).name == {name!r}"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_an_error_of_a_relevance_names_it() -> None:
@@ -352,22 +369,27 @@ def test_needs_are_one_text_or_several() -> None:
         assert get("needy").needs == {"reference"}
 
 
-def test_a_name_can_be_registered_once_and_again_only_by_the_same_definition() -> None:
-    for _ in range(2):
+def test_a_name_that_is_known_is_replaced() -> None:
+    with RELEVANCES.isolated():
+        for value in (None, 0.5):
 
-        @relevance("twice_defined")
-        def none(pairs: Sequence[tuple[Proposal, Goalpost]]) -> list[float | None]:
-            return [None for _ in pairs]
+            @relevance("twice_defined")
+            def paid(
+                pairs: Sequence[tuple[Proposal, Goalpost]], value: float | None = value
+            ) -> list[float | None]:
+                return [value for _ in pairs]
 
-    with pytest.raises(ValueError, match="'twice_defined' exists already; choose another"):
+            assert get("twice_defined").measure([(of(""), PROBLEM)]) == [value]
 
-        @relevance("twice_defined")
-        def other(pairs: Sequence[tuple[Proposal, Goalpost]]) -> list[float | None]:
-            return [0.0 for _ in pairs]
-
-    for name in ("a:b", "similarity", "judge", ""):
+        for name in ("operations", "similarity"):
+            with pytest.warns(UserWarning, match=f"relevance '{name}' of .* is replaced"):
+                relevance(name)(paid)
+            assert get(name).measure([(of(""), PROBLEM)]) == [0.5]
+    assert get("operations").needs == {"reference"}
+    assert "twice_defined" not in relevances()
+    for name in ("a:b", ""):
         with pytest.raises(ValueError, match="name without a colon"):
-            relevance(name)
+            relevance(name)(paid)
     with pytest.raises(ValueError, match=r"needs \['tests'\]; what can be had is 'reference'"):
         relevance("greedy", needs=["tests"])
 

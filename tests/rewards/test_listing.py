@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from gasp_env.rewards import TeacherRewards, registry, specs, teacher_rewards
+from gasp_env.rewards import TeacherRewards, specs, teacher_rewards
 from gasp_env.rewards.__main__ import main, records
 from gasp_env.rewards.needs import NEEDS, OFFERED
+from gasp_env.rewards.registry import TEACHER_REWARDS
 
 LISTED = [spec for spec in specs() if not spec.available]
 BUILT_IN = [spec for spec in specs() if spec.available]
@@ -42,17 +43,15 @@ def test_the_table_names_everything(capsys: pytest.CaptureFixture[str]) -> None:
         assert reward["formula"] in printed
 
 
-def test_the_table_has_ones_own(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(registry, "_teacher", dict(registry._teacher))
+def test_the_table_has_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     own = tmp_path / "own_of_listing.py"
     own.write_text(
         "from gasp_env import teacher_reward\n"
         "@teacher_reward('listed_own', needs=['batch'])\n"
         "def listed_own(outcomes):\n    '''Half.'''\n    return [{'half': 0.5} for _ in outcomes]\n"
     )
-    assert main([str(own), "--json"]) == 0
+    with TEACHER_REWARDS.isolated():
+        assert main([str(own), "--json"]) == 0
     (found,) = [reward for reward in json.loads(capsys.readouterr().out) if reward["id"] == "listed_own"]
     assert (found["formula"], found["needs"], found["tag"]) == ("Half.", ["batch"], "ours")
     assert main(["no_such_file.py"]) == 2

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import code
 import importlib
-import sys
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -14,24 +12,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gasp_env.episode.outcome import in_band
-from gasp_env.rewards import Outcome, registry, specs, teacher_reward, teacher_rewards
+from gasp_env.rewards import Outcome, specs, teacher_reward, teacher_rewards
 from gasp_env.rewards.needs import NEEDS
-from gasp_env.rewards.registry import TeacherRewards, get_solver_reward, solver_reward
+from gasp_env.rewards.registry import (
+    SOLVER_REWARDS,
+    TEACHER_REWARDS,
+    TeacherRewards,
+    get_solver_reward,
+    solver_reward,
+)
 from tests.rewards.outcomes import outcome, pay
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "my_reward.py"
 
 
 @pytest.fixture(autouse=True)
-def registry_as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """What a test registers is forgotten after it, and so are the files that did: they register when imported."""
-    for name in ("_teacher", "_solver", "_solver_specs"):
-        monkeypatch.setattr(registry, name, dict(getattr(registry, name)))
-    before = set(sys.modules)
-    yield
-    for name in set(sys.modules) - before:
-        if getattr(sys.modules[name], "__file__", None) == str(EXAMPLE):
-            del sys.modules[name]
+def registry_as_it_was() -> Iterator[None]:
+    """What a test registers is forgotten after it."""
+    with TEACHER_REWARDS.isolated(), SOLVER_REWARDS.isolated():
+        yield
 
 
 @given(st.integers(1, 1000), st.integers(0, 1000), st.integers(0, 10), st.integers(0, 10))
@@ -191,14 +190,25 @@ def test_bad_terms_are_refused() -> None:
     }.items():
         with pytest.raises(ValueError, match=complaint):
             TeacherRewards(name)([outcome(1, 8)])
-    # The same definition again is a notebook's cell run twice; another one is a mistake.
-    teacher_reward("test_too_few")(too_few)
-    with pytest.raises(ValueError, match="exists already"):
-        teacher_reward("test_too_few")(not_finite)
-    with pytest.raises(ValueError, match="exists already"):
-        teacher_reward("gasp")(too_few)
-    with pytest.raises(ValueError, match="exists already"):
-        teacher_reward("soar")(too_few)
+
+
+def test_a_name_that_is_known_is_replaced() -> None:
+    def other(outcomes):
+        return [{"other": 1.0} for _ in outcomes]
+
+    for name in ("gasp", "vhg"):
+        with pytest.warns(
+            UserWarning, match=f"teacher reward '{name}' of .* is replaced by that of .*test_reg"
+        ):
+            teacher_reward(name)(other)
+        assert TeacherRewards(name)([outcome(1, 8), outcome(1, 8, "lift")]) == [{"other": 1.0}] * 2
+        (spec,) = [spec for spec in specs() if spec.name == name]
+        assert spec.function is other
+    # One that was only listed has nothing to be replaced.
+    teacher_reward("soar", needs=["batch"])(other)
+    assert TeacherRewards("soar").needs == {"batch"}
+    assert "soar" in teacher_rewards()
+    assert len([spec for spec in specs() if spec.name == "soar"]) == 1
 
 
 def test_terms_of_which_the_sum_is_not_finite_are_refused() -> None:
@@ -290,7 +300,9 @@ def test_a_file_by_path_and_by_name_is_one(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.syspath_prepend(tmp_path)
     assert pay("twice_of_test:twice", outcome(1, 8)) == [2.0]
     assert pay(f"{tmp_path}/twice_of_test.py:twice", outcome(1, 8)) == [2.0]
-    with pytest.raises(ValueError, match="gasp_lemma.*'other'"):
+    with pytest.raises(
+        ValueError, match="gasp_lemma.*twice_of_test.py:other'.*neither registers nor defines"
+    ):
         TeacherRewards(f"{tmp_path}/twice_of_test.py:other")
 
 
@@ -302,46 +314,55 @@ TWO = ONE.replace("1.0", "2.0")
     "body",
     [
         ONE + TWO,
-        "teacher_reward('dup')(lambda outcomes: [])\nteacher_reward('dup')(lambda outcomes: None)\n",
         "from gasp_env.rewards.registry import each\n"
-        + "@teacher_reward('dup')\n@each\ndef reward(outcome):\n    return {'x': 1.0}\n" * 2,
+        + "".join(
+            f"@teacher_reward('dup')\n@each\ndef reward(outcome):\n    return {{'x': {paid}}}\n"
+            for paid in (1.0, 2.0)
+        ),
         "class A:\n" + "".join(f"    {line}\n" for line in (ONE + TWO).splitlines()),
-        "def make():\n" + "".join(f"    {line}\n" for line in (ONE + TWO).splitlines()) + "make()\n",
     ],
-    ids=["functions", "lambdas", "of each outcome", "in a class", "in a function"],
+    ids=["functions", "of each outcome", "in a class"],
 )
-def test_two_of_one_name_in_one_file(body: str, tmp_path: Path) -> None:
+def test_of_two_of_one_name_in_one_file_the_second_counts(body: str, tmp_path: Path) -> None:
     path = tmp_path / "dup_of_test.py"
     path.write_text("from gasp_env import teacher_reward\n" + body)
-    for _ in range(2):
-        with pytest.raises(ValueError, match="a teacher reward named 'dup' exists already"):
-            TeacherRewards(f"{path}:dup")
-
-
-def test_a_file_that_has_been_mended(tmp_path: Path) -> None:
-    """What it registered before its error is no clash."""
-    path = tmp_path / "mended_of_test.py"
-    path.write_text("from gasp_env import teacher_reward\n" + ONE + TWO)
-    with pytest.raises(ValueError, match="exists already"):
-        TeacherRewards(f"{path}:dup")
-    path.write_text("from gasp_env import teacher_reward\n\n\n" + TWO)
     assert pay(f"{path}:dup", outcome(1, 8)) == [2.0]
 
 
-def test_a_cell_and_a_module_may_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    notebook = {"__name__": "__main__", "teacher_reward": teacher_reward}
-    for cell in (ONE, ONE, "\n\n" + TWO):
-        code.InteractiveInterpreter(notebook).runsource(cell, "<cell>", "exec")
-    assert pay("dup", outcome(1, 8)) == [2.0]
+def test_a_reloaded_module_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "again_of_test.py"
-    path.write_text("from gasp_env import teacher_reward\n" + ONE.replace("dup", "again"))
+    path.write_text("from gasp_env import teacher_reward\n" + ONE)
     monkeypatch.syspath_prepend(tmp_path)
     module = importlib.import_module("again_of_test")
+    assert pay("dup", outcome(1, 8)) == [1.0]
+    path.write_text("from gasp_env import teacher_reward\n\n# Moved.\n" + TWO)
     importlib.reload(module)
-    assert pay("again", outcome(1, 8)) == [1.0]
-    path.write_text("from gasp_env import teacher_reward\n\n# Moved.\n" + TWO.replace("dup", "again"))
-    importlib.reload(module)
-    assert pay("again", outcome(1, 8)) == [2.0]
+    assert pay("dup", outcome(1, 8)) == [2.0] == pay("again_of_test:dup", outcome(1, 8))
+
+
+def test_functions_that_are_not_registered(tmp_path: Path) -> None:
+    path = tmp_path / "plain_of_test.py"
+    path.write_text(
+        "from gasp_env.rewards import teacher_reward\n"
+        "def halves(outcomes):\n    'A half.'\n    return [{'x': 0.5} for _ in outcomes]\n"
+        "def right(reason):\n    return {'x': float(reason == 'correct')}\n"
+        "@teacher_reward('another_name', needs=['batch'])\n"
+        "def needy(outcomes):\n    return [{'x': 1.0} for _ in outcomes]\n"
+        # A name of ours, and nothing of ours is meant.
+        "def gasp_lemma(outcomes):\n    return [{'x': 9.0} for _ in outcomes]\n"
+        "number = 3\n"
+    )
+    assert pay(f"{path}:halves", outcome(1, 8)) == [0.5]
+    reward = TeacherRewards(f"{path}:halves").by_stage["lemma"]
+    assert (reward.formula, reward.available) == ("A half.", True)
+    assert pay(f"{path}:gasp_lemma", outcome(1, 8)) == [9.0]
+    assert get_solver_reward(f"{path}:right")("correct") == {"x": 1.0}
+    # Its declaration holds, by whichever name it is found.
+    assert TeacherRewards(f"{path}:needy").needs == {"batch"} == TeacherRewards("another_name").needs
+    with pytest.raises(ValueError, match="number': expected a function of outcomes, got int"):
+        TeacherRewards(f"{path}:number")
+    with pytest.raises(ValueError, match="number': expected a function of a reason, got int"):
+        get_solver_reward(f"{path}:number")
 
 
 @pytest.mark.parametrize("name", ["no_such_module:x", "no/such/file.py:x", ":x"])
@@ -369,5 +390,6 @@ def test_solver_rewards_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     )
     monkeypatch.syspath_prepend(tmp_path)
     assert get_solver_reward("mine_of_test:generous")("correct") == {"right": 2.0}
-    with pytest.raises(ValueError, match="exists already"):
+    with pytest.warns(UserWarning, match="solver reward 'generous' of .*mine_of_test.py is replaced"):
         solver_reward("generous")(lambda reason: {"x": 0.0})
+    assert get_solver_reward("generous")("correct") == {"x": 0.0}

@@ -141,7 +141,8 @@ class PythonDomain(Domain):
     def check_goalposts(self, goalposts: Sequence[Goalpost]) -> tuple[Goalpost, ...]:
         """See `Domain.check_goalposts`: as a file is checked, so that they can be stored and played again."""
         checked = tuple(
-            files.of_record(files.record(goalpost), f"goalpost {goalpost.id!r}") for goalpost in goalposts
+            files.from_record(files.to_record(goalpost), f"goalpost {goalpost.id!r}")
+            for goalpost in goalposts
         )
         for goalpost in checked:
             if goalpost.rule == "livecodebench":  # every test is executed alone, and has been checked alone
@@ -156,8 +157,8 @@ class PythonDomain(Domain):
 
     def goalpost_record(self, goalpost: Goalpost) -> dict[str, Any]:
         """See `Domain.goalpost_record`: as in a goalpost file."""
-        return files.record(goalpost)
+        return files.to_record(goalpost)
 
     def read_goalpost(self, record: Any, where: str) -> Goalpost:
         """See `Domain.read_goalpost`."""
-        return files.of_record(record, where)
+        return files.from_record(record, where)

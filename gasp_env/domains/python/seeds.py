@@ -19,7 +19,7 @@ from gasp_env.values import parse_arguments, parse_literal
 
 
 @cache
-def ours() -> tuple[Task, ...]:
+def builtin_seeds() -> tuple[Task, ...]:
     """The seed tasks that ship with gasp_env; ``tests/domains/python/test_seeds.py`` has the sandbox run each."""
     text = (resources.files("gasp_env") / "data" / "seeds.jsonl").read_text(encoding="utf-8")
     gate = Gate(GateRules(), Limits())

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from gasp_env.episode.outcome import Outcome, in_band
 from gasp_env.rewards.parts import INVALID, rate
-from gasp_env.rewards.registry import each, teacher_reward
+from gasp_env.rewards.registry import each, staged_reward, teacher_reward
 from gasp_env.rewards.spec import Terms
 
 SOURCE = "GASP, arXiv 2603.15957"
@@ -47,3 +47,6 @@ def gasp_lift(outcome: Outcome) -> Terms:
         return {"out_of_band": OUT_OF_BAND}
     p = rate(outcome)
     return {"learnability": 10 * p * ((1 - p) / 0.9) ** 9}
+
+
+staged_reward("gasp", {"lemma": "gasp_lemma", "lift": "gasp_lift"})

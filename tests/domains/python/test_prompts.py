@@ -3,7 +3,7 @@ from __future__ import annotations
 import dataclasses
 
 from gasp_env.domains.python.prompts import SEEN_TESTS, FencedStyle
-from gasp_env.goalposts.files import ours
+from gasp_env.goalposts.files import builtin_goalposts
 from gasp_env.tasks import AXES, Goalpost
 from tests.episode.test_machine import GOALPOSTS, SEEDS, known_task
 
@@ -112,7 +112,7 @@ def test_deduction_hides_the_output_and_abduction_the_input() -> None:
 
 
 def test_goalpost_shows_no_hidden_test() -> None:
-    for goalpost in ours():
+    for goalpost in builtin_goalposts():
         prompt = STYLE.goalpost(goalpost)
         assert goalpost.statement in prompt
         assert goalpost.signature in prompt

@@ -12,7 +12,7 @@ from gasp_env.tasks import Proposal
 
 
 def test_seeds_are_of_both_kinds_and_all_differ() -> None:
-    tasks = seeds.ours()
+    tasks = seeds.builtin_seeds()
     counts = Counter(task.kind for task in tasks)
     assert set(counts) == {"deduction", "abduction"}
     # K = 6 references of one kind, and not always the same.
@@ -23,7 +23,7 @@ def test_seeds_are_of_both_kinds_and_all_differ() -> None:
 @pytest.mark.docker
 def test_every_seed_passes_the_gate_and_gives_its_output(sandbox: Sandbox) -> None:
     gate = domains.get("python").with_novelty("off").gate
-    for task in seeds.ours():
+    for task in seeds.builtin_seeds():
         proposal = Proposal(task.program, task.inputs)
         again = gate.decide(
             proposal,
