@@ -1,4 +1,4 @@
-"""From what steps made known to credits: all outcomes that one step resolved, scored in one call."""
+"""Credit assignment: all outcomes that one step resolved are scored in one call."""
 
 from __future__ import annotations
 
