@@ -1,4 +1,4 @@
-"""What the README and the documentation tell people to type works, and the numbers they quote are the stored ones."""
+"""The commands and code of the README and the documentation work, and the numbers they quote are the stored ones."""
 
 from __future__ import annotations
 
