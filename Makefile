@@ -13,12 +13,13 @@ RUN    := $(VENV)/bin/python
 READY  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help train test fuzz lint format image docker clean
+.PHONY: help train test fuzz lint format docs image docker clean
 
 help:
 	@echo "make train    train a teacher and a solver on the miniature in the sandbox (5 to 10 minutes on 2 cores)"
 	@echo "make test     ruff, mypy and the tests"
 	@echo "make fuzz     the property tests with fresh examples, FUZZ=10 times as many; make test draws the same ones always"
+	@echo "make docs     build docs/ into docs/_build/html; a warning is an error"
 	@echo "make docker   install and start Docker Engine, and bubblewrap (Debian and Ubuntu, as root)"
 	@echo "make image    build the sandbox image"
 	@echo "make lint     ruff and mypy"
@@ -49,6 +50,10 @@ format: $(READY)
 	$(RUN) -m ruff check --fix .
 	$(RUN) -m ruff format .
 
+docs: $(READY)
+	$(RUN) -m sphinx --quiet --fail-on-warning --keep-going --builder html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
 image: $(READY)
 	$(RUN) -m gasp_env.sandbox build
 
@@ -56,7 +61,7 @@ docker:
 	sh sandbox_image/install_docker.sh
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 # The stamp is newer than what it was made from, so the second time costs nothing.
 $(READY): pyproject.toml constraints.txt | $(VENV)/bin/pip

@@ -1,4 +1,4 @@
-"""Reads records of files. Every complaint reads alike: which field, what was expected, what came, what to do."""
+"""Read records of files. Every error has one form: the field, the expected value, the value found, and the fix."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ ABSENT = object()
 
 
 class RecordError(ValueError):
-    """A record that is not what it should be; the message names the place, the field and the fix.
+    """A malformed record; the message names the place, the field and the fix.
 
     Attributes:
         field: the field that is wrong, such as ``tests[3].input``; empty if it is the whole record.
-        reason: what was expected and what came.
+        reason: the expected value and the value found.
     """
 
     def __init__(self, message: str, field: str = "", reason: str = "") -> None:
@@ -29,12 +29,12 @@ class RecordError(ValueError):
 
 
 class Record:
-    """Checks one record, part by part. ``field`` is what messages call a part.
+    """Check one record, part by part. ``field`` is the name of a part in messages.
 
     Attributes:
-        error: what is raised, at the first part that is wrong.
-        surrogates: whether texts may hold lone surrogates, as what a model wrote may. What is to be shown to one may
-            not: no tokenizer would take it.
+        error: the class raised at the first part that is wrong.
+        surrogates: True if texts may hold lone surrogates, as a model's text may. A text that is shown to a model
+            may not: no tokenizer takes it.
     """
 
     error: type[RecordError] = RecordError
@@ -44,7 +44,7 @@ class Record:
         self._where = where
 
     def json(self, raw: bytes) -> Any:
-        """A line of a file, as JSON values."""
+        """Parse a line of a file as JSON."""
         try:
             return json.loads(raw.decode("utf-8"), object_pairs_hook=self._once)
         except RecordError:
@@ -68,7 +68,7 @@ class Record:
     def fields(
         self, value: Any, field: str, required: tuple[str, ...], optional: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """An object with these fields and no others; ``optional`` says what stands for those not there."""
+        """Check an object with these fields and no others; ``optional`` gives the defaults of missing ones."""
         known = (*required, *optional)
         if type(value) is not dict:
             self.refuse(field, "an object with " + ", ".join(known), value, "write it as {...}")
@@ -82,16 +82,16 @@ class Record:
         return {**optional, **value}
 
     def items(self, value: Any, field: str) -> list[Any]:
-        """A list of anything."""
+        """Check a list of anything."""
         if type(value) is not list:
             self.refuse(field, "a list", value, "write it as [...], empty if there is nothing to say")
         return [*value]
 
     def text(self, value: Any, field: str, *, empty: bool = False, verbatim: bool = False) -> str:
-        """A text; unless it may be ``empty``, one with something in it.
+        """Check a text, which may be empty only if ``empty``.
 
-        White space alone is nothing, for a person who left a field blank. A ``verbatim`` text was written by a
-        program and is kept as it is: there it counts as something, whichever of Unicode's spaces it is.
+        White space alone counts as empty: a person left the field blank. A ``verbatim`` text was written by a
+        program and is kept as it is: there white space of any kind counts as content.
         """
         if type(value) is not str or not (empty or (value if verbatim else value.strip())):
             self.refuse(
@@ -102,7 +102,7 @@ class Record:
         return str(value)
 
     def utf8(self, text: str, field: str) -> bytes:
-        """A text's bytes."""
+        """Encode a text in UTF-8."""
         try:
             return text.encode()
         except UnicodeEncodeError as error:
@@ -110,21 +110,21 @@ class Record:
             self.refuse(field, "a text that UTF-8 can encode", around, "remove the lone surrogates")
 
     def integer(self, value: Any, field: str, least: int, most: int | None = None) -> int:
-        """A whole number within bounds, both included."""
+        """Check a whole number within bounds, both included."""
         if type(value) is not int or value < least or (most is not None and value > most):
             wanted = f"an integer from {least}" + ("" if most is None else f" to {most}")
             self.refuse(field, wanted, value, "write a plain number in that range")
         return int(value)
 
     def choice(self, value: Any, field: str, choices: tuple[Any, ...]) -> Any:
-        """One of some texts, or of texts and None."""
+        """Check one of several texts, or None where it is among the choices."""
         if type(value) not in (str, type(None)) or value not in choices:
             named = ", ".join("null" if choice is None else str(choice) for choice in choices)
             self.refuse(field, f"one of {named}", value, "choose one")
         return value
 
     def literal(self, value: Any, field: str, parse: Callable[[str], Any], *, empty: bool = False) -> Any:
-        """A value written as a literal, read by ``parse``."""
+        """Read a value written as a literal by ``parse``."""
         text = self.text(value, field, empty=empty)
         try:
             return parse(text)
@@ -133,7 +133,7 @@ class Record:
             self.refuse(field, expected, text, "write values as repr() prints them")
 
     def refuse(self, field: str, expected: str, came: Any, fix: str) -> NoReturn:
-        """Say what is wrong with a part.
+        """Raise the error about a part.
 
         Raises:
             RecordError: always; `error`, to be exact.
@@ -144,18 +144,18 @@ class Record:
 
 
 def shorten(value: Any) -> str:
-    """A value as messages show it: at most 80 characters of its repr; never raises."""
+    """A repr of at most 80 characters, for messages; never raises."""
     try:
         text = repr(_begun(value))
     except RecursionError:
         return f"a {type(value).__name__} that is nested too deeply"
-    except Exception:  # an integer of too many digits, or somebody's own class
+    except Exception:  # an integer of too many digits, or a class with a repr of its own
         return f"something of type {type(value).__name__}"
     return text if len(text) <= _SHOWN_CHARS else text[: _SHOWN_CHARS - 3] + "..."
 
 
 def _begun(value: Any) -> Any:
-    """A value without what is not shown anyway, as far as that is easily seen: it may be large."""
+    """Cut a value, which may be large, to the part whose repr can be shown."""
     kind = type(value)
     if kind in (str, bytes):
         return value[:_SHOWN_CHARS]

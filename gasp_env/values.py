@@ -1,4 +1,4 @@
-"""The value language: what programs take and return, how it is written, read and compared.
+"""The value language: the values that programs take and return, written, read and compared.
 
 Exact built-in values only: None, bool, int, float, str, bytes, list, tuple, dict, set, frozenset.
 ``True`` is not ``1``, ``1`` is not ``1.0``, a tuple is not a list, NaN equals NaN, -0.0 equals
@@ -7,7 +7,7 @@ others). Two values are equal if their canonical encodings are.
 
 Text is read by a parser of our own, never by Python's on the whole: at most one number or string
 token at a time is given to `ast.literal_eval`, so that no text, however hostile, can recurse,
-allocate or execute. `render` writes what `parse_literal` reads back as an equal value.
+allocate or execute. `parse_literal` reads the text that `render` wrote back to an equal value.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class ValueSyntaxError(ValueError):
 
 
 def equal(a: Any, b: Any) -> bool:
-    """Whether two values are the same under the rules above; False if either is no value at all."""
+    """True if two values are the same under the rules above; False if either is not a value at all."""
     try:
         return encode(a) == encode(b)
     except Unserializable:
@@ -83,9 +83,9 @@ def equal(a: Any, b: Any) -> bool:
 
 
 def same(a: Any, b: Any) -> bool:
-    """Like `equal`, of two that are known to be values: they came out of `decode`, or of a parser here.
+    """Faster `equal` for two objects that are known to be values, because `decode` or a parser here made them.
 
-    Values that Python writes alike are equal; it is not so the other way round (sets, dicts, NaN in a set).
+    Values with equal reprs are equal. The converse does not hold (sets, dicts, NaN in a set).
     """
     return repr(a) == repr(b) or encode(a) == encode(b)
 
@@ -123,7 +123,7 @@ def parse_arguments(text: str) -> tuple[Any, ...]:
 def render(value: Any) -> str:
     """Write a value as Python would, with set members in a fixed order.
 
-    How large a value may be is not looked at here: what is larger can be written, and is not read.
+    Sizes are not checked here: a value beyond the bounds is written, and refused when it is read.
 
     Raises:
         Unserializable: something in it is of another type, or nested too deep, or a number of too many digits.
@@ -144,9 +144,9 @@ def render_arguments(arguments: tuple[Any, ...]) -> str:
 class _Parser:
     """Recursive descent over tokens, one ahead, at most `MAX_DEPTH` deep.
 
-    What it returns is a value, and needs no check: a text of `MAX_TEXT` characters has fewer than `MAX_NODES` parts,
-    which take fewer than `MAX_BYTES`; types, depth and digits are looked at here; and there is but one NaN, so that
-    no dict has two as keys.
+    The values it returns need no further check. A text of `MAX_TEXT` characters has fewer than `MAX_NODES` parts,
+    which take fewer than `MAX_BYTES`. Types, depth and digits are checked here. There is only one NaN object, so that
+    no dict has two of them as keys.
     """
 
     def __init__(self, text: str) -> None:
@@ -249,13 +249,13 @@ class _Parser:
             return token[1:-1]
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # invalid escapes are what Python makes of them
+                warnings.simplefilter("ignore")  # an invalid escape means the same as in Python
                 return ast.literal_eval(token)
         except (SyntaxError, ValueError, MemoryError, RecursionError):
             self._fail("a number or a string")
 
     def _items(self, closing: str, depth: int) -> tuple[list[Any], bool]:
-        """Values up to a closing mark, and whether there was a comma."""
+        """Values up to a closing mark, and True if there was a comma."""
         self._advance()
         items: list[Any] = []
         has_comma = False

@@ -1,4 +1,4 @@
-"""How two answers to a real problem compare."""
+"""Comparison of answers to real problems under LiveCodeBench's rule."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ OUTPUT_BYTES = 2**20
 
 
 def same_value(returned: Any, expected: Any) -> bool:
-    """Whether a function's value is right. Both are exact built-in values, so ``==`` is Python's own."""
+    """True if a function's value is right. Both are exact built-in values, so ``==`` is Python's own."""
     return bool(folded(returned) == expected)
 
 
 def same_text(printed: str, expected: str) -> bool:
-    """Whether what a program printed is right."""
+    """True if a program's printed text is right: the same lines, each as text or as the same numbers."""
     mine, right = lines(printed), lines(expected)
     return len(mine) == len(right) and all(map(_same_line, mine, right))
 
 
 def folded(value: Any) -> Any:
-    """The value, a tuple as a list."""
+    """Turn a tuple into a list; any other value stays."""
     return list(value) if type(value) is tuple else value
 
 
 def lines(text: str) -> list[str]:
-    """What of a printed text is compared."""
+    """Split a printed text into the stripped lines that are compared."""
     return [line.strip() for line in text.strip().split("\n")]
 
 

@@ -3,7 +3,7 @@
 A record::
 
     {"id": "merge-bookings",                    unique in the file
-     "statement": "Given ...",                  what a person would be asked
+     "statement": "Given ...",                  the problem in words
      "signature": "def f(spans: list) -> list", one line that defines the entry
      "tests": [{"input": "[(1, 3)]",            the arguments, as between the parentheses of a call
                 "output": "[(1, 3)]"}, ...],    the right value
@@ -12,8 +12,8 @@ A record::
      "evidence": [{"model": "m", "samples": 100, "correct": 0}, ...],   of hardness; default []
      "tags": ["intervals"],                     default []
      "difficulty": "medium",                    easy, medium (default) or hard
-     "entry": "f",                              what is called, see below; default f
-     "rule": "exact"}                           how outputs are compared: exact (default) or livecodebench
+     "entry": "f",                              the function to call, see below; default f
+     "rule": "exact"}                           comparison of outputs: exact (default) or livecodebench
 
 Literals rather than JSON values, because a tuple is not a list and ``1`` is not ``1.0`` (`gasp_env.values`).
 
@@ -51,15 +51,15 @@ def load(path: str | Path) -> tuple[Goalpost, ...]:
     """Read a goalpost file.
 
     Raises:
-        GoalpostError: at the first record that is not as described above.
-        OSError: when the file cannot be read.
+        GoalpostError: a record is not as described above; the first one is named.
+        OSError: the file cannot be read.
     """
     return _read(Path(path).read_bytes(), str(path))
 
 
 @cache
 def builtin_goalposts() -> tuple[Goalpost, ...]:
-    """The goalposts that ship with gasp_env (``gasp_env/data/README.md`` says how they were made)."""
+    """The forty goalposts that ship with gasp_env; ``gasp_env/data/README.md`` tells their origin."""
     file = resources.files("gasp_env") / "data" / "goalposts.jsonl"
     return _read(file.read_bytes(), "gasp_env/data/goalposts.jsonl")
 
@@ -68,7 +68,7 @@ def dump(goalposts: Iterable[Goalpost], path: str | Path) -> None:
     """Write a file that `load` reads back to equal goalposts. Nothing is written when one of them is refused.
 
     Raises:
-        GoalpostError: when `load` would refuse the file.
+        GoalpostError: `load` would refuse the file.
     """
     lines = [json.dumps(to_record(goalpost)) + "\n" for goalpost in goalposts]
     text = "".join(lines)
@@ -79,7 +79,11 @@ def dump(goalposts: Iterable[Goalpost], path: str | Path) -> None:
 def with_evidence(
     goalposts: Iterable[Goalpost], evidence: Mapping[str, Iterable[Evidence]]
 ) -> tuple[Goalpost, ...]:
-    """The goalposts with evidence added, given by id: from a run that measured how hard they are, say.
+    """Add evidence of hardness to goalposts.
+
+    Args:
+        goalposts: the set.
+        evidence: for each id of a measured goalpost, its new evidence.
 
     Raises:
         GoalpostError: there is evidence of a goalpost that is not among them.
@@ -99,7 +103,7 @@ def to_record(goalpost: Goalpost) -> dict[str, Any]:
     """The record of one goalpost, as JSON-able values.
 
     Raises:
-        GoalpostError: when it has not as many outputs as inputs, or a test that its kind of record cannot hold.
+        GoalpostError: it has more inputs than outputs or fewer, or a test that its kind of record cannot hold.
     """
     if len(goalpost.inputs) != len(goalpost.outputs):
         raise GoalpostError(
@@ -152,7 +156,7 @@ def _written_test(goalpost: Goalpost, number: int, arguments: Arguments, output:
 
 
 def _is_json(value: Any) -> bool:
-    """Whether it is what JSON text is read as."""
+    """True if JSON text could have been parsed to this value."""
     kind = type(value)
     if kind is list:
         return all(map(_is_json, value))
@@ -162,7 +166,7 @@ def _is_json(value: Any) -> bool:
 
 
 def from_record(record: Any, where: str) -> Goalpost:
-    """The goalpost a record describes. ``where`` is what messages call the place it came from.
+    """The goalpost of a record; messages call the place it was read from ``where``.
 
     Raises:
         GoalpostError: the record is not as described above.

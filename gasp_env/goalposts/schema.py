@@ -1,4 +1,4 @@
-"""Checks records of goalposts: see `gasp_env.goalposts.files` for what they hold."""
+"""Checks of goalpost records; `gasp_env.goalposts.files` documents the fields."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ MAX_ARGUMENTS = values.MAX_BYTES // 2
 
 
 class GoalpostError(RecordError):
-    """A goalpost file that does not hold what it should."""
+    """A malformed goalpost file."""
 
 
 class GoalpostRecord(Record):
-    """Checks the record of one goalpost."""
+    """The checks of one goalpost's record."""
 
     error = GoalpostError
 
     def goalpost(self, value: Any) -> Goalpost:
-        """The goalpost that a record describes."""
+        """Build the goalpost that a record describes."""
         record = self.fields(value, "", REQUIRED, OPTIONAL)
         entry, rule = self._entry(record["entry"]), self._rule(record["rule"])
         signature = self._signature(record["signature"], entry)
@@ -137,7 +137,7 @@ class GoalpostRecord(Record):
         return arguments, output
 
     def _stream(self, value: Any, field: str, most: int) -> str:
-        """What is read from standard input or printed there; may be empty."""
+        """Check a text of standard input or output, which may be empty."""
         if type(value) is not str:
             self.refuse(field, "a text", value, "write the text itself, as the program reads or prints it")
         size = len(self.utf8(value, field))

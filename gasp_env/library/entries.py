@@ -1,4 +1,4 @@
-"""What a library holds, and how it is written: JSON lines, one entry a line.
+"""Library files: JSON lines, one entry a line.
 
 A record::
 
@@ -35,11 +35,11 @@ _TASK_DEFAULTS = {"parent": None, "kind": "induction"}
 
 
 class LibraryError(RecordError):
-    """A stored library that does not hold what it should."""
+    """A malformed library file."""
 
 
 def task_record(task: Task) -> dict[str, Any]:
-    """A task as JSON-able values."""
+    """Turn a task into JSON-able values."""
     return {
         "program": task.program,
         "inputs": [render_arguments(arguments) for arguments in task.inputs],
@@ -56,7 +56,7 @@ def task_record(task: Task) -> dict[str, Any]:
 
 
 def entry_record(entry: Entry) -> dict[str, Any]:
-    """An entry as JSON-able values."""
+    """Turn an entry into JSON-able values."""
     return {
         "id": entry.id,
         "parent": entry.parent,
@@ -69,7 +69,7 @@ def entry_record(entry: Entry) -> dict[str, Any]:
 
 
 def task_of_record(record: Any, where: str = "task record") -> Task:
-    """The task `task_record` was made of. ``where`` is what messages call the place it came from.
+    """Rebuild a task from its record; messages call the place it was read from ``where``.
 
     Raises:
         LibraryError: the record is not as described above.
@@ -78,7 +78,7 @@ def task_of_record(record: Any, where: str = "task record") -> Task:
 
 
 def entry_of_record(record: Any, where: str = "entry record") -> Entry:
-    """The entry `entry_record` was made of. ``where`` is what messages call the place it came from.
+    """Rebuild an entry from its record; messages call the place it was read from ``where``.
 
     Raises:
         LibraryError: the record is not as described above.
@@ -87,7 +87,7 @@ def entry_of_record(record: Any, where: str = "entry record") -> Entry:
 
 
 def write(entries: Iterable[Entry], path: str | Path) -> None:
-    """Write a file that `read` reads back to equal entries. Whoever looks finds the old one or the new one, whole.
+    """Write a file that `read` reads back to equal entries. The file is replaced atomically.
 
     Raises:
         LibraryError: `read` would refuse an entry. The file is left as it was.
@@ -130,7 +130,7 @@ def read(path: str | Path) -> list[Entry]:
 
 
 class _EntryRecord(Record):
-    """Checks the record of one entry."""
+    """The checks of one entry's record."""
 
     error = LibraryError
 
@@ -162,7 +162,7 @@ class _EntryRecord(Record):
                 f"{prefix}outputs", f"{len(inputs)}, one for each input", len(outputs), "complete them"
             )
         kind = self.choice(record["kind"], f"{prefix}kind", TASK_KINDS)
-        # Of an induction task at least one pair stays hidden: it is what judges an answer.
+        # At least one pair of an induction task stays hidden: it judges the answers.
         most = len(inputs) - 1 if kind == "induction" else len(inputs)
         size = sum(len(text) for text in (*record["inputs"], *record["outputs"]))
         size += sum(len(str(record[name])) for name in ("program", "message"))

@@ -1,18 +1,17 @@
-"""The library: every valid task with what is known of its difficulty.
+"""The library: every valid task with its difficulty.
 
-A task says where it came from (goalpost, parent, axis, c of n, step), and carries its teacher's program,
-which is known to be right. So an entry is also an off-policy sample for a solver, one that no attempt had
-to find::
+An entry holds its provenance (goalpost, parent, axis, step), its difficulty (c of n), and its teacher's program,
+which is known to be right. An entry is therefore an off-policy sample for a solver as well::
 
     view = library.view()
     for entry in sample(view, rng, 32, "non_extremes", kind="induction"):
-        prompt = domain.style.solve(entry.task, "induction", 0)      # what the solver would read
-        answer = entry.task.program                                  # what solves it; wrap it as the style asks
+        prompt = domain.style.solve(entry.task, "induction", 0)      # the solver's prompt
+        answer = entry.task.program                                  # a right answer; wrap it as the style asks
         # As another kind: the answer to "deduction" on input i is entry.task.outputs[i], the one to
         # "abduction" entry.task.inputs[i].
 
 No policy sampled that answer, so it has no behaviour log-probabilities: train on it as on supervised data, or
-decide what to put in their place.
+choose values in their place.
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ __all__ = [
     "task_text",
 ]
 
-#: Rows of embeddings of what was evicted since, before they are given up.
+#: Embedding rows of evicted entries that are kept before the table is made anew.
 _WASTE = 1024
 
 
@@ -58,15 +57,15 @@ class Library:
     """All valid tasks of one env, in the order they were committed.
 
     Args:
-        entries: what it begins with, as if committed.
-        capacity: greatest number of entries; None: it only grows.
-        eviction: policy that says what goes when there are more (`gasp_env.library.eviction`). What was evicted is
-            forgotten: novelty does not know it any more, and it may come again.
-        embedder: what `View.nearest` measures with; None: it cannot.
+        entries: the first entries, added as by `commit`.
+        capacity: greatest number of entries; None for no limit.
+        eviction: policy that chooses the entries to drop beyond it (`gasp_env.library.eviction`). An evicted task is
+            forgotten: novelty no longer knows it, and it may be committed again.
+        embedder: embeds texts for `View.nearest`; None to do without.
 
     Attributes:
         entries: oldest first.
-        step: training step, set by whoever trains; entries that name none are committed with it.
+        step: training step, set by the learner; entries without a step of their own are committed with it.
     """
 
     def __init__(
@@ -99,13 +98,13 @@ class Library:
         return self.view().size("accepted")
 
     def commit(self, entries: Iterable[Entry]) -> int:
-        """Add entries, dropping those that tell nothing new; return how many were added and kept.
+        """Add entries without duplicates; return the number that were added and kept.
 
-        Nothing new is a task that has been accepted already, or one not accepted that is known. A lift
-        that changed only the inputs of its lemma has the lemma's fingerprint, and is known by its inputs as well.
+        Duplicates are dropped: any task already accepted, and a rejected task already stored. A lift that
+        changed only the inputs of its lemma has the lemma's fingerprint; its inputs tell it apart.
 
-        Each is given an id, and the id of its parent: the newest entry with the fingerprint that its task
-        names. Of an episode's lift that is the lemma committed just before it.
+        Each entry is given an id, and the id of its parent: the newest entry with the fingerprint that its
+        task names. For an episode's lift that is the lemma committed just before it.
         """
         before = self._last_id
         for entry in entries:
@@ -115,7 +114,7 @@ class Library:
         return sum(entry.id > before for entry in self.entries)
 
     def view(self) -> LibraryView:
-        """The library as it is now, unchanged by what is committed or evicted later."""
+        """The library as it is now; later commits and evictions do not change the view."""
         if self._view is None:
             if self._table is not None and len(self._table) > 2 * len(self.entries) + _WASTE:
                 self._table = self._table.of([task_text(entry.task) for entry in self.entries])
@@ -135,11 +134,11 @@ class Library:
         return sample(self.view(), rng, count, data, kind, replace=replace)
 
     def lineage(self) -> Lineage:
-        """The family trees of what is in it now."""
+        """The family trees of the current entries."""
         return Lineage(self.entries)
 
     def copy(self) -> Library:
-        """A library of its own with the same entries. Embeddings are shared, which nobody can tell."""
+        """An independent library with the same entries; embeddings, which never change, are shared."""
         twin = Library(capacity=self.capacity, eviction=self.eviction, embedder=self.embedder)
         twin.step, twin._table = self.step, self._table
         twin._index(self.entries)
@@ -156,12 +155,12 @@ class Library:
 
     @classmethod
     def load(cls, path: str | Path, **options: Any) -> Library:
-        """The library that `save` wrote, with the same ids. ``options`` are the keywords of `Library`.
+        """Read the library that `save` wrote, with the same ids. ``options`` are the keywords of `Library`.
 
-        Embeddings are not stored: they are made anew when they are first asked for.
+        Embeddings are not stored; they are computed again at their first use.
 
         Raises:
-            LibraryError: a line is not an entry; the message says which, and what was expected.
+            LibraryError: a line is not an entry; the message names the line and the expected value.
             OSError: the file cannot be read.
         """
         return cls._restored(files.read(path), str(path), options)
@@ -172,7 +171,7 @@ class Library:
 
     @classmethod
     def from_state(cls, records: Iterable[Any], **options: Any) -> Library:
-        """The library `state` was taken of. ``options`` are the keywords of `Library`.
+        """Restore the library from its `state`. ``options`` are the keywords of `Library`.
 
         Raises:
             LibraryError: a record is not an entry.
@@ -182,7 +181,7 @@ class Library:
 
     @classmethod
     def _restored(cls, entries: Sequence[Entry], where: str, options: dict[str, Any]) -> Library:
-        """Entries that have ids keep them and their parents; those that have none are committed."""
+        """Restore entries: those with ids keep ids and parents, those without are committed."""
         if not any(entry.id for entry in entries):
             return cls(entries, **options)
         library = cls(**options)
@@ -199,7 +198,7 @@ class Library:
         return library
 
     def _add(self, entry: Entry) -> None:
-        """Append an entry that has its id, unless it tells nothing new."""
+        """Append an entry that has its id, unless it is a duplicate."""
         key = _key(entry.task)
         if key in (self._accepted if entry.accepted else self._known):
             return
@@ -217,7 +216,7 @@ class Library:
             self._index(entry for position, entry in enumerate(self.entries) if position not in gone)
 
     def _index(self, entries: Iterable[Entry]) -> None:
-        """Hold these entries and no others."""
+        """Replace all entries by these."""
         self.entries = list(entries)
         self._view = None
         self._known = {_key(entry.task) for entry in self.entries}

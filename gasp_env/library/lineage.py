@@ -1,4 +1,4 @@
-"""Who was made from what: the family trees of a library's entries.
+"""Family trees of a library's entries: each lift below the task it was lifted from.
 
     >>> lineage = library.lineage()                                           # doctest: +SKIP
     >>> [entry.id for entry in lineage.descendants(lineage.family("merge-bookings")[0].id)]  # doctest: +SKIP
@@ -7,8 +7,8 @@
     ├─ #5 lift f merge-bookings 2/8 accepted step 3: The same, over midnight
     └─ #9 lift f merge-bookings 0/8 step 7: Spans of two people
 
-Entries are named by their ids, because fingerprints are not unique (`gasp_env.tasks.Entry`). A parent
-that was evicted is in no tree; its lifts are roots then, and say whose they were.
+Entries are named by their ids, because fingerprints are not unique (`gasp_env.tasks.Entry`). An evicted
+parent is in no tree; its lifts are then roots, which name the parent's id.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Lineage:
         """The entry with this id.
 
         Raises:
-            KeyError: there is none; perhaps it was evicted.
+            KeyError: no entry has it; perhaps it was evicted.
         """
         if id not in self._entries:
             raise KeyError(f"expected the id of one of {len(self._entries)} entries, got {id!r}")
@@ -50,15 +50,15 @@ class Lineage:
         return [entry for entry in self._entries.values() if entry.task.fingerprint == fingerprint]
 
     def parent(self, id: int) -> Entry | None:
-        """What the entry was lifted from; None if it is no lift, or its parent is not here."""
+        """The entry it was lifted from; None if it is no lift, or its parent was evicted."""
         return self._entries.get(self.entry(id).parent)
 
     def children(self, id: int) -> list[Entry]:
-        """What was lifted from the entry, oldest first. Also answered for one that was evicted."""
+        """Lifts of the entry, oldest first. An evicted entry may be asked for too."""
         return list(self._children.get(id, ())) if id else []
 
     def ancestors(self, id: int) -> list[Entry]:
-        """Its parent, that one's parent and so on, as far as they are here."""
+        """The entry's parent, its parent's parent and so on, up to the first evicted one."""
         found = []
         above = self.parent(id)
         while above is not None:
@@ -67,7 +67,7 @@ class Lineage:
         return found
 
     def descendants(self, id: int) -> list[Entry]:
-        """What was lifted from the entry, from that, and so on: every entry right before its own descendants."""
+        """Lifts of the entry, their lifts and so on, in depth-first order."""
         found = []
         stack = self.children(id)[::-1]
         while stack:
@@ -81,7 +81,7 @@ class Lineage:
         return [entry for entry in self._entries.values() if entry.parent not in self._entries]
 
     def family(self, goalpost: str | None) -> list[Entry]:
-        """All that was made for a goalpost, oldest first; None: what was made for none."""
+        """All entries made for a goalpost, oldest first; for None, those made without one."""
         return [entry for entry in self._entries.values() if entry.task.goalpost == goalpost]
 
     def render(self, goalpost: str | None = None) -> str:
@@ -95,7 +95,7 @@ class Lineage:
 
     def _tree(self, root: Entry) -> list[str]:
         lines = []
-        # An entry, what stands before it, and what stands before its children.
+        # An entry, the prefix of its line, and the prefix of its children's lines.
         stack = [(root, "", "")]
         while stack:
             entry, mark, indent = stack.pop()

@@ -1,4 +1,4 @@
-"""What episodes see of a library: the library at one moment, unchanged by what becomes of it."""
+"""Immutable views of a library, one for each episode."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def sample(
 
 
 def task_text(task: Task | Proposal) -> str:
-    """What embedders read of a task: message and program."""
+    """Text of a task for embedders: message and program."""
     return f"{task.message.strip()}\n\n{task.program.strip()}\n".lstrip()
 
 
 class LibraryView:
-    """A library at one moment (see `View`). What is asked of it is worked out at the first question."""
+    """The library at one moment (see `View`). Indices are built at their first use."""
 
     def __init__(self, entries: Sequence[Entry], table: EmbeddingTable | None) -> None:
         self._entries = tuple(entries)
@@ -55,7 +55,7 @@ class LibraryView:
         return fingerprint in self._positions()
 
     def size(self, data: SolverData, kind: str | None = None) -> int:
-        """Number of entries of that sort; of one task kind, or of all."""
+        """Number of entries of a sort, of one task kind or of all."""
         return len(self._sort(data, kind))
 
     def entry(self, data: SolverData, index: int, kind: str | None = None) -> Entry:
@@ -99,7 +99,7 @@ class LibraryView:
         return self._sorts[data, kind]
 
     def _positions(self) -> dict[str, list[int]]:
-        """Where among the accepted entries each fingerprint is."""
+        """Position of each fingerprint among the accepted entries."""
         if self._accepted is None:
             self._accepted = {}
             for position, entry in enumerate(self._sort("accepted")):

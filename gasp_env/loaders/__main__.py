@@ -1,4 +1,4 @@
-"""Turn others' problems into a file of goalposts, and say which could not be.
+"""Turn other people's problems into a file of goalposts, and report those that cannot be converted.
 
     python -m gasp_env.loaders livecodebench FILE --out GOALPOSTS [--from 2023-05-01] [--to 2024-08-31] [--drop-large]
     python -m gasp_env.loaders humaneval FILE --out GOALPOSTS [--tier docker]
@@ -43,7 +43,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _load(options: argparse.Namespace) -> tuple[Loaded, str]:
-    """What was loaded, and the tier that executed its code if any did."""
+    """Load the file; return the result and the tier that executed its code, empty if none did."""
     if options.set == "livecodebench":
         dates = (options.first, options.last)
         loaded = livecodebench.load(

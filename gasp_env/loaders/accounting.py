@@ -1,4 +1,4 @@
-"""Going through the records of a set of problems, keeping account of those that cannot be used."""
+"""Read the records of a problem set, with an account of those that cannot be used."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Skipped:
 
     Attributes:
         line: where it is, counted from 1: in a file its line, else its place among the records.
-        id: what it calls itself, empty where that cannot be read.
-        field: which field is to blame, such as ``private_test_cases[3].input``; empty if it is the whole record.
-        reason: what was expected and what came.
+        id: its own name for itself, empty where that cannot be read.
+        field: the field to blame, such as ``private_test_cases[3].input``; empty if it is the whole record.
+        reason: the expected and the found value.
     """
 
     line: int
@@ -36,13 +36,13 @@ class Skipped:
 
     @property
     def why(self) -> str:
-        """The field and what was expected there, without what came: the same for records with the same defect."""
+        """The field and the value expected there: the same for all records with the same defect."""
         return f"{self.field}: {self.reason.partition(', came ')[0]}"
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """What came of a set of records.
+    """The goalposts of a set of records, and the account of the rest.
 
     Attributes:
         goalposts: in the order of their records.
@@ -57,17 +57,17 @@ class Loaded:
     dropped: Mapping[str, int] = field(default_factory=dict)
 
     def reasons(self) -> dict[str, int]:
-        """How many records were skipped for which reason (`Skipped.why`), the commonest first."""
+        """Number of skipped records by reason (`Skipped.why`), the commonest first."""
         found = Counter(item.why for item in self.skipped)
         return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
 
 
 class Reader(GoalpostRecord):
-    """A record of somebody else's: it may have fields we do not know.
+    """A record of another project, which may have fields unknown to us.
 
     Attributes:
         line: see `Skipped`.
-        name: what the record calls itself, once that is known.
+        name: the record's own name for itself, once that is known.
         record: its fields, once it is known to have some.
     """
 
@@ -78,7 +78,7 @@ class Reader(GoalpostRecord):
         self.record = record
 
     def field(self, name: str, kind: type[T], default: Any = ABSENT) -> T:
-        """A field of the record.
+        """Return a field of the record.
 
         Raises:
             GoalpostError: it is absent and has no default, or is of another type; or the record has no fields.
@@ -95,14 +95,14 @@ class Reader(GoalpostRecord):
         return value
 
     def checked(self, goalpost: Goalpost, names: Mapping[str, str]) -> Goalpost:
-        """The goalpost, as a file of goalposts would give it back.
+        """The goalpost as it reads back from a goalpost file.
 
         Args:
-            goalpost: what the record describes.
-            names: what fields of a goalpost are called in the record, where that differs.
+            goalpost: the goalpost that the record describes.
+            names: the record's names for fields of a goalpost, where they differ.
 
         Raises:
-            GoalpostError: no file would.
+            GoalpostError: it cannot be stored in one.
         """
         try:
             return goalposts.from_record(goalposts.to_record(goalpost), self._where)
@@ -114,7 +114,7 @@ class Reader(GoalpostRecord):
 
 
 class Account:
-    """What is known of a set while it is read.
+    """The account of a set while it is read.
 
     Args:
         strict: raise at the first record that cannot be used.
@@ -128,7 +128,7 @@ class Account:
 
     @contextmanager
     def of(self, reader: Reader) -> Iterator[None]:
-        """While a record is read: if something says that it cannot be used, notes why.
+        """Context in which a record is read: an error about it is noted as the reason to skip it.
 
         Raises:
             GoalpostError: it cannot be used, and the account is strict.
@@ -141,10 +141,10 @@ class Account:
             self._skipped[reader.line] = Skipped(reader.line, reader.name, error.field, error.reason)
 
     def identify(self, reader: Reader, name: str) -> None:
-        """Note what a record calls itself.
+        """Note a record's own name for itself.
 
         Raises:
-            GoalpostError: an earlier one is called so too, or nothing can be: it cannot be written.
+            GoalpostError: an earlier record has the name, or UTF-8 cannot encode it.
         """
         reader.utf8(name, "")
         reader.name = name
@@ -155,7 +155,7 @@ class Account:
             )
 
     def keep(self, reader: Reader, goalpost: Goalpost) -> None:
-        """Note what a record became."""
+        """Note the goalpost that a record became."""
         self._goalposts[reader.line] = goalpost
 
     def loaded(self, outside: int = 0, dropped: Mapping[str, int] | None = None) -> Loaded:
@@ -169,7 +169,7 @@ class Account:
 
 
 def readers(source: Source) -> Iterator[Reader]:
-    """The records of a file, or records that are there already.
+    """The records of a file, or of an iterable.
 
     Raises:
         GoalpostError: a line is no JSON: the file is damaged, or is something else.

@@ -1,7 +1,7 @@
-"""JSON texts that are looked at before anything is built of them.
+"""Bounds on the number of values in a JSON text, checked before it is parsed.
 
-A list of empty objects takes twenty times as much memory as its text. How many values a text holds at least can be
-counted without building any: one follows every comma, and one begins at every bracket that opens.
+A list of empty objects takes twenty times as much memory as its text. A lower bound on the number of values can be
+counted without building any: one value follows every comma, and one begins at every opening bracket.
 """
 
 from __future__ import annotations
@@ -10,22 +10,24 @@ import re
 
 from gasp_env import values
 
-#: A text in quotes, whole or cut off, or what stands between values and before them. Nothing is tried twice, so that
-#: the time is linear whatever the text is.
+#: A text in quotes, whole or cut off, or a mark between or before values. Nothing is tried twice, so that the time is
+#: linear for every text.
 _PARTS = re.compile(r'"(?:[^"\\]++|\\.?)*+"?|[,\n\[{]', re.DOTALL)
 
 
 class TooMany(ValueError):
-    """A text of more values than there may be."""
+    """The text holds more values than allowed."""
 
 
 def check(text: str, most: int = values.MAX_NODES, *, separators: str = ",") -> None:
-    """Refuse a text that cannot be JSON of so few values; what passes has at most some three times as many.
+    """Refuse a text that, read as JSON, would hold more than ``most`` values.
+
+    The bound is one-sided: a text that passes may hold up to about three times as many.
 
     Args:
-        text: any text; whether it is JSON is not looked at.
-        most: values that there may be, those inside of others included.
-        separators: what stands between values; with a line break, if every line is a value.
+        text: any text; it need not be JSON.
+        most: greatest number of values, nested ones included.
+        separators: the marks between values; includes a line break if every line is a value.
 
     Raises:
         TooMany: there are more.
@@ -44,7 +46,7 @@ def check(text: str, most: int = values.MAX_NODES, *, separators: str = ",") -> 
 
 
 def at_most(text: str) -> int:
-    """How many values a text has at most, if it is JSON."""
+    """Upper bound on the number of values in a JSON text."""
     return 1 + sum(map(text.count, ",[{"))
 
 

@@ -30,7 +30,7 @@ _PUBLISHED = "take the records as they are published"
 
 
 class Executes(Protocol):
-    """A sandbox, as far as it is needed here."""
+    """The one method of a sandbox that is needed here."""
 
     def run_many(self, runs: Sequence[Run]) -> list[Result]:
         """Execute runs; results in their order."""
@@ -125,7 +125,7 @@ def _shared(problems: list[_Problem], results: list[Result]) -> list[tuple[_Prob
 
 
 def _note(problem: _Problem, results: list[Result]) -> None:
-    """Take what the tests were seen to ask."""
+    """Take the recorded arguments and expected values of the tests."""
     refuse = problem.reader.refuse
     _check(problem, results, "tests that its own solution passes")
     asked, expected = results[0].calls[0].value

@@ -1,4 +1,4 @@
-"""A text in a pickle, read without unpickling: a pickle is a program, and these come from elsewhere.
+"""Read the text in a pickle without unpickling it: a pickle is a program, and these come from strangers.
 
 Of the pickle machine's instructions only those are known that push a text, note it and stop. A pickle with any
 other (one that names a function, builds an object, or calls anything) is refused at that instruction.
@@ -12,19 +12,19 @@ import zlib
 
 #: Bytes a packed text may unpack to: the largest private tests of LiveCodeBench are tens of millions.
 MAX_TEXT = 2**27
-#: Bytes it may unpack to for each that is packed, beyond some that anything may: what is larger than tests of one
-#: number over and over is made to fill the memory.
+#: Bytes it may unpack to for each packed byte, beyond `FREE` bytes that any text may. A larger ratio is not reached by
+#: real tests: such a text was made to fill the memory.
 MAX_RATIO, FREE = 64, 2**23
 
 #: Instructions that push a text, with the size of its length.
 _TEXTS = {b"\x8c": 1, b"X": 4, b"\x8d": 8}
-#: Instructions that change no value: protocol, frame, and notes of the value for later; with the size of what follows.
+#: Instructions that change no value (protocol, frame, memo), with the size of their operands.
 _IDLE = {b"\x80": 1, b"\x95": 8, b"\x94": 0, b"q": 1, b"r": 4}
 _UNICODE, _PUT, _STOP = b"V", b"p", b"."
 
 
 def unpacked(packed: str, most: int = MAX_TEXT) -> str:
-    """The text in a base64 text of a zlib stream of a pickle, as LiveCodeBench keeps its private tests.
+    """Unpack a text from base64, zlib and pickle, the form in which LiveCodeBench keeps its private tests.
 
     Args:
         packed: the base64 text.
@@ -53,7 +53,7 @@ def unpacked(packed: str, most: int = MAX_TEXT) -> str:
 
 
 def text(data: bytes) -> str:
-    """The one text that a pickle of any protocol holds.
+    """Read the one text that a pickle of any protocol holds.
 
     Raises:
         ValueError: it holds anything else.

@@ -1,9 +1,8 @@
-"""What a test written as code asks, found by running it around a solution.
+"""Record the arguments and expected values of a test written as code, by running it around a solution.
 
-A check is a function of the solution, full of asserts. It is rewritten so that it notes what the solution is called
-with and what its answer is compared with; both come back from the sandbox as values. Only a check whose asserts
-compare an answer with a value can be replaced by such pairs: one that allows a tolerance, or tests a property of the
-answer, accepts other answers as well.
+A check is a function of the solution, full of asserts. It is rewritten so that it notes the arguments of each call and
+the value each answer is compared with; both come back from the sandbox. Only a check whose asserts compare an answer
+with a value can be replaced by such pairs. A check with a tolerance, or of a property, accepts other answers as well.
 """
 
 from __future__ import annotations
@@ -40,22 +39,22 @@ def {ENTRY}():
     check(candidate)
     return gasp_asked_, gasp_expected_
 """
-#: What to do about a check that cannot be replaced.
+#: The fix for a check that cannot be replaced.
 FIX = "judge such a problem by its own check; it has no exact answer"
 
 
 def program(reader: Record, field: str, solution: str, tests: str, entry: str) -> str:
-    """A program that runs a check around a solution and returns what was asked and what was expected.
+    """Make a program that runs a check around a solution and returns the recorded arguments and expected values.
 
     Args:
-        reader: where complaints go.
-        field: what the tests are called in complaints.
+        reader: raises the errors.
+        field: the name of the tests in errors.
         solution: a program that defines ``entry``.
         tests: a program that defines the function ``check`` of one argument.
-        entry: what is checked.
+        entry: the function that is checked.
 
     Raises:
-        GoalpostError: the tests are no such program, or accept more than one answer.
+        GoalpostError: the tests do not define one check, or accept more than one answer.
     """
     tree = ast.Module(parsed(reader, field, tests), [])
     checks = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "check"]
@@ -71,28 +70,28 @@ def program(reader: Record, field: str, solution: str, tests: str, entry: str) -
 
 
 def parsed(reader: Record, field: str, source: str) -> list[ast.stmt]:
-    """Statements of a program in a record.
+    """Parse a program in a record.
 
     Raises:
-        GoalpostError: it is none.
+        GoalpostError: it is not a Python program.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about escapes in somebody's text
+            warnings.simplefilter("ignore")  # about escapes in the record's text
             return ast.parse(source).body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         reader.refuse(field, f"a Python program ({error})", source, "take the records as they are published")
 
 
 def agrees(how: str, expected: Any, output: Any) -> bool:
-    """Whether an output is the one thing that an assert says it is; ``how`` is as the check noted it."""
+    """True if an output equals the value that an assert expects; the check noted ``how`` it compares."""
     if how in ("tuple", "list"):
         return type(output) in (tuple, list) and values.equal(list(expected), list(output))
     return values.equal(expected, output)
 
 
 class _Noted(ast.NodeTransformer):
-    """Rewrites asserts. Whatever else is done with the solution is refused."""
+    """Rewrites asserts, and refuses any other use of the solution."""
 
     def __init__(self, reader: Record, field: str, candidate: str) -> None:
         self._reader = reader
@@ -101,7 +100,7 @@ class _Noted(ast.NodeTransformer):
         self._statement: ast.stmt = ast.Pass()
 
     def visit(self, node: ast.AST) -> Any:
-        """As always, but remember which statement it is in."""
+        """Visit as the base class does, and remember the current statement."""
         if isinstance(node, ast.stmt):
             self._statement = node
         return super().visit(node)
@@ -117,14 +116,14 @@ class _Noted(ast.NodeTransformer):
         return ast.Assert(noted, node.msg)
 
     def visit_Name(self, node: ast.Name) -> ast.Name:
-        """Anywhere else the solution may not be named."""
+        """Refuse the name of the solution anywhere else."""
         if node.id == self._candidate:
             came = ast.unparse(self._statement)
             self._reader.refuse(self._field, "the solution called in asserts alone", came, FIX)
         return node
 
     def _noted(self, test: ast.expr) -> ast.expr | None:
-        """The rewritten condition, None if it is not one that has a single right answer."""
+        """The rewritten condition, None if it accepts more than one answer."""
         if self._is_call(test):
             return ast.BoolOp(ast.And(), [test, _note("value", ast.Constant(True))])
         if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not) and self._is_call(test.operand):
@@ -143,10 +142,10 @@ class _Noted(ast.NodeTransformer):
         return None
 
     def _how(self, side: ast.expr) -> str | None:
-        """How a side of a comparison looks at the answer, None if it does so in a way of its own."""
+        """Form in which a side of a comparison uses the answer, None if it is not one we know."""
         if self._is_call(side):
             return "value"
-        # Which of the two sequences it is, the solution itself shows; what is in it is compared all the same.
+        # The solution itself shows which of the two sequence types it returns; the items are compared all the same.
         if (
             isinstance(side, ast.Call)
             and isinstance(side.func, ast.Name)

@@ -1,10 +1,10 @@
-"""Rewards: pure functions of what was decided.
+"""Rewards: pure functions of outcomes and verdicts.
 
 A teacher reward maps the `Outcome`s of one step to named terms; their sum is the reward. A
 solver reward maps the reason of one verdict to named terms. Both are chosen by name, and a new
 one is one decorated function in the user's own file (see `teacher_reward`).
 
-    python -m gasp_env.rewards          what there is, where it is from, what it needs
+    python -m gasp_env.rewards          lists them, with source, formula and needs
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from gasp_env.rewards.zoo import bands, chae, controls, gated, harder, listed, p
 from gasp_env.rewards.zoo.azr import azr_paper
 from gasp_env.rewards.zoo.gasp import gasp_lemma, gasp_lift
 
-#: Imported for what they register.
+#: Imported because they register their rewards.
 FAMILIES = (bands, chae, controls, gated, harder, listed, peaked, relative)
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""The rewards that can be chosen, and those that are only known.
+"""List the rewards that can be chosen, and the published ones that cannot be computed here.
 
     python -m gasp_env.rewards                       a table
     python -m gasp_env.rewards --json                a list of objects: id, kind, source, formula, needs, available, ...
@@ -49,7 +49,7 @@ def records() -> list[dict[str, Any]]:
 
 
 def table(rewards: Sequence[dict[str, Any]]) -> str:
-    """The same for people: name and formula, source, in what it differs from that, and what it needs."""
+    """Text table of rewards: name, formula, source, deviation from the source, and needs."""
     lines = []
     for title, chosen in (
         ("Teacher rewards", [r for r in rewards if r["kind"] == "teacher" and r["available"]]),
@@ -71,7 +71,7 @@ def table(rewards: Sequence[dict[str, Any]]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status."""
+    """Run the command line; returns the exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m gasp_env.rewards",
         description="Lists teacher and solver rewards: formula, source, what they need.",

@@ -1,4 +1,4 @@
-"""Calling a reward, which may be anybody's: what it raises and what it returns is told with its name."""
+"""Checked calls of rewards, which may be a user's: errors and wrong results are reported with the reward's name."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gasp_env.rewards.spec import RewardFunction, SolverReward, Terms
 
 
 def teacher_terms(name: str, function: RewardFunction, outcomes: Sequence[Outcome]) -> list[Terms]:
-    """What the teacher reward ``name`` pays for ``outcomes``, as plain dicts of floats.
+    """Terms that the teacher reward ``name`` pays for ``outcomes``, as plain dicts of floats.
 
     Raises:
         RuntimeError: it raised; its error is the cause.
@@ -40,10 +40,10 @@ def checked_solver(name: str, function: SolverReward) -> SolverReward:
 
 
 def called(what: str, function: Callable[[Any], Any], argument: Any) -> Any:
-    """``function(argument)``.
+    """Call ``function(argument)``.
 
     Raises:
-        RuntimeError: it raised; says ``what`` did, and the error is the cause.
+        RuntimeError: it raised; the message begins with ``what``, and the error is the cause.
     """
     try:
         return function(argument)

@@ -1,4 +1,4 @@
-"""What a teacher reward may need beyond the outcomes it is given, and where that is to be had."""
+"""Needs that a teacher reward may declare beyond outcomes, and the options that meet them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ class Need:
     """Something a reward needs.
 
     Attributes:
-        what: the thing.
-        how: what to do in order to have it; empty if no environment here offers it.
+        what: the need in words.
+        how: the option that meets it; empty if no environment here does.
     """
 
     what: str
@@ -40,11 +40,11 @@ NEEDS = {
     "test_results": Need("how many of the tests each attempt passed, where an attempt is right or not"),
 }
 
-#: What an environment of ours can offer, if it is set up for it.
+#: Needs that an environment of ours meets when it is set up for them.
 OFFERED = frozenset(name for name, need in NEEDS.items() if need.how)
 
 
 def explain(name: str) -> str:
-    """A need in words, and what to do."""
+    """A need in words, with the option that meets it."""
     need = NEEDS[name]
     return f"{name!r}: {need.what} ({need.how or 'no environment here offers that'})"

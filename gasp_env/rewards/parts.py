@@ -1,4 +1,4 @@
-"""What many rewards are made of."""
+"""Functions of an outcome that many rewards share."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def rate(outcome: Outcome) -> float:
     """Share p = c/n of the attempts at a valid proposal that were right, in [0, 1].
 
     Raises:
-        ValueError: nobody attempted it.
+        ValueError: there was no attempt.
     """
     if outcome.samples < 1:
         raise ValueError("expected a valid proposal to have been attempted, got 0 samples")
@@ -22,14 +22,14 @@ def rate(outcome: Outcome) -> float:
 
 
 def is_extreme(outcome: Outcome) -> bool:
-    """Whether p is 0 or 1."""
+    """True if p is 0 or 1."""
     return outcome.correct in (0, outcome.samples)
 
 
 def votes(outcome: Outcome) -> Counter[str]:
-    """How many attempts gave each answer; an attempt that gave none does not vote.
+    """Number of attempts for each answer; an attempt without an answer does not vote.
 
-    Where it was not recorded what was answered, the right attempts are taken to agree and nobody else to vote.
+    Where answers were not recorded, the right attempts count as one answer and the others do not vote.
     """
     if len(outcome.answers) == outcome.samples:
         return Counter(answer for answer in outcome.answers if answer)
@@ -37,5 +37,5 @@ def votes(outcome: Outcome) -> Counter[str]:
 
 
 def agreement(outcome: Outcome) -> int:
-    """How many attempts gave the most common answer, 0 to n."""
+    """Number of attempts that gave the most common answer, 0 to n."""
     return max(votes(outcome).values(), default=0)

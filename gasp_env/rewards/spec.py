@@ -1,4 +1,4 @@
-"""What a reward is, and what is known of one."""
+"""Types of rewards, and the record of a registered one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gasp_env.rewards.needs import OFFERED
 
 Terms = dict[str, float]
 SolverReward = Callable[[str], Terms]
-#: ``paper`` and ``code`` are what was published, where the two differ or the code alone has it; ``ours`` is not.
+#: Origin of a formula: the ``paper``, its authors' ``code`` where that differs or alone has it, or ``ours``.
 Tag = Literal["paper", "code", "ours"]
 
 #: Stages in which a teacher proposes.
@@ -31,14 +31,14 @@ class TeacherReward:
     """A registered teacher reward.
 
     Attributes:
-        name: what it is chosen by.
+        name: the name it is chosen by.
         function: see `RewardFunction`. None if it is listed only, because nothing here meets its needs.
-        needs: what it has to be given beyond the outcomes; names of `gasp_env.rewards.needs.NEEDS`.
+        needs: its needs beyond outcomes; names of `gasp_env.rewards.needs.NEEDS`.
         source: paper or repository.
         formula: in a line.
         tag: see `Tag`.
-        deviation: in what it differs from its source, empty if in nothing we know of.
-        stages: where it can be used.
+        deviation: known differences from its source.
+        stages: the stages it can be used for.
         parts: names of the rewards that it stands for, by stage; empty unless it is one reward per stage.
     """
 
@@ -54,7 +54,7 @@ class TeacherReward:
 
     @property
     def available(self) -> bool:
-        """Whether some environment of ours can compute it."""
+        """True if some environment of ours can compute it."""
         return self.function is not None and self.needs <= OFFERED
 
 

@@ -1,4 +1,4 @@
-"""How alike the texts of proposals are, as the published rewards measure it."""
+"""Similarity of texts, as the published rewards measure it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def bleu(texts: Sequence[str]) -> NDArray[np.float64]:
     """Sentence BLEU of every text (rows, the hypotheses) against every other (columns, the references).
 
     Words between blanks, orders 1 to 4 weighted alike. An order without a match counts 0.1 matches; if not one
-    word matches, the score is 0. That is what R-Zero's code asks of its library: smoothing method 1 of Chen and
+    word matches, the score is 0. R-Zero's code asks its library for the same: smoothing method 1 of Chen and
     Cherry (2014).
 
     Returns:
@@ -38,7 +38,7 @@ def bleu(texts: Sequence[str]) -> NDArray[np.float64]:
     split = [text.split() for text in texts]
     logarithm, shared = np.zeros((size, size)), np.zeros((size, size))
     for order in _ORDERS:
-        # Who has a run of words, and how often: matches are counted run by run, which most texts do not share.
+        # Texts that hold a run of words, with counts: matches are counted run by run, for most texts share none.
         holders: dict[tuple[str, ...], list[tuple[int, int]]] = {}
         for place, words_of in enumerate(split):
             grams = Counter(zip(*(words_of[i:] for i in range(order)), strict=False))
@@ -91,7 +91,7 @@ def shares(clusters: Sequence[Hashable]) -> list[float]:
 
 @functools.lru_cache(maxsize=4096)
 def template(program: str) -> str:
-    """A program up to formatting, names it binds, and constants: what is left when its literals are masked.
+    """A program with its literals masked, up to formatting and the names it binds.
 
     A text that is no Python is its own template: another domain's programs need not be.
     """

@@ -1,4 +1,4 @@
-"""What learners measure: pass@k, and summaries of turns."""
+"""Metrics of the learners: pass@k, and summaries of turns."""
 
 from __future__ import annotations
 

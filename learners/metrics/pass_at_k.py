@@ -1,4 +1,4 @@
-"""pass@k and what a number of zeros says."""
+"""pass@k, the bound that n failures put on a success rate, and bootstrap intervals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Summaries of turns: per update for the logs, and over a run for its last page."""
+"""Summaries of turns: of one update for the logs, and of a run for its final report."""
 
 from __future__ import annotations
 
@@ -103,12 +103,12 @@ class Ledger:
         return {name: right / scored for name, (right, scored) in sorted(self.solved.items())}
 
     def state(self) -> dict[str, Any]:
-        """JSON-able."""
+        """Counts as JSON-able values."""
         return asdict(self)
 
     @classmethod
     def restore(cls, state: dict[str, Any]) -> Ledger:
-        """What `state` wrote, pairs being lists after JSON."""
+        """Restore a ledger from its `state`, in which JSON has turned pairs into lists."""
         pairs = [{k: (v[0], v[1]) for k, v in update.items()} for update in state["rewards"]]
         solved = {k: (v[0], v[1]) for k, v in state["solved"].items()}
         return cls(**{**state, "rewards": pairs, "solved": solved})

@@ -2,7 +2,7 @@
 
 Paper and released code disagree where the attempts agree: at p = 0 and p = 1 the paper pays 0 and the
 code -0.5, because everything there whose accuracy term is not positive falls to -0.5. There, every valid
-proposal is training data, whatever it earned.
+proposal is training data, at any reward.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ CODE = "Absolute Zero's code, github.com/LeapLabTHU/Absolute-Zero-Reasoner a8212
 
 
 def as_coded(term: float) -> Terms:
-    """How the released code pays a proposer whose text could be read: its term if positive, else -0.5."""
+    """Reward of a readable proposal in the released code: its term if positive, else -0.5."""
     return {"learnability": term} if term > 0 else {"no_signal": -0.5}
 
 
@@ -51,8 +51,8 @@ def azr_code(outcome: Outcome) -> Terms:
 def azr_inverse(outcome: Outcome) -> Terms:
     """1-p, but -0.5 if p is 1; -1 if invalid.
 
-    Source: rewards/reward_managers.py of the released code, the option ``inverse``. Range [-1, 1]: what nobody
-    can solve pays most, so it relies on a gate that lets no unsolvable task pass.
+    Source: rewards/reward_managers.py of the released code, the option ``inverse``. Range [-1, 1]. A task
+    without a right attempt pays most, so it relies on a gate that lets no unsolvable task pass.
     """
     return as_coded(1 - rate(outcome)) if outcome.valid else {"invalid": INVALID}
 

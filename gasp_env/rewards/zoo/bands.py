@@ -1,4 +1,4 @@
-"""Rewards that only ask whether the success rate is where it should be."""
+"""Rewards that depend only on whether the success rate lies in a band."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ def sqlm(outcome: Outcome) -> Terms:
     """1 if 0 < (attempts that agree with the majority) < n, else 0; 0 if invalid.
 
     Source: the proposer of self-questioning language models where answers are voted on (n = 4 there), from notes
-    on the paper. What two programs answer is the same if they behave alike on the hidden inputs. Nobody agrees where
-    nobody gave an answer. Range [0, 1]. Solver data is not given in what was read.
+    on the paper. Two programs give the same answer if they behave alike on the hidden inputs. Attempts without an
+    answer agree with none. Range [0, 1]. Solver data is not given in our sources.
     """
     if not outcome.valid:
         return {"invalid": 0.0}

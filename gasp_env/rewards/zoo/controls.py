@@ -1,4 +1,4 @@
-"""Controls: rewards that know nothing of difficulty. What a published reward gains, it has to gain over these."""
+"""Controls: rewards that ignore difficulty. The gain of a published reward is its gain over these."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ Both are p(1-p)^a learnability shapes with maximum 1, cut to a band outside of w
 Bands are compared on the integers c and n: 0.3 is not a float. Only what lies in its band is training data.
 
 The formulas are read from several independent notes, the paper's full text was not at hand. That an invalid
-proposal gets -1 is not stated in what was read; it is Absolute Zero's rule.
+proposal gets -1 is not stated in our sources; it is Absolute Zero's rule.
 """
 
 from __future__ import annotations

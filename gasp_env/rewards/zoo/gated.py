@@ -1,4 +1,4 @@
-"""Rewards that look at what was proposed as well: copied, repeated, novel, disagreed about."""
+"""Rewards that look at the proposal as well: copied, repeated, novel, disagreed about."""
 
 from __future__ import annotations
 
@@ -98,8 +98,8 @@ def opensir(outcome: Outcome) -> Terms:
     Source: rewards.py and opensir_train.yaml of OpenSIR (arXiv 2511.00602). Solvability is 1 at p = 0.7, falls linearly
     to 1/k at 0.5 and at 0.9, where k of the success rates 1/n, ..., 1 lie in between, and is 0 outside. Novelty is
     1 less the cosine similarity with the nearest task of the pool, here the accepted tasks; 1 where there is none. The
-    0.1 is for format. Mean length of the solutions, its fourth term with weight 1, is left out. What an invalid
-    proposal earns is not in what was read; ours: -1. Range [-1, 3.1]. Solver data there: every readable question.
+    0.1 is for format. Mean length of the solutions, its fourth term with weight 1, is left out. The reward of an
+    invalid proposal is not in our sources; ours: -1. Range [-1, 3.1]. Solver data there: every readable question.
 
     Raises:
         ValueError: the library has no embedder.

@@ -16,8 +16,8 @@ def vhg(outcome: Outcome) -> Terms:
     """1-p; 0 if invalid.
 
     Source: VHG's setter, validity times failure, from notes on the paper; its independent verifier is our gate,
-    which executes. Range [0, 1]: what nobody solves pays most. Solver data there: filtered by pass rate, bounds not
-    given in what was read.
+    which executes. Range [0, 1]; a task without a right attempt pays most. Solver data there: filtered by
+    pass rate, bounds not given in our sources.
     """
     return {"difficulty": 1 - rate(outcome)} if outcome.valid else {"invalid": 0.0}
 
@@ -29,7 +29,7 @@ def ssp(outcome: Outcome) -> Terms:
 
     Source: the proposer of Search Self-Play, on questions that passed verification, from notes on the paper. The
     same values as `vhg`. It does not punish invalid proposals on purpose: -0.1 made its proposer fall silent.
-    Range [0, 1]. Solver data there: verified questions; more is not given in what was read.
+    Range [0, 1]. Solver data there: verified questions; more is not given in our sources.
     """
     return {"difficulty": 1 - rate(outcome)} if outcome.valid else {"invalid": 0.0}
 
@@ -40,7 +40,7 @@ def ssr(outcome: Outcome) -> Terms:
     """-0.8 if p is 0 or 1, else 1 - 1.8 p; -1 if invalid.
 
     Source: the bug injector of self-play SWE-RL, with its alpha = 0.8, from notes on the paper; its consistency
-    checks are our gate. Range [-1, 1), negative from p = 5/9. Solver data is not given in what was read.
+    checks are our gate. Range [-1, 1), negative from p = 5/9. Solver data is not given in our sources.
     """
     if not outcome.valid:
         return {"inconsistent": INVALID}
@@ -59,7 +59,7 @@ def eva(outcome: Outcome) -> Terms:
 
     Source: eva's estimate of regret, from notes on the paper. There it weights which prompts are evolved, and the
     rewards are a reward model's; here it is paid, and an attempt's reward is 1 or 0, which makes it `azr_paper`.
-    Invalid proposals are not in what was read; ours: -1. Range [-1, 1).
+    Invalid proposals are not in our sources; ours: -1. Range [-1, 1).
     """
     if not outcome.valid:
         return {"invalid": INVALID}

@@ -1,4 +1,4 @@
-"""Published rewards that nothing here can compute: listed with what they would need.
+"""Published rewards that nothing here can compute, listed with their needs.
 
 Choosing one says so. Where a part can be had, a reward of another name has it.
 """

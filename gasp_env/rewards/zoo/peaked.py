@@ -1,4 +1,4 @@
-"""Rewards that are greatest in the middle, smoothly: what is neither always nor never solved teaches most."""
+"""Smooth rewards that are greatest at a middle success rate."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def spice(outcome: Outcome) -> Terms:
     """exp(-(p(1-p) - 1/4)^2 / (2 * 0.01)); -0.1 if invalid.
 
     Source: SPICE's challenger, from notes on the paper; p(1-p) is the variance of its K = 8 verdicts. Range
-    [-0.1, 1]; what nobody or everybody solves still earns 0.044. Which questions train its reasoner is not given
-    in what was read.
+    [-0.1, 1]; a task that is never or always solved still earns 0.044. Which questions train its reasoner is not given
+    in our sources.
     """
     if not outcome.valid:
         return {"invalid": -0.1}
@@ -41,8 +41,8 @@ def socratic_gauss(outcome: Outcome) -> Terms:
     """exp(-(p - 1/2)^2 / (2 * 0.2^2)); -1 if invalid.
 
     Source: Socratic-Zero's utility of a generated question, from notes on the paper. There it weights the
-    examples that the generator is fine-tuned on; here it is paid. What an invalid question is worth is not given in
-    what was read; ours: -1. Range [-1, 1]. Solver data there: problems not yet mastered, and a quarter of old ones.
+    examples that the generator is fine-tuned on; here it is paid. The value of an invalid question is not given in
+    our sources; ours: -1. Range [-1, 1]. Solver data there: problems not yet mastered, and a quarter of old ones.
     """
     return {"utility": bell(rate(outcome), 0.5, 0.2)} if outcome.valid else {"invalid": INVALID}
 
@@ -96,8 +96,9 @@ def evoenv(outcome: Outcome) -> Terms:
     """0 if p is 0 or 1, else 1 - |p - 0.3| / 0.7; -1 if invalid.
 
     Source: EvoEnv pays closeness to a target of 0.3 and admits an environment if 0 < p < 1, from notes on the
-    paper. How closeness falls off is not given in what was read; ours: linearly, to 0 at p = 1. Nor is what is not
-    admitted; ours: 0. Its bonuses for novelty and for passing stages of validation are left out. Range [-1, 1].
+    paper. The fall-off of closeness is not given in our sources; ours: linear, to 0 at p = 1. Nor is the reward of an
+    environment that is not admitted; ours: 0. Its bonuses for novelty and for passing stages of validation are left
+    out. Range [-1, 1].
     """
     if not outcome.valid:
         return {"invalid": INVALID}

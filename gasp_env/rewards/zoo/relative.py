@@ -1,8 +1,8 @@
 """Rewards that compare the proposals of a step with each other.
 
-The batch is the valid proposals of one stage that one step settled; a batch of one is compared with nobody. An
-invalid proposal is settled a step before the valid ones made beside it, for nobody attempts it, so that nothing is
-known then of those: it belongs to no batch, and earns the same whatever else is in the step.
+The batch is the valid proposals of one stage that one step settled; a batch of one is compared with no other. An
+invalid proposal is not attempted, so it is settled a step before the valid ones made beside it. Nothing is known of
+those yet: it belongs to no batch, and its reward does not depend on the rest of the step.
 """
 
 from __future__ import annotations
@@ -66,8 +66,8 @@ def rzero_paper(outcomes: Sequence[Outcome]) -> list[Terms]:
 def rzero_vote(outcomes: Sequence[Outcome]) -> list[Terms]:
     """max(0, 1 - 2|m - 1/2| - |C|/B), m the share of attempts that agree with the majority; 0 if invalid.
 
-    Source: R-Zero's challenger as published, where nobody knows the right answer: see `rzero_paper`. A task that
-    nobody solves pays as long as the wrong answers differ. Range [0, 1).
+    Source: R-Zero's challenger as published, where the right answer is unknown: see `rzero_paper`. A task without a
+    right attempt pays as long as the wrong answers differ. Range [0, 1).
     """
     return [
         gated(peak(agreement(outcome) / outcome.samples), share)
@@ -108,7 +108,7 @@ def rzero_code(outcomes: Sequence[Outcome]) -> list[Terms]:
 def agent0(outcomes: Sequence[Outcome]) -> list[Terms]:
     """max(0, 1 - 2|p - 1/2| + R_tool - |C|/B), R_tool = 0 here; 0 if invalid.
 
-    Source: Agent0's curriculum agent, Eqs. 2 to 5 of the paper. Its three weights are not given in what was read;
+    Source: Agent0's curriculum agent, Eqs. 2 to 5 of the paper. Its three weights are not given in our sources;
     ours: 1. Solvers here call no tools, so that it comes to `rzero_paper`. Range [0, 1). Solver data there:
     |p - 1/2| <= 0.25.
     """
@@ -129,7 +129,7 @@ def sqlzero(outcomes: Sequence[Outcome]) -> list[Terms]:
 
     Source: SQL-Zero's challenger (n = 5), from notes on the paper; C are the proposals of the batch with the same
     template, a query there and a program here, whose literals are masked. f is its term for format and integrity: 1
-    for what our gate lets pass. Range [0, 1.5). Solver data there: one pair per template.
+    for a program that our gate lets pass. Range [0, 1.5). Solver data there: one pair per template.
     """
     clusters = [
         template(outcome.task.program) if outcome.task is not None else place
@@ -155,8 +155,8 @@ def lsp_zero(outcomes: Sequence[Outcome]) -> list[Terms]:
     """Mean p of the batch less p; -1 if invalid.
 
     Source: the challenger of LSP-Zero, which is language self-play without the judge's quality score, from notes on
-    the paper: V(q) is the mean reward of a query's answers, here 1 or 0. Invalid proposals are not in what was
-    read; ours: -1, and they do not count for the mean. Range [-1, 1); a batch of one earns 0.
+    the paper: V(q) is the mean reward of a query's answers, here 1 or 0. Invalid proposals are not in our
+    sources; ours: -1, and they do not count for the mean. Range [-1, 1); a batch of one earns 0.
     """
     rates = [rate(outcome) for outcome in outcomes]
     return [{"difficulty": sum(rates) / len(rates) - p} for p in rates]
@@ -174,12 +174,12 @@ def sgs_relevance(outcomes: Sequence[Outcome]) -> list[Terms]:
     """(0 if p is 0 or among the easiest 30 % of the batch, else 1-p) times relevance; 0 if invalid.
 
     Source: ours, after SGS's conjecturer, whose second factor is the score of a guide for relevance and
-    naturalness; that is a language model, and what stands for it here measures relevance alone. Easiest are, of the
-    batch, those with the greatest p, as long as all that tie fit into 30 % (ours: ties are not in what was read).
+    naturalness; that is a language model, and its stand-in here measures relevance alone. Easiest are, of the
+    batch, those with the greatest p, as long as all that tie fit into 30 % (ours: ties are not in our sources).
     Range [0, 1). Solver data there: p <= 1/2.
 
     Raises:
-        ValueError: nobody measured relevance.
+        ValueError: relevance was not measured.
     """
     rates = [rate(outcome) for outcome in outcomes]
     terms: list[Terms] = []
