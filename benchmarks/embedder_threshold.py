@@ -13,7 +13,7 @@ programs, every program counting once, as variants of one program are alike). Th
 rejects. The same is reported for the threshold that the embedder ships with, which is to be the greatest found of
 several splits, and for 0.95, which is what GASP uses with a neural embedder.
 
-What is embedded is a message and a program, as in the library (`gasp_env.library.view.task_text`); a variant keeps
+What is embedded is a message and a program, as in the library (`text` of `gasp_env.tasks.Content`); a variant keeps
 the message of its original, which is the case in which novelty has most to say.
 """
 
@@ -38,10 +38,10 @@ from numpy.typing import NDArray
 from benchmarks.embedder_variants import Variant, near_copies, one_operation, parses
 from gasp_env import goalposts
 from gasp_env.domains.python.novelty import normal_form
+from gasp_env.domains.python.triplet import Proposal
 from gasp_env.library import embedders
-from gasp_env.library.view import task_text
 from gasp_env.sandbox import Limits, Result, Run, Sandbox
-from gasp_env.tasks import Arguments, Proposal
+from gasp_env.tasks import Arguments
 from gasp_env.values import encode, parse_arguments
 
 CORPUS = Path(__file__).parents[1] / "tests" / "data" / "corpus"
@@ -262,7 +262,7 @@ def _returned(result: Result) -> list[bytes | None]:
 
 
 def _text(original: Original, program: str) -> str:
-    return task_text(Proposal(program, (), original.message))
+    return Proposal(program, (), original.message).text
 
 
 if __name__ == "__main__":

@@ -12,12 +12,13 @@ import gymnasium as _gym
 
 from gasp_env.curricula import Curriculum
 from gasp_env.domains import Domain
+from gasp_env.domains.python.triplet import Proposal
 from gasp_env.envs.env import GaspCodeEnv
 from gasp_env.envs.vector import GaspCodeVectorEnv
 from gasp_env.episode.machine import Episode
 from gasp_env.episode.turns import Credit, Turn
 from gasp_env.rewards import Outcome, solver_reward, teacher_reward
-from gasp_env.tasks import Goalpost, Proposal, Task
+from gasp_env.tasks import Goalpost, Task
 
 __all__ = [
     "Credit",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 Axis = Literal["io", "f", "none"]
 TaskKind = Literal["induction", "deduction", "abduction"]
@@ -61,40 +61,42 @@ class Goalpost:
     rule: Rule = "exact"
 
 
-@dataclass(frozen=True)
-class Proposal:
-    """What a teacher's text said, before anything was executed."""
+class Content(Protocol):
+    """The content of a task; it belongs to the task's domain."""
 
-    program: str
-    inputs: tuple[Arguments, ...]
-    message: str = ""
+    @property
+    def text(self) -> str:
+        """The text that embedders read."""
+        ...
+
+    @property
+    def variant(self) -> str:
+        """A text that tells tasks of one fingerprint apart, such as a lift that changed only the inputs."""
+        ...
+
+    def record(self) -> dict[str, Any]:
+        """JSON-able values, from which the domain reads the content back. No field of `Task` is among them."""
+        ...
 
 
 @dataclass(frozen=True)
 class Task:
-    """A verified triplet: the teacher's program and inputs, and the outputs we got by executing it.
+    """A verified task: its content and where it came from.
 
     Attributes:
-        program: defines ``f``.
-        inputs, outputs: same length; the first ``shown`` pairs are shown in an induction prompt,
-            the rest are hidden and judge the answer.
-        message: the teacher's hint, may be empty.
-        fingerprint: what novelty compares: equal for tasks that count as the same.
-        stage, axis, goalpost: where it came from (``goalpost`` is an id; axis and goalpost are None for an
-            unguided proposal).
+        content: the domain's, for Python a program with inputs, outputs and a message.
+        fingerprint: compared for novelty: equal for tasks that count as the same.
+        stage, axis, goalpost: of the proposal (``goalpost`` is an id; axis and goalpost are None for an
+            unguided one).
         parent: fingerprint of the task a lift was made from, else None.
-        kind: what it was proposed as. The teacher of a guided curriculum writes induction tasks.
+        kind: task kind it was proposed as. The teacher of a guided curriculum writes induction tasks.
     """
 
-    program: str
-    inputs: tuple[Arguments, ...]
-    outputs: tuple[Any, ...]
-    shown: int
-    message: str
+    content: Any
     fingerprint: str
     stage: str
-    axis: Axis | None
-    goalpost: str | None
+    axis: Axis | None = None
+    goalpost: str | None = None
     parent: str | None = None
     kind: str = "induction"
 

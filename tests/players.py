@@ -6,14 +6,16 @@ programs of the family; `STATUSES` lets a test put any other answer in its place
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from gasp_env.domains.python.triplet import Proposal, Triplet
 from gasp_env.relevance import relevance
 from gasp_env.sandbox.runs import Call, Result, Run, Status
-from gasp_env.tasks import Goalpost, Proposal
+from gasp_env.tasks import Goalpost, Task
 from gasp_env.values import encode, render_arguments
 
 #: The agents of the built-in games.
@@ -127,3 +129,27 @@ def goalpost_of(record: dict[str, Any]) -> dict[str, Any]:
     """The one goalpost that a stored episode looked at."""
     (played,) = record["goalposts"]["played"].values()
     return played
+
+
+def python_task(
+    program: str,
+    inputs: tuple[Any, ...],
+    outputs: tuple[Any, ...],
+    shown: int,
+    message: str,
+    fingerprint: str,
+    stage: str = "lemma",
+    axis: Any = None,
+    goalpost: str | None = None,
+    parent: str | None = None,
+    kind: str = "induction",
+) -> Task:
+    """A task of the Python domain."""
+    content = Triplet(program, inputs, outputs, shown, message)
+    return Task(content, fingerprint, stage, axis, goalpost, parent, kind)
+
+
+def task_with(task: Task, **changes: Any) -> Task:
+    """A task with other fields, of its own or of its content."""
+    inner = {name: changes.pop(name) for name in list(changes) if hasattr(task.content, name)}
+    return dataclasses.replace(task, content=dataclasses.replace(task.content, **inner), **changes)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from gasp_env.options import Options, describe
 from gasp_env.sandbox import Sandbox
 from gasp_env.tasks import Entry
 from tests.episode.test_machine import GOALPOSTS, known_task
-from tests.players import PROGRAMS, proposal
+from tests.players import PROGRAMS, proposal, task_with
 
 
 def test_defaults_are_the_published_settings() -> None:
@@ -192,7 +191,7 @@ def test_the_library_an_env_begins_with(tmp_path: Path) -> None:
     Library([Entry(known_task(), 4, 8, True)]).save(path)
     driver = Driver(1, Setup({"goalposts": GOALPOSTS, "library": str(path), "library_capacity": 5}))
     assert [entry.task for entry in driver.library.entries] == [known_task()]
-    driver.library.commit([Entry(dataclasses.replace(known_task(), fingerprint="other"), 1, 8, True)])
+    driver.library.commit([Entry(task_with(known_task(), fingerprint="other"), 1, 8, True)])
     state = driver.library.state()
     assert len(driver.library) == 2
     driver.restore_library()
@@ -200,7 +199,7 @@ def test_the_library_an_env_begins_with(tmp_path: Path) -> None:
     driver.restore_library(state)
     assert len(driver.library) == 2
     # It goes on under the same options.
-    many = [Entry(dataclasses.replace(known_task(), fingerprint=str(n)), 1, 8, True) for n in range(9)]
+    many = [Entry(task_with(known_task(), fingerprint=str(n)), 1, 8, True) for n in range(9)]
     driver.library.commit(many)
     assert len(driver.library) == 5
     assert driver.library.view().nearest("anything") > -1

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
+from gasp_env.domains.python.triplet import Triplet
 from gasp_env.library.library import Library
 from gasp_env.tasks import Entry, Task
 from gasp_env.values import encode, render, render_arguments
@@ -267,9 +268,8 @@ def library(count: int, seed: int) -> Library:
     for number in range(count):
         script = Script.make(rng, seed * 1_000_000 + number, 4)
         name = hashlib.sha256(script.program.encode()).hexdigest()
-        task = Task(
-            script.program, script.inputs, script.outputs, 5, script.message, name, "lemma", "f", "library"
-        )
+        content = Triplet(script.program, script.inputs, script.outputs, 5, script.message)
+        task = Task(content, name, "lemma", "f", "library")
         entries.append(Entry(task, script.right, 8, True))
     return Library(entries)
 

@@ -102,7 +102,7 @@ class Settled:
     @classmethod
     def of(cls, outcome: Outcome, reward: float, at: int) -> Settled:
         """What the metrics need of an outcome."""
-        item = items(outcome.task.program)[0] if outcome.task else None
+        item = items(outcome.task.content.program)[0] if outcome.task else None
         success = outcome.correct / outcome.samples if outcome.samples else float("nan")
         return cls(at, outcome.reason, outcome.accepted, reward, item, success)
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from gasp_env.curricula.azr import Azr
 from gasp_env.curricula.gasp import Gasp
+from gasp_env.domains.python.triplet import Triplet
 from gasp_env.episode.outcome import Outcome, in_band
 from gasp_env.library import embedders
 from gasp_env.library.library import Library
@@ -61,12 +62,15 @@ def _task(stage: str, number: int, unlike: bool, name: str) -> Task:
     for bit in f"{number:b}" if unlike else "":
         value = f"-({value} * 3)" if bit == "1" else f"abs({value})"
     program = f"def f({words[0]}):\n    {words[1]} = {value}\n    return {words[1]} + {number}"
-    return Task(
+    content = Triplet(
         program=program,
         inputs=tuple((i,) for i in range(10)),
         outputs=tuple(range(10)),
         shown=5,
         message=" ".join(words[2:]),
+    )
+    return Task(
+        content=content,
         fingerprint=hashlib.sha256(program.encode()).hexdigest(),
         stage=stage,
         axis="f" if name else None,

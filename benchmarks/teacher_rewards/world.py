@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from gasp_env.domains.python.domain import PythonDomain
 from gasp_env.domains.python.prompts import FencedStyle
 from gasp_env.domains.python.rules import GateRules
+from gasp_env.domains.python.triplet import Triplet
 from gasp_env.sandbox.runs import Call, Result, Run, Status
 from gasp_env.tasks import Goalpost, Task
 
@@ -173,18 +174,8 @@ def build(seed: int) -> World:
 
 def _seed_task(item: Item, kind: str) -> Task:
     x = INPUTS[0]
-    return Task(
-        program=item.program,
-        inputs=((x,),),
-        outputs=(item.output(x),),
-        shown=0,
-        message="",
-        fingerprint=f"seed {kind} {item.hint}",
-        stage="propose",
-        axis=None,
-        goalpost=None,
-        kind=kind,
-    )
+    content = Triplet(item.program, ((x,),), (item.output(x),), 0, "")
+    return Task(content, f"seed {kind} {item.hint}", "propose", kind=kind)
 
 
 def item_of(goalpost: Goalpost) -> Item:

@@ -10,13 +10,13 @@ from __future__ import annotations
 import copy
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from gasp_env.episode.turns import Judged, Pending
 from gasp_env.episode.view import View
-from gasp_env.records import RecordError
+from gasp_env.records import Record, RecordError
 from gasp_env.tasks import Axis, Goalpost, Task
 
 #: What of a goalpost the teacher is shown when it writes a lemma.
@@ -141,6 +141,20 @@ class Domain(ABC):
             ValueError: names the goalpost and what to do.
         """
         return tuple(goalposts)
+
+    def read_content(self, record: Mapping[str, Any], kind: str, reader: Record, field: str) -> Any:
+        """The content of a task that ``content.record()`` gave; see `gasp_env.tasks.Content`.
+
+        Args:
+            record: its fields.
+            kind: task kind of the task.
+            reader: complains about what is wrong (`gasp_env.records.Record.refuse`).
+            field: the part of a file that the record is, for messages.
+
+        Raises:
+            gasp_env.records.RecordError: the record is not what it should be.
+        """
+        raise NotImplementedError(f"{type(self).__name__}.read_content")
 
     def goalpost_record(self, goalpost: Goalpost) -> dict[str, Any]:
         """A goalpost as JSON-able values, for transcripts."""

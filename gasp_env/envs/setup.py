@@ -84,6 +84,7 @@ class Setup:
         options: dict[str, Any] = {
             "capacity": self.options.library_capacity,
             "eviction": self.options.library_eviction,
+            "read": self.domain.read_content,
             "embedder": None if novelty in ("off", "exact") else embedders.get(novelty),
         }
         if source is None:

@@ -37,7 +37,7 @@ class View(Protocol):
         """Greatest cosine similarity of ``text`` with an accepted task, -1.0 if there is none.
 
         Args:
-            text: `task_text` of what is compared.
+            text: text of the content that is compared (`gasp_env.tasks.Content`).
             exclude: fingerprint of tasks that are not compared with.
 
         Raises:

@@ -20,17 +20,20 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
 from gasp_env.records import Record, RecordError
-from gasp_env.tasks import TASK_KINDS, Axis, Entry, Task
-from gasp_env.values import MAX_TEXT, parse_arguments, parse_literal, render, render_arguments
+from gasp_env.registry import load
+from gasp_env.tasks import Axis, Entry, Task
+
+#: Reads the content of a task: from its fields, the task's kind, a reader that complains, and the field's name.
+ContentReader = Callable[[Mapping[str, Any], str, Record, str], Any]
 
 _ENTRY = ("task", "correct", "samples", "accepted")
 _ENTRY_DEFAULTS = {"step": 0, "id": 0, "parent": 0}
-_TASK = ("program", "inputs", "outputs", "shown", "message", "fingerprint", "stage", "axis", "goalpost")
+_TASK = ("fingerprint", "stage", "axis", "goalpost")
 _TASK_DEFAULTS = {"parent": None, "kind": "induction"}
 
 
@@ -39,13 +42,9 @@ class LibraryError(RecordError):
 
 
 def task_record(task: Task) -> dict[str, Any]:
-    """Turn a task into JSON-able values."""
+    """A task as JSON-able values."""
     return {
-        "program": task.program,
-        "inputs": [render_arguments(arguments) for arguments in task.inputs],
-        "outputs": [render(output) for output in task.outputs],
-        "shown": task.shown,
-        "message": task.message,
+        **task.content.record(),
         "fingerprint": task.fingerprint,
         "stage": task.stage,
         "axis": task.axis,
@@ -68,25 +67,31 @@ def entry_record(entry: Entry) -> dict[str, Any]:
     }
 
 
-def task_of_record(record: Any, where: str = "task record") -> Task:
-    """Rebuild a task from its record; messages call the place it was read from ``where``.
+def python_content(record: Mapping[str, Any], kind: str, reader: Record, field: str) -> Any:
+    """Read the content of a task of the Python domain, which no library needs before it reads one."""
+    read: ContentReader = load("gasp_env.domains.python.triplet:read", "task content")
+    return read(record, kind, reader, field)
+
+
+def task_of_record(record: Any, where: str = "task record", read: ContentReader = python_content) -> Task:
+    """The task `task_record` was made of. Messages call the place it was read from ``where``.
 
     Raises:
         LibraryError: the record is not as described above.
     """
-    return _EntryRecord(where).task(record, "")
+    return _EntryRecord(where, read).task(record, "")
 
 
-def entry_of_record(record: Any, where: str = "entry record") -> Entry:
-    """Rebuild an entry from its record; messages call the place it was read from ``where``.
+def entry_of_record(record: Any, where: str = "entry record", read: ContentReader = python_content) -> Entry:
+    """The entry `entry_record` was made of. Messages call the place it was read from ``where``.
 
     Raises:
         LibraryError: the record is not as described above.
     """
-    return _EntryRecord(where).entry(record)
+    return _EntryRecord(where, read).entry(record)
 
 
-def write(entries: Iterable[Entry], path: str | Path) -> None:
+def write(entries: Iterable[Entry], path: str | Path, read: ContentReader = python_content) -> None:
     """Write a file that `read` reads back to equal entries. The file is replaced atomically.
 
     Raises:
@@ -97,7 +102,7 @@ def write(entries: Iterable[Entry], path: str | Path) -> None:
     lines = []
     for entry in entries:
         record = entry_record(entry)
-        _EntryRecord(f"{path}, entry {entry.id}").entry(record)
+        _EntryRecord(f"{path}, entry {entry.id}", read).entry(record)
         lines.append(json.dumps(record) + "\n")
     handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".draft")
     try:
@@ -114,7 +119,7 @@ def write(entries: Iterable[Entry], path: str | Path) -> None:
         raise
 
 
-def read(path: str | Path) -> list[Entry]:
+def read(path: str | Path, read_content: ContentReader = python_content) -> list[Entry]:
     """The entries of a file, in order.
 
     Raises:
@@ -124,7 +129,7 @@ def read(path: str | Path) -> list[Entry]:
     entries = []
     for number, raw in enumerate(Path(path).read_bytes().split(b"\n"), start=1):
         if raw.strip():
-            reader = _EntryRecord(f"{path}, line {number}")
+            reader = _EntryRecord(f"{path}, line {number}", read_content)
             entries.append(reader.entry(reader.json(raw)))
     return entries
 
@@ -133,6 +138,10 @@ class _EntryRecord(Record):
     """The checks of one entry's record."""
 
     error = LibraryError
+
+    def __init__(self, where: str, read: ContentReader) -> None:
+        super().__init__(where)
+        self._read = read
 
     def entry(self, value: Any) -> Entry:
         record = self.fields(value, "", _ENTRY, _ENTRY_DEFAULTS)
@@ -151,41 +160,21 @@ class _EntryRecord(Record):
         )
 
     def task(self, value: Any, field: str) -> Task:
-        record = self.fields(value, field, _TASK, _TASK_DEFAULTS)
         prefix = f"{field}." if field else ""
-        inputs = self._literals(record["inputs"], f"{prefix}inputs", parse_arguments)
-        outputs = self._literals(record["outputs"], f"{prefix}outputs", parse_literal)
-        if not inputs:
-            self.refuse(f"{prefix}inputs", "at least one", record["inputs"], "leave the entry out")
-        if len(inputs) != len(outputs):
-            self.refuse(
-                f"{prefix}outputs", f"{len(inputs)}, one for each input", len(outputs), "complete them"
-            )
-        kind = self.choice(record["kind"], f"{prefix}kind", TASK_KINDS)
-        # At least one pair of an induction task stays hidden: it judges the answers.
-        most = len(inputs) - 1 if kind == "induction" else len(inputs)
-        size = sum(len(text) for text in (*record["inputs"], *record["outputs"]))
-        size += sum(len(str(record[name])) for name in ("program", "message"))
-        if size > MAX_TEXT:
-            self.refuse(field, f"a task of at most {MAX_TEXT} characters", size, "leave the entry out")
+        if type(value) is not dict:
+            self.refuse(field, "an object", value, "write it as {...}")
+        own = {name: value[name] for name in (*_TASK, *_TASK_DEFAULTS) if name in value}
+        record = self.fields(own, field, _TASK, _TASK_DEFAULTS)
+        kind = self.text(record["kind"], f"{prefix}kind")
+        content = {name: part for name, part in value.items() if name not in own}
         return Task(
-            program=self.text(record["program"], f"{prefix}program", verbatim=True),
-            inputs=inputs,
-            outputs=outputs,
-            shown=self.integer(record["shown"], f"{prefix}shown", 0, most),
-            message=self.text(record["message"], f"{prefix}message", empty=True),
+            content=self._read(content, kind, self, field),
             fingerprint=self.text(record["fingerprint"], f"{prefix}fingerprint", verbatim=True),
             stage=self.text(record["stage"], f"{prefix}stage"),
             axis=self.choice(record["axis"], f"{prefix}axis", (*get_args(Axis), None)),
             goalpost=self._text_or_none(record["goalpost"], f"{prefix}goalpost"),
             parent=self._text_or_none(record["parent"], f"{prefix}parent"),
             kind=kind,
-        )
-
-    def _literals(self, value: Any, field: str, parse: Callable[[str], Any]) -> tuple[Any, ...]:
-        return tuple(
-            self.literal(text, f"{field}[{index}]", parse, empty=True)
-            for index, text in enumerate(self.items(value, field))
         )
 
     def _text_or_none(self, value: Any, field: str) -> str | None:

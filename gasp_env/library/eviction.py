@@ -8,7 +8,7 @@ your own, in a file or module of yours, is chosen by ``file.py:name`` or ``modul
     @policy("long")
     def long(entries):
         "Long programs go first."
-        return [-len(entry.task.program) for entry in entries]
+        return [-len(entry.task.content.program) for entry in entries]
 """
 
 from __future__ import annotations

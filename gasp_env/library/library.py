@@ -6,9 +6,9 @@ which is known to be right. An entry is therefore an off-policy sample for a sol
     view = library.view()
     for entry in sample(view, rng, 32, "non_extremes", kind="induction"):
         prompt = domain.style.solve(entry.task, "induction", 0)      # the solver's prompt
-        answer = entry.task.program                                  # a right answer; wrap it as the style asks
-        # As another kind: the answer to "deduction" on input i is entry.task.outputs[i], the one to
-        # "abduction" entry.task.inputs[i].
+        answer = entry.task.content.program                                  # a right answer; wrap it as the style asks
+        # As another kind: the answer to "deduction" on input i is entry.task.content.outputs[i], the one to
+        # "abduction" entry.task.content.inputs[i].
 
 No policy sampled that answer, so it has no behaviour log-probabilities: train on it as on supervised data, or
 choose values in their place.
@@ -27,11 +27,18 @@ from gasp_env.episode.view import SolverData, View, matches
 from gasp_env.library import entries as files
 from gasp_env.library import eviction as evictions
 from gasp_env.library.embedders import Embedder, EmbeddingTable
-from gasp_env.library.entries import LibraryError, entry_of_record, entry_record, task_of_record, task_record
+from gasp_env.library.entries import (
+    ContentReader,
+    LibraryError,
+    entry_of_record,
+    entry_record,
+    python_content,
+    task_of_record,
+    task_record,
+)
 from gasp_env.library.lineage import Lineage
-from gasp_env.library.view import LibraryView, sample, task_text
+from gasp_env.library.view import LibraryView, sample
 from gasp_env.tasks import Entry, Task
-from gasp_env.values import encode
 
 __all__ = [
     "Entry",
@@ -46,7 +53,6 @@ __all__ = [
     "sample",
     "task_of_record",
     "task_record",
-    "task_text",
 ]
 
 #: Embedding rows of evicted entries that are kept before the table is made anew.
@@ -75,12 +81,14 @@ class Library:
         capacity: int | None = None,
         eviction: str = "oldest",
         embedder: Embedder | None = None,
+        read: ContentReader = python_content,
     ) -> None:
         if capacity is not None and (type(capacity) is not int or capacity < 1):
             raise ValueError(f"expected a capacity of at least 1, or None for no limit, got {capacity!r}")
         self.capacity = capacity
         self.eviction = eviction
         self.embedder = embedder
+        self.read = read
         self.entries: list[Entry] = []
         self.step = 0
         self._worth = evictions.get(eviction)
@@ -117,7 +125,7 @@ class Library:
         """The library as it is now; later commits and evictions do not change the view."""
         if self._view is None:
             if self._table is not None and len(self._table) > 2 * len(self.entries) + _WASTE:
-                self._table = self._table.of([task_text(entry.task) for entry in self.entries])
+                self._table = self._table.of([entry.task.content.text for entry in self.entries])
             self._view = LibraryView(self.entries, self._table)
         return self._view
 
@@ -139,7 +147,7 @@ class Library:
 
     def copy(self) -> Library:
         """An independent library with the same entries; embeddings, which never change, are shared."""
-        twin = Library(capacity=self.capacity, eviction=self.eviction, embedder=self.embedder)
+        twin = Library(capacity=self.capacity, eviction=self.eviction, embedder=self.embedder, read=self.read)
         twin.step, twin._table = self.step, self._table
         twin._index(self.entries)
         return twin
@@ -151,7 +159,7 @@ class Library:
             LibraryError: a value is too long to be read back.
             OSError: the file cannot be written.
         """
-        files.write(self.entries, path)
+        files.write(self.entries, path, self.read)
 
     @classmethod
     def load(cls, path: str | Path, **options: Any) -> Library:
@@ -163,7 +171,7 @@ class Library:
             LibraryError: a line is not an entry; the message names the line and the expected value.
             OSError: the file cannot be read.
         """
-        return cls._restored(files.read(path), str(path), options)
+        return cls._restored(files.read(path, options.get("read", python_content)), str(path), options)
 
     def state(self) -> list[dict[str, Any]]:
         """JSON-able records of all entries."""
@@ -176,8 +184,9 @@ class Library:
         Raises:
             LibraryError: a record is not an entry.
         """
-        read = [entry_of_record(record, f"library entry {n}") for n, record in enumerate(records, start=1)]
-        return cls._restored(read, "library", options)
+        read = options.get("read", python_content)
+        entries = [entry_of_record(one, f"library entry {n}", read) for n, one in enumerate(records, start=1)]
+        return cls._restored(entries, "library", options)
 
     @classmethod
     def _restored(cls, entries: Sequence[Entry], where: str, options: dict[str, Any]) -> Library:
@@ -230,4 +239,4 @@ class Library:
 def _key(task: Task) -> str:
     if task.fingerprint != task.parent:
         return task.fingerprint
-    return task.fingerprint + " " + " ".join(sorted(encode(arguments).hex() for arguments in task.inputs))
+    return f"{task.fingerprint} {task.content.variant}"

@@ -123,6 +123,6 @@ def _line(entry: Entry, *, lost: bool) -> str:
         f"step {entry.step}" if entry.step else None,
         f"from #{entry.parent}, evicted" if lost else None,
     ]
-    said = task.message.strip() or task.program.strip()
+    said = task.content.text.strip()
     title = said.splitlines()[0][:_TITLE_CHARS] if said else ""
     return " ".join(word for word in words if word) + f": {title}"

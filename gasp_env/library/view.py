@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from gasp_env.episode.view import SolverData, View, check_data, matches
 from gasp_env.library.embedders import EmbeddingTable
-from gasp_env.tasks import Entry, Proposal, Task
+from gasp_env.tasks import Entry
 
 
 def sample(
@@ -31,11 +31,6 @@ def sample(
         return []
     drawn = rng.choice(size, count if replace else min(count, size), replace=replace)
     return [view.entry(data, int(index), kind) for index in drawn]
-
-
-def task_text(task: Task | Proposal) -> str:
-    """Text of a task for embedders: message and program."""
-    return f"{task.message.strip()}\n\n{task.program.strip()}\n".lstrip()
 
 
 class LibraryView:
@@ -84,7 +79,7 @@ class LibraryView:
         if not entries:
             return -1.0
         if self._rows is None:
-            self._rows = self._table.rows([task_text(entry.task) for entry in entries])
+            self._rows = self._table.rows([entry.task.content.text for entry in entries])
         similarities = self._table.similarities(text)[self._rows]
         if exclude is not None:
             similarities[self._positions().get(exclude, [])] = -1.0

@@ -6,8 +6,9 @@ import re
 from collections.abc import Sequence
 
 from gasp_env.domains.python import parsing
+from gasp_env.domains.python.triplet import Proposal
 from gasp_env.relevance.registry import RelevanceFunction
-from gasp_env.tasks import Goalpost, Proposal
+from gasp_env.tasks import Goalpost
 
 #: How often an answer that cannot be read is asked for once more.
 RETRIES = 2

@@ -22,8 +22,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from gasp_env.domains.python import parsing
+from gasp_env.domains.python.triplet import Proposal
 from gasp_env.relevance.registry import relevance
-from gasp_env.tasks import Goalpost, Proposal
+from gasp_env.tasks import Goalpost
 
 #: What a construct is called. A comprehension is what it builds, and one ``for`` for each of its loops.
 _CONSTRUCTS: dict[type[ast.AST], str] = {

@@ -8,8 +8,9 @@ from numbers import Real
 from typing import Any, Protocol
 
 from gasp_env.domains.python import parsing
+from gasp_env.domains.python.triplet import Proposal
 from gasp_env.registry import Registry
-from gasp_env.tasks import Goalpost, Proposal
+from gasp_env.tasks import Goalpost
 
 
 class RelevanceFunction(Protocol):

@@ -19,10 +19,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from gasp_env.domains.python.triplet import Proposal
 from gasp_env.library import embedders
-from gasp_env.library.view import task_text
 from gasp_env.relevance.registry import RelevanceFunction
-from gasp_env.tasks import Goalpost, Proposal
+from gasp_env.tasks import Goalpost
 
 
 def similarity_relevance(embedder: str) -> RelevanceFunction:
@@ -41,7 +41,7 @@ def similarity_relevance(embedder: str) -> RelevanceFunction:
         texts = [
             text.encode("utf-8", "replace").decode()
             for proposal, goalpost in pairs
-            for text in (task_text(proposal), goalpost_text(goalpost))
+            for text in (proposal.text, goalpost_text(goalpost))
         ]
         row = {text: number for number, text in enumerate(dict.fromkeys(texts))}
         rows = np.asarray(embed(list(row)))[[row[text] for text in texts]]

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from gasp_env.domains.python.novelty import normal_form
 from gasp_env.episode.outcome import Outcome
-from gasp_env.library.view import task_text
 
 _ORDERS = (1, 2, 3, 4)
 _LITTLE = 0.1
@@ -21,7 +20,7 @@ _LITTLE = 0.1
 
 def text_of(outcome: Outcome) -> str:
     """Message and program of a proposal; empty for one that is no task."""
-    return task_text(outcome.task) if outcome.task is not None else ""
+    return str(outcome.task.content.text) if outcome.task is not None else ""
 
 
 def bleu(texts: Sequence[str]) -> NDArray[np.float64]:

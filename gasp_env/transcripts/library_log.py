@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from gasp_env.episode.view import SolverData, View
-from gasp_env.library.entries import entry_of_record, entry_record
+from gasp_env.library.entries import ContentReader, entry_of_record, entry_record
 from gasp_env.tasks import Entry, Goalpost
 from gasp_env.transcripts.schema import TranscriptError
 
@@ -120,10 +120,10 @@ class ReplayedView:
         TranscriptError: it is asked what it does not know.
     """
 
-    def __init__(self, record: Mapping[str, Any]) -> None:
+    def __init__(self, record: Mapping[str, Any], read: ContentReader) -> None:
         self._known = set(record["known"])
         self._sizes: dict[str, int] = dict(record["sizes"])
-        self._drawn = {place: entry_of_record(entry) for place, entry in record["drawn"].items()}
+        self._drawn = {place: entry_of_record(entry, read=read) for place, entry in record["drawn"].items()}
         self._nearest: dict[str, float] = dict(record["nearest"])
 
     def __contains__(self, fingerprint: object) -> bool:

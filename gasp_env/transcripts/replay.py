@@ -150,7 +150,7 @@ def _replayed(record: Mapping[str, Any], sandbox: Sandbox) -> dict[str, Any]:
         domain=parts.domain,
         options=parts.curriculum,
         goalposts=RecordedGoalposts(ReplayedGoalposts(played, record["goalposts"]["count"])),
-        view=RecordedView(ReplayedView(record["view"])),
+        view=RecordedView(ReplayedView(record["view"], parts.domain.read_content)),
         seed=record["seed"],
         pinned=record["pinned"],
         relevance=None if rule is None else RelevanceRule(**rule),

@@ -23,7 +23,8 @@ from typing import Any
 from gasp_env.domains.base import Sees
 from gasp_env.domains.python.parsing import ParseError, check_text
 from gasp_env.domains.python.prompts import PromptStyle
-from gasp_env.tasks import Axis, Goalpost, Proposal, Task
+from gasp_env.domains.python.triplet import Proposal, Triplet
+from gasp_env.tasks import Axis, Goalpost, Task
 from learners.miniature.tokenizer import BOUND
 
 EXAMPLES = "examples"
@@ -110,16 +111,17 @@ class MiniatureStyle(PromptStyle):
 
     def lift(self, lemma: Task, axis: Axis) -> str:
         """A function of the lemma's program and the axis alone."""
-        return lift_prompt(lemma.program, axis)
+        return lift_prompt(lemma.content.program, axis)
 
     def solve(self, task: Task, kind: str, index: int) -> str:
-        """See `gasp_env.domains.base.PromptStyle.solve`."""
+        """See `gasp_env.domains.python.prompts.PromptStyle.solve`."""
+        own: Triplet = task.content
         if kind == "deduction":
-            return deduction_prompt(task.program, task.inputs[index][0])
+            return deduction_prompt(own.program, own.inputs[index][0])
         if kind == "abduction":
-            return abduction_prompt(task.program, task.outputs[index])
+            return abduction_prompt(own.program, own.outputs[index])
         return induction_prompt(
-            [arguments[0] for arguments in task.inputs[: task.shown]], task.outputs[: task.shown]
+            [arguments[0] for arguments in own.inputs[: own.shown]], own.outputs[: own.shown]
         )
 
     def goalpost(self, goalpost: Goalpost) -> str:

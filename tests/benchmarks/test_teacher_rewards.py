@@ -111,7 +111,7 @@ def test_the_real_gate_takes_proposals_and_refuses_broken_ones() -> None:
         return gate.decide(proposal, results, view, stage="lemma", axis="f", goalpost=goalpost)
 
     task = decide(Item(3, 17, 4).proposal())
-    assert task.outputs == tuple(Item(3, 17, 4).output(x) for x in INPUTS)  # type: ignore[attr-defined]
+    assert task.content.outputs == tuple(Item(3, 17, 4).output(x) for x in INPUTS)  # type: ignore[attr-defined]
     with pytest.raises(ParseError, match="no_program|python"):
         decide(broken(unreadable=True))
     with pytest.raises(Rejected) as refused:

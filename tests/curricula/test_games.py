@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections import Counter
 from typing import Any
 
@@ -26,7 +25,7 @@ from tests.episode.test_machine import (
     seed,
     step,
 )
-from tests.players import PROGRAMS, REFUSED, answer, execute, proposal, right_answer
+from tests.players import PROGRAMS, REFUSED, answer, execute, proposal, right_answer, task_with
 
 
 def azr(number: int = 0, view: Library | None = None, **options: Any) -> Episode:
@@ -51,7 +50,7 @@ def test_unguided_program_and_input(kind: str) -> None:
     turn = game.turn
     assert (turn.agent, turn.stage, turn.axis, turn.samples) == ("teacher_0", "propose", None, 1)
     # It is shown the seed of its kind, with its output, and no other.
-    assert [task.program in turn.prompt for task in SEEDS] == [task.kind == kind for task in SEEDS]
+    assert [task.content.program in turn.prompt for task in SEEDS] == [task.kind == kind for task in SEEDS]
     step(game, [proposal(PROGRAMS[1], ["5"], None)])
     turn = game.turn
     assert (turn.stage, turn.kind, turn.samples) == ("attempt", kind, 8)
@@ -70,7 +69,7 @@ def test_unguided_program_and_input(kind: str) -> None:
     step(game, [right_answer(game.ask.question)])
     assert game.done
     (entry,) = game.entries
-    assert (entry.task.kind, entry.task.shown, len(entry.task.inputs)) == (kind, 0, 1)
+    assert (entry.task.kind, entry.task.content.shown, len(entry.task.content.inputs)) == (kind, 0, 1)
 
 
 def test_unguided_proposal_has_exactly_one_input() -> None:
@@ -81,7 +80,7 @@ def test_unguided_proposal_has_exactly_one_input() -> None:
 
 def test_unguided_induction_is_about_a_given_program() -> None:
     game = azr_of("induction")
-    given = next(task.program for task in SEEDS if task.program in game.turn.prompt)
+    given = next(task.content.program for task in SEEDS if task.content.program in game.turn.prompt)
     # A program in the answer is not read: neither taken instead, nor refused.
     text = proposal("import os", [str(i) for i in range(10)], "What happens to a number?")
     step(game, [text])
@@ -90,14 +89,18 @@ def test_unguided_induction_is_about_a_given_program() -> None:
     assert "What happens to a number?" in game.turn.prompt
     attempts(game, 4)
     (entry,) = game.entries
-    assert (entry.task.program, len(entry.task.inputs), entry.task.shown) == (given, 10, 5)
+    assert (entry.task.content.program, len(entry.task.content.inputs), entry.task.content.shown) == (
+        given,
+        10,
+        5,
+    )
 
 
 def test_unguided_induction_is_new_by_its_inputs_and_message() -> None:
     def propose(inputs: range, message: str, view: Library | None) -> tuple[str, Episode]:
         for number in range(100):
             game = azr(number, view)
-            if game.turn.kind == "induction" and SEEDS[0].program in game.turn.prompt:
+            if game.turn.kind == "induction" and SEEDS[0].content.program in game.turn.prompt:
                 resolution, _ = step(game, [proposal("x", [str(i) for i in inputs], message)])
                 return resolution.verdicts[0].reason, game
         raise AssertionError("no such episode")
@@ -115,10 +118,10 @@ def test_unguided_induction_is_new_by_its_inputs_and_message() -> None:
 
 def test_unguided_proposal_may_not_repeat_a_seed_of_its_kind() -> None:
     game = azr_of("deduction")
-    resolution, _ = step(game, [proposal(SEEDS[0].program, ["7"], None)])
+    resolution, _ = step(game, [proposal(SEEDS[0].content.program, ["7"], None)])
     assert resolution.verdicts[0].reason == "duplicate"
     game = azr_of("deduction")
-    resolution, _ = step(game, [proposal(SEEDS[1].program, ["7"], None)])
+    resolution, _ = step(game, [proposal(SEEDS[1].content.program, ["7"], None)])
     assert resolution.verdicts[0].reason == "valid", (
         "as an abduction task it is there, as deduction it is new"
     )
@@ -131,13 +134,17 @@ def test_unguided_references_come_from_the_view_as_well() -> None:
     for number in range(60):
         game = azr(number, view, references=1)
         if game.turn.kind == "deduction":
-            seen.update(task.program for task in (SEEDS[0], own) if task.program in game.turn.prompt)
-    assert min(seen[SEEDS[0].program], seen[own.program]) >= 3, "one that nobody solved is a reference too"
+            seen.update(
+                task.content.program for task in (SEEDS[0], own) if task.content.program in game.turn.prompt
+            )
+    assert min(seen[SEEDS[0].content.program], seen[own.content.program]) >= 3, (
+        "one that nobody solved is a reference too"
+    )
 
 
 def test_unguided_references_that_do_not_fit_are_left_out() -> None:
     long = [
-        dataclasses.replace(seed(PROGRAMS[1], "deduction"), program=f"# {n}" + "x" * 9000, fingerprint=str(n))
+        task_with(seed(PROGRAMS[1], "deduction"), program=f"# {n}" + "x" * 9000, fingerprint=str(n))
         for n in range(30)
     ]
     view = Library(Entry(task, 4, 8, True) for task in long)
@@ -205,7 +212,7 @@ def test_lifts_are_chained() -> None:
 def test_a_chain_does_not_go_back_to_where_it_was() -> None:
     game = episode(lifts=2)
     stages_of(game, lifts(PROGRAMS[2], PROGRAMS[0]), 3)
-    assert [entry.task.program for entry in game.entries] == [PROGRAMS[0], PROGRAMS[2]]
+    assert [entry.task.content.program for entry in game.entries] == [PROGRAMS[0], PROGRAMS[2]]
 
 
 def test_a_chain_ends_where_a_lift_is_not_accepted() -> None:
@@ -224,7 +231,7 @@ def test_a_lift_from_the_library() -> None:
     game = episode(lift_from="library", view=library())
     step(game, [REFUSED["no_entry"]])
     assert game.turn.stage == "lift"
-    assert known_task().program in game.turn.prompt
+    assert known_task().content.program in game.turn.prompt
     step(game, [proposal(PROGRAMS[2])])
     resolution, _ = attempts(game, 2)
     assert resolution.settled[0].outcome.parent.task == known_task()
@@ -300,7 +307,7 @@ def test_pinning_one_thing_leaves_the_rest_as_it_was() -> None:
 def test_novelty_off_takes_what_is_known() -> None:
     for novelty, reason in (("exact", "duplicate"), ("off", "valid")):
         game = episode(view=library(), novelty=novelty)
-        resolution, _ = step(game, [proposal(known_task().program)])
+        resolution, _ = step(game, [proposal(known_task().content.program)])
         assert resolution.verdicts[0].reason == reason
 
 
@@ -331,7 +338,7 @@ def test_relevance_that_nobody_could_measure_is_no_score() -> None:
 
 def test_rejected_is_rejected_whether_relevance_was_measured_or_not() -> None:
     game = episode(relevance=RULE, view=library())
-    runs = game.submit([proposal(known_task().program)])
+    runs = game.submit([proposal(known_task().content.program)])
     resolution = game.resolve([execute(run) for run in runs])
     assert [verdict.reason for verdict in resolution.verdicts] == ["duplicate"]
 

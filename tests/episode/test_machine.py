@@ -16,6 +16,7 @@ from gasp_env import relevance as relevances
 from gasp_env.domains.python import gate, judge
 from gasp_env.domains.python.novelty import normal_form
 from gasp_env.domains.python.parsing import parse_program
+from gasp_env.domains.python.triplet import Proposal
 from gasp_env.episode.machine import Context, Episode
 from gasp_env.episode.turns import Credit, Resolution, Turn
 from gasp_env.library.library import Library
@@ -23,7 +24,7 @@ from gasp_env.relevance import RelevanceRule
 from gasp_env.rewards.credits import score
 from gasp_env.rewards.registry import TeacherRewards, get_solver_reward
 from gasp_env.sandbox.runs import Call, Limits, Result, Run, Status
-from gasp_env.tasks import Entry, Goalpost, Proposal, Task
+from gasp_env.tasks import Entry, Goalpost, Task
 from tests.fuzz import examples
 from tests.players import (
     ALIKE,
@@ -35,6 +36,7 @@ from tests.players import (
     answer,
     execute,
     proposal,
+    python_task,
     right_answer,
 )
 
@@ -43,7 +45,7 @@ def seed(program: str, kind: str) -> Task:
     proposed = Proposal(program, ((2,),))
     fingerprint = gate.Gate(gate.GateRules(), Limits()).fingerprint(proposed, (), "propose", kind)
     output = execute(Run(program, ((2,),))).calls[0].value
-    return Task(program, ((2,),), (output,), 0, "", fingerprint, "propose", None, None, kind=kind)
+    return python_task(program, ((2,),), (output,), 0, "", fingerprint, "propose", None, None, kind=kind)
 
 
 #: The Python domain with seed tasks that the tests' executor knows.
@@ -67,7 +69,7 @@ def known_task(program: str = KNOWN) -> Task:
     inputs = tuple((i,) for i in range(10))
     outputs = tuple(execute(Run(program, (i,))).calls[0].value for i in inputs)
     fingerprint = gate._digest([normal_form(parse_program(program)).encode()])
-    return Task(program, inputs, outputs, 5, "", fingerprint, "lemma", "f", "one")
+    return python_task(program, inputs, outputs, 5, "", fingerprint, "lemma", "f", "one")
 
 
 def library(accepted: bool = True) -> Library:

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from gasp_env.library import embedders
 from gasp_env.library.embedders import HashingEmbedder
 from gasp_env.library.library import Library
-from gasp_env.library.view import task_text
 from gasp_env.tasks import Entry
 from tests.library.test_library import task
 
@@ -148,7 +147,7 @@ def test_an_embedder_of_ones_own(own: str) -> None:
         found = embedders.get(f"{own}:{name}")
         assert (found.name, found.threshold) == ("length", 0.5)
         library = Library([Entry(task(1), 4, 8, True)], embedder=found)
-        same, other = task_text(task(1)), task_text(task(1)) + " "
+        same, other = task(1).content.text, task(1).content.text + " "
         assert [library.view().nearest(text) for text in (same, other)] == [1.0, 0.0]
 
 
@@ -241,7 +240,7 @@ def test_a_neural_embedder_of_the_library(model: str) -> None:
     for text, vector in zip(texts, vectors, strict=True):
         np.testing.assert_array_equal(found.embed([text])[0], vector)
     library = Library([Entry(task(1), 4, 8, True)], embedder=found)
-    assert library.view().nearest(task_text(task(1))) == pytest.approx(1, abs=1e-5)
+    assert library.view().nearest(task(1).content.text) == pytest.approx(1, abs=1e-5)
     assert library.view().nearest("def f(x): return sum(x)") < 0.999
 
 

@@ -16,7 +16,7 @@ from gasp_env.library.eviction import policy
 
 @policy("long")
 def by_length(entries):
-    return [-len(entry.task.program) for entry in entries]
+    return [-len(entry.task.content.program) for entry in entries]
 
 def plain(entries):
     return [entry.correct for entry in entries]

@@ -9,13 +9,14 @@ from gasp_env.library.library import Library
 from gasp_env.library.lineage import Lineage
 from gasp_env.tasks import Entry
 from tests.library.test_library import batches, policies, task
+from tests.players import task_with
 
 
 def entry(fingerprint: int, parent: int | None = None, goalpost: str = "g", inputs: int = 6) -> Entry:
     stage: str = "lemma" if parent is None else "lift"
     made = task(fingerprint, None if parent is None else str(parent), inputs)
     return Entry(
-        dataclasses.replace(made, stage=stage, goalpost=goalpost, message=f"rule {fingerprint}\nmore"),
+        task_with(made, stage=stage, goalpost=goalpost, message=f"rule {fingerprint}\nmore"),
         fingerprint % 9,
         8,
         fingerprint % 2 == 1,

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from gasp_env import goalposts
 from gasp_env.domains.python import parsing
+from gasp_env.domains.python.triplet import Proposal
 from gasp_env.policies import scripted
 from gasp_env.relevance import (
     MODES,
@@ -31,7 +32,7 @@ from gasp_env.relevance import (
 )
 from gasp_env.relevance.operations import jaccard, operations_of
 from gasp_env.relevance.registry import RELEVANCES
-from gasp_env.tasks import Goalpost, Proposal
+from gasp_env.tasks import Goalpost
 from tests.brute_force import SECOND_OPINIONS
 
 OURS = goalposts.builtin_goalposts()

@@ -9,6 +9,7 @@ from gasp_env.library import embedders
 from gasp_env.library.library import Library
 from gasp_env.rewards.registry import TeacherRewards
 from gasp_env.tasks import Entry, Goalpost, Task
+from tests.players import python_task
 
 PROGRAMS = (
     "def f(xs):\n    return sum(x for x in xs if x > 3)",
@@ -30,7 +31,7 @@ GOALPOST = Goalpost(
 
 
 def task(program: str = PROGRAMS[0], message: str = "", stage: str = "lemma") -> Task:
-    return Task(program, (([1, 5],),), (5,), 1, message, f"print of {program}", stage, "f", "g")
+    return python_task(program, (([1, 5],),), (5,), 1, message, f"print of {program}", stage, "f", "g")
 
 
 def outcome(correct: int, samples: int, stage: str = "lemma", **more: Any) -> Outcome:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from gasp_env.domains.base import Domain, Request, Sees
-from gasp_env.domains.python import judge
+from gasp_env.domains.python import judge, triplet
 from gasp_env.domains.python.gate import Gate, Rejected, Unscored
 from gasp_env.domains.python.judge import Question
 from gasp_env.domains.python.parsing import ParseError
 from gasp_env.domains.python.prompts import PromptStyle
 from gasp_env.domains.python.rules import GateRules
+from gasp_env.domains.python.triplet import Triplet
 from gasp_env.episode.turns import Judged, Pending, Verdict
 from gasp_env.goalposts import files
 from gasp_env.library import embedders
+from gasp_env.records import Record
 from gasp_env.sandbox.runs import Limits, Result, Status
 from gasp_env.tasks import TASK_KINDS, Arguments, Goalpost, Task
 from gasp_env.values import encode
@@ -85,7 +87,9 @@ class PythonDomain(Domain):
         A ``valid`` one carries its task. The reasons of others are `gasp_env.domains.python.gate.REASONS`.
         """
         try:
-            proposal = self.style.parse_proposal(text, request.given.program if request.given else None)
+            proposal = self.style.parse_proposal(
+                text, request.given.content.program if request.given else None
+            )
             runs = self.gate.runs(proposal, request.kind)
         except (ParseError, Rejected) as refused:
             return Judged(Verdict(refused.reason, str(refused)))
@@ -136,7 +140,7 @@ class PythonDomain(Domain):
 
     def pairs(self, task: Task) -> int:
         """See `Domain.pairs`."""
-        return len(task.inputs)
+        return len(task.content.inputs)
 
     def check_goalposts(self, goalposts: Sequence[Goalpost]) -> tuple[Goalpost, ...]:
         """See `Domain.check_goalposts`: as a file is checked, so that they can be stored and played again."""
@@ -154,6 +158,10 @@ class PythonDomain(Domain):
                     f"goalpost {goalpost.id!r}: its tests do not fit into one run: {error}"
                 ) from error
         return checked
+
+    def read_content(self, record: Mapping[str, Any], kind: str, reader: Record, field: str) -> Triplet:
+        """See `Domain.read_content`."""
+        return triplet.read(record, kind, reader, field)
 
     def goalpost_record(self, goalpost: Goalpost) -> dict[str, Any]:
         """See `Domain.goalpost_record`: as in a goalpost file."""

@@ -19,11 +19,11 @@ from gasp_env.domains.python.novelty import normal_form
 from gasp_env.domains.python.parsing import ParseError, parse_program
 from gasp_env.domains.python.purity import keeps_nothing
 from gasp_env.domains.python.rules import GateRules, Refused, check_program
+from gasp_env.domains.python.triplet import Proposal, Triplet
 from gasp_env.episode.view import View
-from gasp_env.library.view import task_text
 from gasp_env.relevance import RelevanceRule
 from gasp_env.sandbox.runs import HASH_SEEDS, Call, Limits, Result, Run, Status
-from gasp_env.tasks import Arguments, Axis, Goalpost, Proposal, Task
+from gasp_env.tasks import Arguments, Axis, Goalpost, Task
 from gasp_env.values import encode, render, same
 
 #: Reasons of the parser, of the static rules, of the execution, of novelty and of relevance.
@@ -186,24 +186,27 @@ class Gate:
         fingerprint = self.fingerprint(proposal, _behaviour(orders[0][count:]), stage, kind)
         if self.exact:
             if parent is not None and fingerprint == parent.fingerprint:
-                repeated = set(map(encode, proposal.inputs)) == set(map(encode, parent.inputs))
+                repeated = set(map(encode, proposal.inputs)) == set(map(encode, parent.content.inputs))
             else:
                 repeated = fingerprint in self.seeds or fingerprint in own or fingerprint in view
             if repeated:
                 raise Rejected("duplicate", "a task that does the same has been accepted already")
         if self.threshold is not None:
-            similarity = view.nearest(task_text(proposal), parent.fingerprint if parent else None)
+            similarity = view.nearest(proposal.text, parent.fingerprint if parent else None)
             if similarity >= self.threshold:
                 raise Rejected(
                     "similar",
                     f"similarity {similarity:.3f} with an accepted task, expected < {self.threshold}",
                 )
-        task = Task(
+        content = Triplet(
             program=proposal.program,
             inputs=proposal.inputs,
             outputs=outputs,
             shown=self.rules.shown if kind == "induction" else 0,
             message=proposal.message,
+        )
+        task = Task(
+            content=content,
             fingerprint=fingerprint,
             stage=stage,
             axis=axis,
@@ -212,9 +215,9 @@ class Gate:
             parent=parent.fingerprint if parent is not None else None,
             kind=kind,
         )
-        if quotes_pairs(task.message, task):
+        if quotes_pairs(content.message, content):
             raise Rejected("message_leaks", "the message gives hidden outputs away")
-        if goalpost is not None and quotes_statement(task.message, goalpost.statement):
+        if goalpost is not None and quotes_statement(content.message, goalpost.statement):
             raise Rejected("message_leaks", "the message quotes the goalpost, which a lift of it may not see")
         if self.relevance is not None and relevance is not None and not self.relevance.passes(relevance):
             raise Rejected(

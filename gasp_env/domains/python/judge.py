@@ -30,6 +30,7 @@ from gasp_env.domains.python import livecodebench
 from gasp_env.domains.python.parsing import ParseError
 from gasp_env.domains.python.prompts import PromptStyle
 from gasp_env.domains.python.purity import may_keep_state
+from gasp_env.domains.python.triplet import Triplet
 from gasp_env.episode.turns import Verdict
 from gasp_env.goalposts import answers
 from gasp_env.sandbox.runs import Limits, Result, Run, Status
@@ -70,9 +71,10 @@ class Question:
     @classmethod
     def of_task(cls, task: Task, kind: str, index: int) -> Question:
         """A task asked as ``kind``. Induction is judged on the hidden pairs, the others on pair ``index``."""
+        own: Triplet = task.content
         if kind == "induction":
-            return cls(kind, task.program, task.inputs[task.shown :], task.outputs[task.shown :])
-        return cls(kind, task.program, (task.inputs[index],), (task.outputs[index],))
+            return cls(kind, own.program, own.inputs[own.shown :], own.outputs[own.shown :])
+        return cls(kind, own.program, (own.inputs[index],), (own.outputs[index],))
 
     @classmethod
     def of_goalpost(cls, goalpost: Goalpost) -> Question:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from gasp_env.tasks import Task
+from gasp_env.domains.python.triplet import Triplet
 from gasp_env.values import render, render_arguments
 
 #: Characters of a value that are looked for in a message.
@@ -22,7 +22,7 @@ def quotes_program(message: str, program: str) -> bool:
     return any(len(line) >= 6 and not re.fullmatch(r"\w+:?", line) and line in said for line in lines)
 
 
-def quotes_pairs(message: str, task: Task) -> bool:
+def quotes_pairs(message: str, task: Triplet) -> bool:
     """Whether a message says what hidden inputs give, or lists the hidden outputs.
 
     Two inputs, each closely followed by its output, are a table; so are all the hidden outputs that no

@@ -13,7 +13,8 @@ import tokenize
 import warnings
 from typing import Any
 
-from gasp_env.tasks import Arguments, Proposal
+from gasp_env.domains.python.triplet import Proposal
+from gasp_env.tasks import Arguments
 from gasp_env.values import ValueSyntaxError, parse_arguments, parse_literal
 
 #: UTF-8 bytes of one completion that are read; a longer one is refused whole, never cut.

@@ -11,7 +11,8 @@ from typing import Any, Literal, Self
 from gasp_env.domains.base import Sees
 from gasp_env.domains.python import parsing
 from gasp_env.domains.python.rules import GateRules
-from gasp_env.tasks import Arguments, Axis, Goalpost, Proposal, Task
+from gasp_env.domains.python.triplet import Proposal, Triplet
+from gasp_env.tasks import Arguments, Axis, Goalpost, Task
 from gasp_env.values import render, render_arguments
 
 
@@ -216,9 +217,9 @@ class FencedStyle(PromptStyle):
             given: of an induction task, the one for whose program inputs and a message are to be written.
         """
         if given is not None:
-            return PROPOSE_INPUTS.format(program=given.program, form=_form(self.rules, "inputs"))
+            return PROPOSE_INPUTS.format(program=given.content.program, form=_form(self.rules, "inputs"))
         listed = "".join(
-            f"\nTask {number}:\n{_shown(task)}\n```output\n{render(task.outputs[0])}\n```\n"
+            f"\nTask {number}:\n{_shown(task)}\n```output\n{render(task.content.outputs[0])}\n```\n"
             for number, task in enumerate(references, start=1)
         )
         return PROPOSE_PROGRAM.format(
@@ -227,13 +228,15 @@ class FencedStyle(PromptStyle):
 
     def solve(self, task: Task, kind: str, index: int) -> str:
         """See `PromptStyle.solve`."""
+        own: Triplet = task.content
         if kind == "deduction":
-            return DEDUCTION.format(program=task.program, arguments=render_arguments(task.inputs[index]))
+            return DEDUCTION.format(program=own.program, arguments=render_arguments(own.inputs[index]))
         if kind == "abduction":
-            return ABDUCTION.format(program=task.program, output=render(task.outputs[index]))
-        message = f"\n{task.message}\n" if task.message else ""
-        shown = pairs(task.inputs[: task.shown], task.outputs[: task.shown])
-        return INDUCTION.format(pairs=shown, message=message)
+            return ABDUCTION.format(program=own.program, output=render(own.outputs[index]))
+        message = f"\n{own.message}\n" if own.message else ""
+        return INDUCTION.format(
+            pairs=pairs(own.inputs[: own.shown], own.outputs[: own.shown]), message=message
+        )
 
     def goalpost(self, goalpost: Goalpost) -> str:
         """See `PromptStyle.goalpost`."""
@@ -282,9 +285,9 @@ def _tests(goalpost: Goalpost, which: slice) -> str:
 
 def _shown(task: Task) -> str:
     """A task as a teacher sees it."""
-    inputs = "\n".join(f"```input\n{render_arguments(arguments)}\n```" for arguments in task.inputs)
-    message = f"\n```message\n{task.message}\n```" if task.kind == "induction" else ""
-    return f"```python\n{task.program}\n```\n{inputs}{message}"
+    inputs = "\n".join(f"```input\n{render_arguments(arguments)}\n```" for arguments in task.content.inputs)
+    message = f"\n```message\n{task.content.message}\n```" if task.kind == "induction" else ""
+    return f"```python\n{task.content.program}\n```\n{inputs}{message}"
 
 
 def _form(rules: GateRules, asked: Literal["both", "program", "inputs"] = "both") -> str:

@@ -13,8 +13,9 @@ from importlib import resources
 
 from gasp_env.domains.python.gate import Gate
 from gasp_env.domains.python.rules import GateRules
+from gasp_env.domains.python.triplet import Proposal, Triplet
 from gasp_env.sandbox.runs import Limits
-from gasp_env.tasks import Proposal, Task
+from gasp_env.tasks import Task
 from gasp_env.values import parse_arguments, parse_literal
 
 
@@ -30,15 +31,9 @@ def builtin_seeds() -> tuple[Task, ...]:
         fingerprint = gate.fingerprint(proposal, (), "propose", record["kind"])
         tasks.append(
             Task(
-                program=proposal.program,
-                inputs=proposal.inputs,
-                outputs=(parse_literal(record["output"]),),
-                shown=0,
-                message="",
-                fingerprint=fingerprint,
+                Triplet(proposal.program, proposal.inputs, (parse_literal(record["output"]),), 0, ""),
+                fingerprint,
                 stage="propose",
-                axis=None,
-                goalpost=None,
                 kind=record["kind"],
             )
         )

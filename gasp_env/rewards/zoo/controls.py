@@ -27,7 +27,7 @@ def random(outcome: Outcome) -> Terms:
     known = (
         *(outcome.stage, outcome.kind, outcome.axis, outcome.goalpost, outcome.correct, outcome.samples),
         *(outcome.attempts, outcome.answers),
-        None if task is None else (task.program, task.message, task.inputs),
+        None if task is None else (task.content.program, task.content.message, task.content.inputs),
     )
     digest = hashlib.sha256(b"random" + encode(known)).digest()
     return {"noise": int.from_bytes(digest[:6], "big") / 2**48}

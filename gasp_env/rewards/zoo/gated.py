@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 from gasp_env.episode.outcome import Outcome, in_band
-from gasp_env.library.view import task_text
 from gasp_env.rewards.parts import INVALID, rate, votes
 from gasp_env.rewards.registry import each, teacher_reward
 from gasp_env.rewards.spec import Terms
@@ -37,7 +36,7 @@ def darc(outcome: Outcome) -> Terms:
     if not outcome.valid:
         return {"invalid": INVALID}
     if outcome.stage == "lemma" and outcome.problem is not None and outcome.task is not None:
-        copied = copy_ratio(outcome.task.message, outcome.problem.statement)
+        copied = copy_ratio(outcome.task.content.message, outcome.problem.statement)
         if copied > 0.8:
             return {"copied": INVALID}
     p = rate(outcome)
@@ -80,7 +79,7 @@ def _diversity(outcome: Outcome) -> float:
         return 1.0
     own = words(text_of(outcome))
     recent = [outcome.library.entry("all", index) for index in range(max(0, size - WINDOW), size)]
-    return sum(jaccard(own, words(task_text(entry.task))) <= 0.8 for entry in recent) / len(recent)
+    return sum(jaccard(own, words(entry.task.content.text)) <= 0.8 for entry in recent) / len(recent)
 
 
 @teacher_reward(

@@ -132,7 +132,7 @@ def sqlzero(outcomes: Sequence[Outcome]) -> list[Terms]:
     for a program that our gate lets pass. Range [0, 1.5). Solver data there: one pair per template.
     """
     clusters = [
-        template(outcome.task.program) if outcome.task is not None else place
+        template(outcome.task.content.program) if outcome.task is not None else place
         for place, outcome in enumerate(outcomes)
     ]
     terms: list[Terms] = []

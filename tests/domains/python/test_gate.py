@@ -22,11 +22,12 @@ from gasp_env.domains.python.novelty import normal_form
 from gasp_env.domains.python.parsing import nodes, parse_proposal
 from gasp_env.domains.python.purity import keeps_nothing
 from gasp_env.domains.python.rules import GateRules
+from gasp_env.domains.python.triplet import Proposal
 from gasp_env.episode.view import View
 from gasp_env.library.library import Library
 from gasp_env.relevance import RelevanceRule
 from gasp_env.sandbox.runs import HASH_SEEDS, Call, Limits, Result, Run, Status
-from gasp_env.tasks import Entry, Goalpost, Proposal, Task
+from gasp_env.tasks import Entry, Goalpost, Task
 from gasp_env.values import encode
 from tests.players import ALIKE, LONG_OUTPUT, PROGRAMS, REFUSED, execute, proposal
 from tests.sandbox_image.strategies import lookalikes
@@ -97,7 +98,7 @@ def test_a_program_that_may_keep_state_runs_every_input_alone() -> None:
     assert [run.inputs for run in runs[len(HASH_SEEDS) :]] == [(arguments,) for arguments in VALID.inputs]
     assert {run.hash_seed for run in runs[len(HASH_SEEDS) :]} == set(HASH_SEEDS)
     results = [execute(dataclasses.replace(run, program=PROGRAMS[0])) for run in runs]
-    assert decide(results, keeps).outputs == tuple(i + 1 for i in range(10))
+    assert decide(results, keeps).content.outputs == tuple(i + 1 for i in range(10))
     results[-1] = Result(Status.OK, (Call(Status.OK, 99),))
     assert reason(results, keeps) == "nondeterministic"
     results[-1] = Result(Status.EXCEPTION)
@@ -179,7 +180,7 @@ def test_messages_may_name_labels_and_words_of_the_program() -> None:
     results = [
         Result(Status.OK, tuple(Call(Status.OK, v) for v in order)) for order in (shown, shown[::-1]) * 2
     ]
-    assert decide(results, proposed).outputs == shown
+    assert decide(results, proposed).content.outputs == shown
 
 
 def test_looking_for_leaks_in_a_long_message_comes_to_an_end() -> None:
@@ -188,7 +189,7 @@ def test_looking_for_leaks_in_a_long_message_comes_to_an_end() -> None:
     outputs = tuple([1] * (600 + i) for i in range(10))
     gate = Gate(GateRules(output_chars=10_000), Limits())
     results = [Result(Status.OK, tuple(Call(Status.OK, v) for v in o)) for o in (outputs, outputs[::-1]) * 2]
-    assert decide(results, proposed, gate=gate).outputs == outputs
+    assert decide(results, proposed, gate=gate).content.outputs == outputs
 
 
 def test_brackets_in_text_are_no_nesting() -> None:
@@ -215,8 +216,8 @@ def test_depth_does_not_depend_on_the_caller() -> None:
 
 def test_valid_proposal_becomes_a_task_with_our_outputs() -> None:
     task = decide([execute(run) for run in GATE.runs(VALID)])
-    assert task.outputs == tuple(i + 1 for i in range(10))
-    assert task.shown == 5
+    assert task.content.outputs == tuple(i + 1 for i in range(10))
+    assert task.content.shown == 5
 
 
 def test_probes_come_last_and_may_raise() -> None:
@@ -362,7 +363,7 @@ def test_a_message_does_not_quote_the_goalpost() -> None:
         if leaks:
             assert reason(results, proposed) == "message_leaks"
         else:
-            assert decide(results, proposed).message == message
+            assert decide(results, proposed).content.message == message
 
 
 def test_what_was_accepted_in_the_same_episode_is_known() -> None:
@@ -381,7 +382,7 @@ def test_one_input_for_what_is_no_induction() -> None:
     for kind in ("deduction", "abduction"):
         results = [execute(run) for run in GATE.runs(one, kind)]
         task = decide(results, one, stage="propose", axis=None, goalpost=None, kind=kind)
-        assert (task.kind, task.shown, task.outputs, task.axis) == (kind, 0, (4,), None)
+        assert (task.kind, task.content.shown, task.content.outputs, task.axis) == (kind, 0, (4,), None)
         with pytest.raises(Rejected, match="expected 1 to 1 inputs, got 10"):
             GATE.runs(VALID, kind)
     with pytest.raises(Rejected, match="expected 10 to 10 inputs, got 1"):

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gasp_env.domains.python.leaks import _QUOTATION, quotes_pairs, quotes_statement
-from gasp_env.tasks import Task
+from gasp_env.domains.python.triplet import Triplet
 from gasp_env.values import render, render_arguments
 
 
-def _by_patterns(message: str, task: Task) -> bool:
+def _by_patterns(message: str, task: Triplet) -> bool:
     """What `quotes_pairs` means: nothing is left out because it is nowhere in the message."""
 
     def spaced(text: str) -> str:
@@ -42,7 +42,7 @@ _VALUES = ["a", "a b", "a  b", "\t", [1, 2], (1,), {"a": [1]}, {1, 2}, None, Tru
 
 
 @st.composite
-def _told(draw: st.DrawFn) -> tuple[str, Task]:
+def _told(draw: st.DrawFn) -> tuple[str, Triplet]:
     """A task, and a message out of what its pairs look like."""
     some = st.integers(-20, 20) | st.sampled_from(_VALUES) | st.floats()
     inputs = draw(st.lists(some, min_size=3, max_size=6))
@@ -53,18 +53,18 @@ def _told(draw: st.DrawFn) -> tuple[str, Task]:
     if draw(st.booleans()):
         message = re.sub(r"([],(])", r"\1 \n", message)
     arguments = tuple((value,) for value in inputs)
-    task = Task("", arguments, tuple(outputs), 1, message, "", "lemma", "f", "g")
+    task = Triplet("", arguments, tuple(outputs), 1, message)
     return message, task
 
 
 @given(_told())
-def test_a_message_gives_away_what_the_patterns_say(told: tuple[str, Task]) -> None:
+def test_a_message_gives_away_what_the_patterns_say(told: tuple[str, Triplet]) -> None:
     message, task = told
     assert quotes_pairs(message, task) is _by_patterns(message, task)
 
 
 def test_both_answers_occur() -> None:
-    task = Task("", ((1,), (2,), (3,)), (10, [20], [30, 31]), 1, "", "", "lemma", "f", "g")
+    task = Triplet("", ((1,), (2,), (3,)), (10, [20], [30, 31]), 1, "")
     assert quotes_pairs("2 gives [ 20 ], 3 gives [30,\n31]", task)
     assert quotes_pairs("2 gives [ 20 ], 3 gives [30,\n32]", task) is False
 

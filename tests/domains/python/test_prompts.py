@@ -6,6 +6,7 @@ from gasp_env.domains.python.prompts import SEEN_TESTS, FencedStyle
 from gasp_env.goalposts.files import builtin_goalposts
 from gasp_env.tasks import AXES, Goalpost
 from tests.episode.test_machine import GOALPOSTS, SEEDS, known_task
+from tests.players import task_with
 
 STYLE = FencedStyle()
 
@@ -46,12 +47,12 @@ def test_proposals_ask_for_what_is_read() -> None:
     abduction = STYLE.propose("abduction", SEEDS, None)
     induction = STYLE.propose("induction", [], SEEDS[0])
     for prompt in (deduction, abduction):
-        assert all(task.program in prompt for task in SEEDS)
+        assert all(task.content.program in prompt for task in SEEDS)
         assert "tagged python" in prompt
         assert "one block tagged input" in prompt
         assert "tagged message" not in prompt
     assert deduction != abduction
-    assert SEEDS[0].program in induction
+    assert SEEDS[0].content.program in induction
     assert "10 blocks tagged input" in induction
     assert "tagged message" in induction
     assert "tagged python" not in induction
@@ -93,17 +94,17 @@ def test_a_problem_with_an_entry_of_its_own() -> None:
 
 
 def test_hidden_pairs_stay_hidden() -> None:
-    task = dataclasses.replace(
+    task = task_with(
         known_task(), inputs=tuple((1000 + i,) for i in range(10)), outputs=tuple(range(2000, 2010))
     )
     prompt = STYLE.solve(task, "induction", 0)
     assert all(str(1000 + i) in prompt and str(2000 + i) in prompt for i in range(5))
     assert not any(str(1000 + i) in prompt or str(2000 + i) in prompt for i in range(5, 10))
-    assert task.program not in prompt
+    assert task.content.program not in prompt
 
 
 def test_deduction_hides_the_output_and_abduction_the_input() -> None:
-    task = dataclasses.replace(known_task(), inputs=((1234,),) * 10, outputs=(5678,) * 10)
+    task = task_with(known_task(), inputs=((1234,),) * 10, outputs=(5678,) * 10)
     deduction, abduction = STYLE.solve(task, "deduction", 3), STYLE.solve(task, "abduction", 3)
     assert "1234" in deduction
     assert "5678" not in deduction

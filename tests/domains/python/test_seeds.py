@@ -6,9 +6,9 @@ import pytest
 
 from gasp_env import domains
 from gasp_env.domains.python import seeds
+from gasp_env.domains.python.triplet import Proposal
 from gasp_env.library.library import Library
 from gasp_env.sandbox import Sandbox
-from gasp_env.tasks import Proposal
 
 
 def test_seeds_are_of_both_kinds_and_all_differ() -> None:
@@ -24,7 +24,7 @@ def test_seeds_are_of_both_kinds_and_all_differ() -> None:
 def test_every_seed_passes_the_gate_and_gives_its_output(sandbox: Sandbox) -> None:
     gate = domains.get("python").with_novelty("off").gate
     for task in seeds.builtin_seeds():
-        proposal = Proposal(task.program, task.inputs)
+        proposal = Proposal(task.content.program, task.content.inputs)
         again = gate.decide(
             proposal,
             sandbox.run_many(gate.runs(proposal, task.kind)),

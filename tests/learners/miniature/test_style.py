@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import random
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -15,6 +14,7 @@ from gasp_env.tasks import Task
 from learners import miniature
 from learners.miniature import corpus, style, world
 from learners.miniature.tokenizer import Tokenizer, UnknownTextError
+from tests.players import python_task, task_with
 
 STYLE = style.MiniatureStyle()
 RULES = miniature.domain.rules
@@ -35,7 +35,7 @@ def a_task(**changes) -> Task:
         "axis": "io",
         "goalpost": "g",
     }
-    return Task(**fields | changes)
+    return python_task(**fields | changes)
 
 
 @pytest.mark.parametrize("kind", ["induction", "deduction", "abduction"])
@@ -48,8 +48,8 @@ def test_an_induction_prompt_shows_the_shown_pairs_and_no_hidden_one():
     task = a_task()
     prompt = STYLE.solve(task, "induction", 0)
     lines = prompt.split("\n")[1:-2]
-    assert len(lines) == task.shown
-    for line, (x,), y in zip(lines, task.inputs, task.outputs, strict=False):
+    assert len(lines) == task.content.shown
+    for line, (x,), y in zip(lines, task.content.inputs, task.content.outputs, strict=False):
         left, _, right = line.partition(" ->")
         assert (style.read_ints(left), style.read_ints(right)) == (x, y)
 
@@ -164,4 +164,4 @@ def test_pretraining_speaks_the_styles_language():
 
 def test_text_outside_the_vocabulary_reaches_the_tokenizer_unchanged():
     with pytest.raises(UnknownTextError):
-        TOKENIZER.encode(STYLE.solve(replace(a_task(), program="def f(y):\n    return y"), "deduction", 0))
+        TOKENIZER.encode(STYLE.solve(task_with(a_task(), program="def f(y):\n    return y"), "deduction", 0))
