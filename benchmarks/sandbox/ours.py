@@ -209,7 +209,7 @@ def work(run: Run, expected: Sequence[Any]) -> tuple[str, str]:
     calls = tuple(("ok", codec.encode(value, keep_order=True), "") for value in expected)
     report = wire.frame(codec.encode(("ok", "", calls), keep_order=True))
     assert len(report) <= _PIPE_BYTES, "a report longer than what a pipe holds"
-    return frames.payload(run).hex(), report.hex()
+    return frames.encode_payload(run).hex(), report.hex()
 
 
 def interpreter(wanted: str | None) -> tuple[str, str]:

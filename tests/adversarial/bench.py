@@ -16,8 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gasp_env.sandbox import Limits, Result, Run, Status
-from gasp_env.sandbox import frames as reports
+from gasp_env.sandbox import Limits, Result, Run, Status, frames
 from gasp_env.sandbox.errors import SandboxError, WorkerLost
 from gasp_env.sandbox.tiers import open_worker
 from gasp_env.sandbox.tiers.worker import Settings, Worker
@@ -169,21 +168,21 @@ class Bench:
             return State(found, honest, processes, own_descriptors())
 
     def _run(self, run: Run) -> Result:
-        reports.check(run)
+        frames.check_run(run)
         number = next(self._numbers)
-        unsent = memoryview(reports.run_frame(number, run, reports.payload(run)))
+        unsent = memoryview(frames.run_frame(number, run, frames.encode_payload(run)))
         deadline = time.monotonic() + PATIENCE
-        frames: list[bytes] = []
-        while not frames:
+        answers: list[bytes] = []
+        while not answers:
             if time.monotonic() > deadline:
                 raise WorkerLost("it hangs")
             if unsent:
                 unsent = unsent[self.worker.send(unsent) :]
             select.select([self.worker], [self.worker] if unsent else [], [], 1.0)
-            frames = self.worker.receive()
-        if [reports.number_of(frame) for frame in frames] != [number]:
+            answers = self.worker.receive()
+        if [frames.answered_number(answer) for answer in answers] != [number]:
             raise WorkerLost("it answered what nobody asked")
-        return reports.result(frames[0], run, self.worker.tier)
+        return frames.decode_result(answers[0], run, self.worker.tier)
 
 
 class Benches:

@@ -95,7 +95,7 @@ FILTERS = {"zygote": _have(confine.DENIED_BY_ZYGOTE), "child": _have(confine.DEN
 @pytest.fixture(scope="module")
 def filtered() -> dict[str, dict[str, tuple[int, int]]]:
     """Of each filter, the answers with it as it is and with one denial less."""
-    interpreter = interpreters.find(process.other_user())
+    interpreter = interpreters.find(process.choose_user_id())
     environment = interpreters.environment(interpreter.folder or str(Path(__file__).parents[2]))
     answers = {}
     for which, names in FILTERS.items():

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gasp_env.sandbox import Limits, Result, Run, Sandbox, Status
-from gasp_env.sandbox.frames import MAX_PROGRAM, check
+from gasp_env.sandbox.frames import MAX_PROGRAM, check_run
 
 pytestmark = pytest.mark.docker
 
@@ -165,7 +165,7 @@ def test_a_program_that_is_too_long_is_not_even_sent(tier_sandbox: Sandbox) -> N
 )
 def test_limits_out_of_range_are_refused(limits: Limits) -> None:
     with pytest.raises(ValueError, match="must be an int from"):
-        check(Run("def f(): return 1", ((),), limits=limits))
+        check_run(Run("def f(): return 1", ((),), limits=limits))
 
 
 @pytest.mark.parametrize("package", ["gasp_env/sandbox", "sandbox_image"])
