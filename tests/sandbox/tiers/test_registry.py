@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from gasp_env import play
+from gasp_env.loaders import __main__ as loaders_command
 from gasp_env.sandbox import Sandbox, SandboxError, doctor
-from gasp_env.sandbox.__main__ import main
+from gasp_env.sandbox import __main__ as sandbox_command
 from gasp_env.sandbox.dedup import check_profiles
 from gasp_env.sandbox.tiers import AUTO, CHOICES, HELP, TIERS, open_worker, resolve
 from gasp_env.sandbox.tiers.docker import DockerWorker
@@ -130,11 +132,35 @@ def test_a_missing_profile_is_told_in_the_tier_s_own_words() -> None:
             check_profiles({"numpy"}, At(tier))  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("command", "arguments"),
+    [
+        (sandbox_command.main, ["doctor"]),
+        (sandbox_command.main, ["run"]),
+        (loaders_command.main, ["humaneval"]),
+        (loaders_command.main, ["mbpp"]),
+        (play.main, []),
+    ],
+)
+def test_help_is_that_of_the_registry(
+    command: Any, arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        command([*arguments, "--help"])
+    assert HELP in " ".join(capsys.readouterr().out.split())
+
+
 def test_help_lists_every_tier(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        main(["doctor", "--help"])
+        sandbox_command.main(["doctor", "--help"])
     said = " ".join(capsys.readouterr().out.split())
     assert ",".join(CHOICES) in said
     assert (
         "one of the two consents of the tier unsafe-subprocess (the other: GASP_ENV_ALLOW_UNSAFE=1)" in said
     )
+
+
+def test_the_default_of_the_loaders_can_be_asked_for() -> None:
+    asked = ["humaneval", "in.jsonl", "--out", "out.jsonl"]
+    parser = loaders_command._parser()
+    assert parser.parse_args([*asked, "--tier", "auto"]) == parser.parse_args(asked)
