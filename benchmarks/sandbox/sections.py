@@ -31,7 +31,7 @@ from gasp_env.sandbox.tiers import AUTO
 
 @dataclass(frozen=True)
 class Plan:
-    """How much of everything.
+    """Amounts of everything.
 
     Attributes:
         programs: different programs a round, for the contenders that are fast.
@@ -52,7 +52,7 @@ class Plan:
     side_rounds: int = 5
 
     def jobs(self, name: str, jobs: Sequence[Job]) -> Sequence[Job]:
-        """What this contender executes in a round."""
+        """Return the programs that this contender executes in a round."""
         slow = {"subprocess": 100, "docker exec": 24, "docker run": 6} | (self.few or {})
         return jobs[: slow.get(name, len(jobs))]
 
@@ -169,7 +169,7 @@ def cache(plan: Plan, jobs: Sequence[Job], workers: int) -> dict[str, Any]:
 
 
 def occupied(jobs: Sequence[Job]) -> dict[str, Any]:
-    """What a worker of each tier takes, see `memory.per_worker`."""
+    """Memory of a worker of each tier, see `memory.per_worker`."""
     found: dict[str, Any] = {}
     for tier in AUTO:
         try:

@@ -3,12 +3,12 @@
     with Sandbox() as sandbox:
         [result] = sandbox.run_many([Run("def f(x): return x + 1", inputs=((1,), (2,)))])
 
-The sandbox executes and the host judges: expected values never go in, and what comes out is a
+The sandbox executes and the host judges: expected values never go in, and a program's output is a
 claim in a typed encoding, decoded strictly and compared on the host. `sandbox_image/README.md` lists
-what this protects from and what not.
+the protections and their limits.
 
-Where to look: `runs` defines what is asked and answered, `sandbox` the class that callers use, `frames` the
-messages to a worker and back, `dispatch` the scheduling of runs on workers, `tiers` the isolation around a worker.
+Where to look: `runs` defines questions and answers, `sandbox` the class that callers use, `frames` the messages
+to a worker and back, `dispatch` the scheduling of runs on workers, `tiers` the isolation around a worker.
 """
 
 from __future__ import annotations

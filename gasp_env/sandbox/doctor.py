@@ -38,7 +38,7 @@ class ProtectionReport:
     Attributes:
         on: True if it holds.
         promised: True if the tier promises it.
-        against: what it keeps a program from.
+        against: actions it keeps a program from.
         got_through: the attempts that were not refused.
         fix: how to get it, empty if it is on.
     """
@@ -148,7 +148,7 @@ def _report_protections(worker: Worker, breaches: dict[str, list[str]]) -> dict[
 
 
 def _wall_fix(name: str) -> str:
-    """Name the tiers that have a wall, and what they need for it."""
+    """Name the tiers that have a wall, and their requirements for it."""
     tiers = " or ".join(tier for tier, worker in TIERS.items() if name in worker.walls)
     return ", ".join(filter(None, (f"the tier {tiers}" if tiers else "", WALLS[name].fix)))
 

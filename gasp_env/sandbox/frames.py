@@ -72,7 +72,7 @@ def check_run(run: Run) -> None:
 
     Raises:
         ValueError: the hash seed or the profile does not exist, a limit is out of range, or the profile does not
-            take what is given (``inputs``, ``stdin``).
+            take the given ``inputs`` or ``stdin``.
     """
     for name in ("program", "entry", "profile", "stdin", "series"):
         value = getattr(run, name)
@@ -232,7 +232,7 @@ def _ending(run: Run, how: int, wait_status: int, cpu: float, report: bytes) -> 
     if number:
         return Status.SIGNAL, f"killed by {_signal_name(number)}", (), 0
     code = wait_status >> 8
-    if run.profile == "stdin" and code == 0 and not report:  # os._exit(0): what it printed decides
+    if run.profile == "stdin" and code == 0 and not report:  # os._exit(0): its output decides
         return Status.OK, "", (), 0
     if code == _EXIT_NO_MEMORY and not report:
         return Status.MEMORY_LIMIT, "no memory left to report what it returned", (), 0
@@ -256,7 +256,7 @@ def _decode_report(run: Run, report: bytes) -> _Ending:
     claimed = codec.decode(body, keep_order=True)
     match claimed:
         case (str(word), str(error), tuple(claims)) if word in _CLAIMABLE and len(claims) <= len(run.inputs):
-            # Cheap checks first: decoding the values is what a forged report could make expensive.
+            # Cheap checks first: a forged report could make decoding its values expensive.
             if word == "ok" and len(claims) != len(run.inputs):
                 raise codec.MalformedValue("calls are missing")
             size = sum(_claimed_size(claim) for claim in claims)

@@ -2,7 +2,7 @@
 
 A run is a program and the argument tuples its entry is called with. A result says how the
 run ended and what each call returned. Nothing here executes anything, and a `Run` has no field for
-what a verdict depends on: expected outputs, other samples.
+expected outputs or other samples, on which a verdict depends.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 #: all of them, because set order and ``hash()`` differ between seeds but never within one.
 HASH_SEEDS: tuple[int, ...] = (0, 1, 2, 3)
 
-#: Profiles: what a program is given, and how it is called.
+#: Profiles: the modules a program may import, and how it is called.
 #:
 #: - ``value``: the entry is called on argument tuples; standard library.
 #: - ``numpy``: the same, in an interpreter that has imported numpy.

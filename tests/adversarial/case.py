@@ -1,4 +1,4 @@
-"""What a hostile program is, how a run of it may end, and helpers to write many of them down."""
+"""Hostile programs and the ways their runs may end, and helpers to write many of them down."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def opened(tier: str, settings: Settings | None = None) -> Worker:
 
 
 def ask(worker: Worker, run: Run) -> Result:
-    """Have a worker with nothing else to do execute one run."""
+    """Execute one run in an idle worker."""
     unsent = memoryview(frames.run_frame(1, run, frames.encode_payload(run)))
     while True:
         select.select([worker], [worker] if unsent else [], [], 1.0)
@@ -37,7 +37,7 @@ def ask(worker: Worker, run: Run) -> Result:
 
 
 def family(pid: int) -> list[int]:
-    """A process and all that it and they made."""
+    """Return a process and all processes below it."""
     found = [pid]
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
         for child in task.read_text().split():
@@ -46,7 +46,7 @@ def family(pid: int) -> list[int]:
 
 
 def alive(pid: int) -> bool:
-    """Whether a process is there and has not ended."""
+    """True if a process exists and has not ended."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except OSError:

@@ -1,4 +1,4 @@
-"""How an answering frame is judged, without a sandbox: any bytes a worker may send."""
+"""Judging of answering frames, without a sandbox: any bytes a worker may send."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever bytes a program sends as its report, or a worker as its answer: a result, at a bounded cost."""
+"""Any bytes that a program sends as its report, or a worker as its answer, get a result at a bounded cost."""
 
 from __future__ import annotations
 

@@ -170,7 +170,7 @@ def test_limits_out_of_range_are_refused(limits: Limits) -> None:
 
 @pytest.mark.parametrize("package", ["gasp_env/sandbox", "sandbox_image"])
 def test_no_deadline_is_kept_with_a_clock_that_can_be_set(package: str) -> None:
-    """`time.time` jumps when somebody sets the clock; `time.monotonic` does not."""
+    """`time.time` jumps when the clock is set; `time.monotonic` does not."""
     for file in (ROOT / package).rglob("*.py"):
         tree = ast.parse(file.read_text("utf-8"))
         named = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}

@@ -53,7 +53,7 @@ def was_left_out(result: Result) -> bool:
 
 
 def until_failed(results: list[Result]) -> list[tuple[Any, ...]]:
-    """What a verdict may depend on: everything up to the first that failed."""
+    """Everything that a verdict may depend on: all results up to the first that failed."""
     ends = next((at for at, result in enumerate(results) if result.status is not Status.OK), len(results))
     return told(results[: ends + 1])
 
@@ -120,7 +120,7 @@ def test_a_failure_that_comes_later_than_what_it_leaves_out(world: World) -> Non
 
 
 def test_nobody_waits_for_what_was_left_out(world: World) -> None:
-    """What is at work on a later test when an earlier one fails goes on for nobody."""
+    """If an earlier test fails while a later one is executed, the later one is ended."""
     with Sandbox(workers=2) as sandbox:
         sandbox.open()
         started = time.monotonic()

@@ -159,7 +159,7 @@ class Connection:
                 number = frames.answered_number(frame)
                 item = self.in_flight.pop(number)
             except (ValueError, KeyError):
-                raise WorkerLost("the worker answered what nobody asked") from None
+                raise WorkerLost("expected an answer to a run in flight, got another frame") from None
             self._last_answer = now
             self._withdrawn.discard(number)
             if isinstance(item, Canary):

@@ -275,7 +275,7 @@ class Dispatcher:
                 return self._queue.requeue(item)
             result = frames.decode_result(frame, item.run, connection.worker.tier)
         except Exception as error:  # the supervisor's part of it is malformed
-            raise WorkerLost(f"the worker answered what cannot be read: {error}") from error
+            raise WorkerLost(f"the worker's answer cannot be read: {error}") from error
         self._assigner.record_duration(result.wall_seconds)
         connection.record_answer(item, frame)
         self._queue.answer(item, result)
@@ -287,7 +287,7 @@ class Dispatcher:
             result = frames.decode_result(frame or b"", canary.run, connection.worker.tier)
             return canary.find_fault(result, connection.worker.hello, hashes)
         except Exception as error:
-            return f"answered what cannot be read: {error}"
+            return f"gave an answer that cannot be read: {error}"
 
     def _store_verified(self, connection: Connection, verified: list[tuple[BatchRun, bytes]]) -> None:
         if self._cache is not None and connection.worker.identity == self.identity:

@@ -2,7 +2,7 @@
 
 ``bwrap`` gives it namespaces of its own, ``landlock`` only rules that it imposes on itself, and
 ``unsafe-subprocess`` nothing. The worker code, which decides what a program may do, is the same as in a
-container; this module decides what surrounds it.
+container; this module decides its surroundings.
 """
 
 from __future__ import annotations

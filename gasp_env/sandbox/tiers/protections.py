@@ -1,4 +1,4 @@
-"""The protections that tiers are compared by: what each prevents, and how to get it where it is off.
+"""The protections by which tiers are compared: the actions each prevents, and the fix where it is off.
 
 `PROTECTIONS` are tried by the self-test in every worker before it is used; a tier promises some of them
 (`Worker.promises`). `WALLS` cannot be seen from inside a worker; a tier states which it has (`Worker.walls`).
@@ -14,8 +14,8 @@ class Protection:
     """One protection.
 
     Attributes:
-        against: what it keeps a program from.
-        fix: how to get it. For a wall, what is needed beside one of the tiers that have it; may be empty.
+        against: actions it keeps a program from, in the words of the doctor.
+        fix: how to get it. For a wall, the requirements beside one of the tiers that have it; may be empty.
     """
 
     against: str

@@ -1,4 +1,4 @@
-"""Temporary folders of processes that were killed are removed by whoever comes next, and no others."""
+"""Temporary folders of killed processes are removed by the next process, and no others are."""
 
 from __future__ import annotations
 
