@@ -24,7 +24,7 @@ PROFILES: tuple[str, ...] = ("value", "stdin", "numpy")
 
 
 class Status(StrEnum):
-    """How a run, or one call of a run, ended. A program can cause every status but the last."""
+    """Ending of a run, or of one call of a run. A program can cause every status but the last."""
 
     OK = "ok"
     COMPILE_ERROR = "compile_error"

@@ -269,7 +269,7 @@ class Sandbox:
         return dispatcher.workers() if dispatcher is not None else []
 
     def _after_fork(self) -> None:
-        """In a forked child: let go of workers, locks and connections, which are the parent's."""
+        """Let go of workers, locks and connections in a forked child: they are the parent's."""
         if self._finalizer is not None:
             self._finalizer.detach()
         if self._dispatcher is not None:

@@ -127,7 +127,7 @@ class Dispatcher:
         return [connection.worker for connection in list(self._connections.values())]
 
     def disown(self) -> None:
-        """In a forked child: let go of the workers, which are the parent's, without sending them anything.
+        """Let go of the workers in a forked child: they are the parent's, and are sent nothing.
 
         Workers that are being opened or closed in other threads are left to `stream_worker.disown_all`.
         """

@@ -229,7 +229,7 @@ class UnsafeWorker(ProcessWorker):
 
 
 def choose_user_id() -> int | None:
-    """As root, choose a random user id, far from those in use; None as any other user, who cannot change it."""
+    """Choose a random user id, far from those in use. None unless we are root, for only root can change its id."""
     if os.getuid() != 0:
         return None
     mapped = _mapped_ids()

@@ -22,7 +22,7 @@ _CHUNK = 2**20
 
 
 def disown_all() -> None:
-    """In a forked child: let go of all workers, including those that are being opened or closed."""
+    """Let go of all workers in a forked child, including those that are being opened or closed."""
     for worker in list(_instances):
         worker.disown()
 
@@ -88,7 +88,7 @@ class StreamWorker(Worker):
             self._socket.close()
 
     def disown(self) -> None:
-        """In a forked child: let go of the parent's worker, without sending it anything.
+        """Let go of the parent's worker in a forked child, without sending it anything.
 
         The child's copies of the descriptors would keep it alive after the parent has gone.
         """
