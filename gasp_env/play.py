@@ -23,6 +23,7 @@ from gasp_env.envs.env import GaspCodeEnv
 from gasp_env.goalposts.schema import GoalpostError
 from gasp_env.policies.scripted import GOALPOST, ScriptedPlayer
 from gasp_env.sandbox import SandboxError, shared
+from gasp_env.sandbox.tiers import HELP
 from gasp_env.transcripts.render import (
     printable,
     render_answers,
@@ -211,9 +212,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--attempts", type=int, default=8, help="tries of the solver at a proposal (default 8)"
     )
-    parser.add_argument(
-        "--sandbox", default="auto", metavar="TIER", help="auto (default), docker, bwrap or landlock"
-    )
+    parser.add_argument("--sandbox", default="auto", metavar="TIER", help=HELP)
     parser.add_argument("--save", type=Path, metavar="FILE", help="append the episode to this file")
     parser.add_argument(
         "--replay", type=Path, metavar="FILE", help="play the episodes stored in this file again"

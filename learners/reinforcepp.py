@@ -76,7 +76,7 @@ class Args:
     heldout: str = "learners.miniature:heldout"
     """Problems on which pass@1 and pass@8 are measured before and after, named likewise; empty for none."""
     sandbox: str = "auto"
-    """Isolation tier: docker, bwrap, landlock, or auto for the first of them that opens."""
+    """Isolation tier, or auto for the first that opens; `python -m gasp_env.sandbox doctor` lists them."""
     episodes: int = 64
     """Episodes of one update."""
     attempts: int = 8

@@ -9,12 +9,10 @@ from collections.abc import Iterator
 import pytest
 
 from gasp_env.sandbox import Run, Sandbox, SandboxError, shared
+from gasp_env.sandbox.tiers import AUTO
 from tests import fuzz
 
 fuzz.load_profile()
-
-TIERS = ("docker", "bwrap", "landlock")
-
 
 # What is started in the background ignores SIGINT and so do its children; tests send it to themselves and to theirs.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -53,7 +51,7 @@ def sandbox() -> Sandbox:
     return opened
 
 
-@pytest.fixture(scope="session", params=TIERS)
+@pytest.fixture(scope="session", params=AUTO)
 def tier_sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
     """Each tier in turn, with two workers, opened once a session; skipped or failed like ``sandbox``."""
     opened = Sandbox(request.param, workers=2)

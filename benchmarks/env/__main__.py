@@ -21,7 +21,8 @@ from benchmarks.env.record import Recorder
 from benchmarks.env.texts import library
 from benchmarks.sandbox import machine
 from benchmarks.sandbox.measure import WrongAnswer
-from gasp_env.sandbox import SandboxError, tiers
+from gasp_env.sandbox import SandboxError
+from gasp_env.sandbox.tiers import AUTO, HELP
 
 ENVS = (1, 8, 64, 256)
 #: One round with 256 envs is more than all the others together.
@@ -30,7 +31,6 @@ QUICK_ENVS = (1, 8, 64)
 SINGLE = "single"
 #: The effect of the library is looked at with so many envs.
 LIBRARY_ENVS = 16
-TIERS = ("auto", *(tier for tier in tiers.TIERS if not tier.startswith("unsafe")))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -76,7 +76,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         action="store_true",
         help="fewer rounds and no 256 envs, for a look: under a minute when idle",
     )
-    parser.add_argument("--sandbox", choices=TIERS, default="auto", metavar="TIER", help=", ".join(TIERS))
+    parser.add_argument("--sandbox", choices=("auto", *AUTO), default="auto", metavar="TIER", help=HELP)
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="default: one per processor")
     parser.add_argument("--envs", type=int, nargs="+", help="default: 1 8 64 256; with --quick 1 8 64")
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""How fast is the sandbox, against the fork it needs and against what others do?
+"""Benchmark of the sandbox: how fast is it, compared with the fork it needs and with other systems?
 
     python -m benchmarks.sandbox --json OUT [--quick] [--humaneval humaneval.jsonl] [--profile]
 

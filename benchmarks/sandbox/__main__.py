@@ -22,7 +22,7 @@ SECTIONS = ("contenders", "humaneval", "scaling", "batch", "cache", "memory")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit status."""
+    """Run the command line; return the exit status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     options = parse(arguments)
     started = time.monotonic()
@@ -81,7 +81,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def _command(arguments: Sequence[str]) -> str:
-    """What was run, with files by their names alone."""
+    """Return the command line, with files by their names alone."""
     return " ".join(["python -m benchmarks.sandbox", *(Path(part).name for part in arguments)])
 
 
@@ -123,7 +123,7 @@ def measure(found: dict[str, Any], plan: sections.Plan, options: argparse.Namesp
 
 
 def _floor_python() -> tuple[str, str]:
-    """An interpreter for the floor, of the version that the docker tier runs."""
+    """Find an interpreter for the floor, of the version that the docker tier runs."""
     tier = Tier("docker", 1)
     try:
         tier.open()

@@ -1,6 +1,6 @@
-"""Whose processor time it was: the processes of a sandbox's workers, by /proc.
+"""Processor time by process: the processes of a sandbox's workers, from /proc.
 
-Forks are not found here: they are over too soon, and what each used the worker reports.
+Forks are not found here, because they end too soon; the worker reports their time.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ KINDS = (("zygote", b"sandbox_image.worker.zygote"), ("supervisor", b"sandbox_im
 
 
 def spent(pid: int) -> float:
-    """Seconds of processor time that a process has used so far; 0 once it is gone."""
+    """Seconds of processor time that a process has used so far; 0 once it has ended."""
     try:
         tasks = list(Path(f"/proc/{pid}/task").iterdir())
         return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
@@ -25,7 +25,7 @@ def spent(pid: int) -> float:
 
 
 def tree(pid: int) -> Iterator[int]:
-    """A process and all below it that are there now."""
+    """Yield a process and all below it that exist now."""
     yield pid
     try:
         tasks = list(Path(f"/proc/{pid}/task").iterdir())
@@ -37,7 +37,7 @@ def tree(pid: int) -> Iterator[int]:
 
 
 def parent(pid: int) -> int:
-    """The process that started this one, 0 if it is gone."""
+    """Return the process that started this one, 0 if it has ended."""
     try:
         return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
     except OSError:
@@ -48,12 +48,12 @@ class Workers:
     """The processes of a sandbox's workers."""
 
     def __init__(self, sandbox: Sandbox) -> None:
-        """Nothing is looked at yet."""
+        """Look at nothing yet."""
         self._sandbox = sandbox
         self._heads: dict[int, tuple[Any, int]] = {}
 
     def heads(self) -> list[int]:
-        """The first process of each worker."""
+        """Return the first process of each worker."""
         found = []
         for worker in self._sandbox._workers():
             known, pid = self._heads.get(id(worker), (None, 0))
@@ -75,7 +75,7 @@ class Workers:
         return totals
 
     def pids(self) -> Iterable[int]:
-        """All of them."""
+        """Return all of them."""
         return [pid for head in self.heads() for pid in tree(head)]
 
 

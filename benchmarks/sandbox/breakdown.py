@@ -1,4 +1,4 @@
-"""``--profile``: what a run in the docker tier spends its time on.
+"""``--profile``: the parts of the time that a run in the docker tier takes.
 
 Two tables. The first: processor time a run, by process, while the docker tier is kept busy, and the
 same of the floor. The second: the price of each protection in a bare zygote (a floor with one
@@ -36,7 +36,7 @@ def by_process(
     """Processor time a run by process, of the tier and of the floor beneath it.
 
     ``children`` are the forks, ``host`` is this process; ``wall`` is the time a run takes from the machine, all
-    processors together, and so holds what nobody used.
+    processors together, and so includes unused time.
     """
     ours, floor = Tier(tier, workers), Floor(workers, jobs, python=python)
     samples: dict[str, list[dict[str, float]]] = {tier: [], "floor": []}

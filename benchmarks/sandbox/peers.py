@@ -1,4 +1,4 @@
-"""What others do with a program, as contenders: a process, a container or a pool each.
+"""Other ways to execute a program, as contenders: a process, a container or a pool each.
 
 All of them are given the program as text with the call, and print or return the value as a literal.
 """
@@ -24,7 +24,7 @@ from gasp_env.sandbox.tiers import image
 from gasp_env.sandbox.tiers.docker import connect
 from gasp_env.values import ValueSyntaxError, encode, parse_literal, render_arguments
 
-#: Containers of ours end by themselves after this long, if nobody removes them.
+#: Time after which our containers end by themselves, if they were not removed.
 _CONTAINER_SECONDS = 1800
 _LABELS = {"gasp_env": "benchmark"}
 
@@ -69,7 +69,7 @@ class Subprocess(_EachAlone):
 
 
 class _InContainers(_EachAlone):
-    """What `docker exec` and `docker run` have in common. The SDK is faster than the command line."""
+    """Base of `docker exec` and `docker run`. The SDK is faster than the command line."""
 
     def __init__(self, workers: int) -> None:
         super().__init__(workers)
@@ -181,7 +181,7 @@ def script(job: Job) -> str:
 
 
 def is_right(text: str, job: Job) -> bool:
-    """Whether a literal is the expected value."""
+    """True if a literal is the expected value."""
     try:
         return encode(parse_literal(text.strip())) == job.encoded
     except ValueSyntaxError:

@@ -26,13 +26,12 @@ from benchmarks.sandbox.ours import Floor, Tier
 from benchmarks.sandbox.peers import AzrPool, DockerExec, DockerRun, Subprocess
 from benchmarks.sandbox.programs import Job
 from gasp_env.sandbox import Sandbox, SandboxError
-
-TIERS = ("docker", "bwrap", "landlock")
+from gasp_env.sandbox.tiers import AUTO
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How much of everything.
+    """Amounts of everything.
 
     Attributes:
         programs: different programs a round, for the contenders that are fast.
@@ -53,7 +52,7 @@ class Plan:
     side_rounds: int = 5
 
     def jobs(self, name: str, jobs: Sequence[Job]) -> Sequence[Job]:
-        """What this contender executes in a round."""
+        """Return the programs that this contender executes in a round."""
         slow = {"subprocess": 100, "docker exec": 24, "docker run": 6} | (self.few or {})
         return jobs[: slow.get(name, len(jobs))]
 
@@ -76,7 +75,7 @@ def contenders(plan: Plan, jobs: Sequence[Job], workers: int, python: str) -> di
     def everyone(workers: int) -> list[Contender]:
         return [
             Floor(workers, jobs, python=python),
-            *(Tier(name, workers) for name in TIERS),
+            *(Tier(name, workers) for name in AUTO),
             AzrPool(workers),
             Subprocess(workers, python),
             DockerExec(workers),
@@ -96,12 +95,12 @@ def contenders(plan: Plan, jobs: Sequence[Job], workers: int, python: str) -> di
         counts["subprocess"] = counts.get("subprocess", 0) // 4
         latency(present.contenders, counts, plan.rounds, figures)
     summaries = {name: one.summary() for name, one in figures.items()}
-    ratios = {f"{name}_over_floor": ratio(figures, name, "floor") for name in TIERS if name in figures} or {
+    ratios = {f"{name}_over_floor": ratio(figures, name, "floor") for name in AUTO if name in figures} or {
         "docker_over_floor": None
     }
     ratios["docker_over_floor_cpu"] = ratio_of_cpu(figures, "docker", "floor")
     for name in figures:
-        if name not in (*TIERS, "floor"):
+        if name not in (*AUTO, "floor"):
             ratios[f"docker_over_{name.replace(' ', '_')}"] = ratio(figures, "docker", name)
     return {
         "contenders": summaries,
@@ -170,9 +169,9 @@ def cache(plan: Plan, jobs: Sequence[Job], workers: int) -> dict[str, Any]:
 
 
 def occupied(jobs: Sequence[Job]) -> dict[str, Any]:
-    """What a worker of each tier takes, see `memory.per_worker`."""
+    """Memory of a worker of each tier, see `memory.per_worker`."""
     found: dict[str, Any] = {}
-    for tier in TIERS:
+    for tier in AUTO:
         try:
             found[tier] = memory.per_worker(tier, jobs)
         except Absent as absent:

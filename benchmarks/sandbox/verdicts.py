@@ -121,7 +121,7 @@ def compare(
     """Verdicts per second, in turn.
 
     Two figures: over all references, a few of which compute for so long (one of them for 0.4 s) that
-    nobody's way of running them matters; and over those that compute for less than `LIGHT_SECONDS`.
+    the way of running them does not matter; and over those that compute for less than `LIGHT_SECONDS`.
 
     Args:
         problems: converted.

@@ -21,7 +21,7 @@ from gasp_env import goalposts
 from gasp_env.loaders import humaneval_mbpp, livecodebench
 from gasp_env.loaders.accounting import Loaded
 from gasp_env.sandbox import Sandbox, SandboxError
-from gasp_env.sandbox.tiers import TIERS
+from gasp_env.sandbox.tiers import CHOICES, HELP
 
 _HARNESSES = {"humaneval": humaneval_mbpp.load_humaneval, "mbpp": humaneval_mbpp.load_mbpp}
 
@@ -104,9 +104,7 @@ def _parser() -> argparse.ArgumentParser:
                 "--drop-large", action="store_true", help="leave out tests that are too large, not problems"
             )
         else:
-            one.add_argument(
-                "--tier", choices=["auto", *TIERS], default="auto", help="what isolates the code"
-            )
+            one.add_argument("--tier", choices=CHOICES, default="auto", help=HELP)
     return parser
 
 

@@ -1,13 +1,13 @@
-"""Build the sandbox image, try a program, or see what protects this machine.
+"""Build the sandbox image, try a program, or check the isolation on this machine.
 
     python -m gasp_env.sandbox build [--base IMAGE] [--force]
     python -m gasp_env.sandbox run FILE --input "1, [2]" [--input ...] [--entry f]
     python -m gasp_env.sandbox run FILE --stdin TEXT_FILE
     python -m gasp_env.sandbox doctor [--tier docker] [--json]
 
-``run`` prints what every call returned, or what the program printed, and the tier it ran in; it ends with
-status 0 if all of that went well. What a program wrote is shown with its control characters escaped.
-``doctor`` ends with status 1 if a sandbox would not be what was asked for.
+``run`` prints the value of every call, or the program's output, and the tier it ran in. Its exit status is
+0 if all calls went well. Control characters in a program's output are shown escaped.
+The exit status of ``doctor`` is 1 if a sandbox would not use the tier asked for.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from gasp_env.sandbox import frames
+from gasp_env.sandbox import doctor, frames
 from gasp_env.sandbox.errors import SandboxError
 from gasp_env.sandbox.runs import HASH_SEEDS, PROFILES, Limits, Result, Run, Status
 from gasp_env.sandbox.sandbox import Sandbox
-from gasp_env.sandbox.tiers import TIERS, doctor, image
+from gasp_env.sandbox.tiers import CHOICES, HELP, TIERS, image
 from gasp_env.sandbox.tiers.docker import connect
-from gasp_env.sandbox.tiers.worker import Settings
+from gasp_env.sandbox.tiers.worker import CONSENT_VARIABLE, Settings
 from gasp_env.values import parse_arguments, render, render_arguments
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command line; returns the exit status."""
+    """Run the command line; return the exit status."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     options = _parser().parse_args(argv)
@@ -44,7 +44,7 @@ def main(argv: list[str] | None = None) -> int:
             return _doctor(options)
         return _run(options)
     except (SandboxError, ValueError, OSError) as error:
-        print(f"error: {_shown(str(error))}", file=sys.stderr)
+        print(f"error: {_escape(str(error))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     runner.add_argument("--input", action="append", default=[], help="arguments of one call, as a literal")
     runner.add_argument("--entry", default="f")
     runner.add_argument(
-        "--stdin", type=Path, metavar="FILE", help="what a whole program reads; implies --profile stdin"
+        "--stdin", type=Path, metavar="FILE", help="input of a whole program; implies --profile stdin"
     )
     runner.add_argument("--profile", choices=PROFILES, help="by default value, or stdin if that is given")
     runner.add_argument("--hash-seed", type=int, choices=HASH_SEEDS, default=0)
@@ -75,23 +75,31 @@ def _parser() -> argparse.ArgumentParser:
             metavar="N",
             help=f"default {limit.default}",
         )
-    checker = commands.add_parser("doctor", help="try every tier and say what each protects from")
+    checker = commands.add_parser("doctor", help="try every tier and report its protections")
     checker.add_argument("--json", action="store_true", help="the same for machines")
+    risky = ", ".join(name for name, tier in TIERS.items() if tier.risk)
     for command in (runner, checker):
-        command.add_argument("--tier", choices=["auto", *TIERS], default="auto")
-        command.add_argument("--image", help="docker image, by default the one that build makes")
-        command.add_argument("--runtime", help="OCI runtime for the tier docker, such as runsc")
+        command.add_argument("--tier", choices=CHOICES, default="auto", help=HELP)
+        command.add_argument(
+            "--image", help=f"container image, by default the one that build makes {_takers('image')}"
+        )
+        command.add_argument("--runtime", help=f"OCI runtime, such as runsc {_takers('runtime')}")
         command.add_argument(
             "--allow-unsafe",
             action="store_true",
-            help="one of the two consents of the tier unsafe-subprocess (the other: GASP_ENV_ALLOW_UNSAFE=1)",
+            help=f"one of the two consents of the tier {risky} (the other: {CONSENT_VARIABLE}=1)",
         )
     return parser
 
 
+def _takers(setting: str) -> str:
+    """Name the tiers that accept a setting, in parentheses."""
+    return f"({', '.join(name for name, tier in TIERS.items() if setting in tier.accepts)})"
+
+
 def _run(options: argparse.Namespace) -> int:
-    run = _asked(options)
-    frames.check(run)  # before a worker is started for nothing
+    run = _make_run(options)
+    frames.check_run(run)  # before a worker is started in vain
     settings: dict[str, Any] = {"image": options.image, "runtime": options.runtime}
     with Sandbox(options.tier, workers=1, allow_unsafe=options.allow_unsafe, **settings) as sandbox:
         [result] = sandbox.run_many([run])
@@ -99,11 +107,11 @@ def _run(options: argparse.Namespace) -> int:
     return 0 if result.status is Status.OK else 1
 
 
-def _asked(options: argparse.Namespace) -> Run:
-    """The run that the command line asks for.
+def _make_run(options: argparse.Namespace) -> Run:
+    """Make the run that the command line asks for.
 
     Raises:
-        ValueError: it contradicts itself.
+        ValueError: the options contradict each other.
     """
     profile = options.profile or ("stdin" if options.stdin else "value")
     whole = profile == "stdin"
@@ -123,10 +131,10 @@ def _asked(options: argparse.Namespace) -> Run:
 
 
 def _read(path: Path, newline: str | None = None) -> str:
-    """A text file; newlines are left as they are if ``newline`` is empty.
+    """Read a text file; newlines are left as they are if ``newline`` is empty.
 
     Raises:
-        ValueError: it is not UTF-8.
+        ValueError: the file is not UTF-8.
     """
     try:
         with path.open(encoding="utf-8", newline=newline) as file:
@@ -137,12 +145,12 @@ def _read(path: Path, newline: str | None = None) -> str:
 
 def _show(run: Run, result: Result) -> None:
     for arguments, call in zip(run.inputs, result.calls, strict=False):
-        said = render(call.value) if call.status is Status.OK else f"{call.status}: {call.error}"
-        print(_shown(f"{run.entry}({render_arguments(arguments)}) -> {said}", keep=""))
-    for what, text in (("printed", result.stdout), ("standard error", result.stderr)):
+        outcome = render(call.value) if call.status is Status.OK else f"{call.status}: {call.error}"
+        print(_escape(f"{run.entry}({render_arguments(arguments)}) -> {outcome}", keep=""))
+    for name, text in (("printed", result.stdout), ("standard error", result.stderr)):
         if text:
-            print(f"{what}:\n{_shown(text)}", end="" if text.endswith("\n") else "\n")
-    error = f": {_shown(result.error, keep='')}" if result.error else ""
+            print(f"{name}:\n{_escape(text)}", end="" if text.endswith("\n") else "\n")
+    error = f": {_escape(result.error, keep='')}" if result.error else ""
     print(
         f"{result.status}{error}  [{result.tier or 'not executed'}: "
         f"{result.wall_seconds * 1000:.1f} ms, {result.cpu_seconds * 1000:.1f} ms CPU, "
@@ -150,8 +158,8 @@ def _show(run: Run, result: Result) -> None:
     )
 
 
-def _shown(text: str, keep: str = "\n\t") -> str:
-    """A program's text, with escapes for what would act on a terminal or, without newlines, be a line of its own."""
+def _escape(text: str, keep: str = "\n\t") -> str:
+    """Escape the characters of a program's text that would control a terminal, or forge a line of our own."""
     return "".join(
         char if char in keep or char.isprintable() else char.encode("unicode_escape").decode()
         for char in text

@@ -1,12 +1,11 @@
-"""Answers kept on disk, by what was asked.
+"""On-disk cache of answers: an SQLite file that survives restarts and may be shared by processes.
 
-An SQLite file that survives restarts and may be shared by several processes. A row is the frame
-with which the supervisor answered, under a hash of everything that decides the answer: the program
-and its arguments, seed, profile, standard input, limits, tier, and the worker's identity. It is decoded
-like a fresh one. Only answers are stored that would come again (`storable`), and only after the
-worker that gave them has answered a canary well.
+A row holds the supervisor's answering frame. Its key is a hash of everything that decides the answer: the
+program and its arguments, seed, profile, standard input, limits, tier, and the worker's identity. A cached frame
+is decoded like a new one. Only repeatable answers are stored (`storable`), and only after the worker that gave
+them has passed a canary.
 
-The file is trusted like the code beside it: whoever can write to it can forge verdicts.
+The file is trusted like the code beside it: write access to it is enough to forge verdicts.
 """
 
 from __future__ import annotations
@@ -23,12 +22,12 @@ from pathlib import Path
 from gasp_env.sandbox.errors import SandboxError
 from gasp_env.sandbox.runs import Result, Run, Status
 
-#: Of the table and of the key.
+#: Version of the table and of the key.
 SCHEMA = 1
 _APPLICATION = 0x67617370  # "gasp", in the file's header
-#: The oldest rows make room when the frames take more than this together.
+#: Bytes of all frames together, beyond which the oldest rows are deleted.
 MAX_BYTES = 2**30
-#: Frames longer than this are not worth their room.
+#: Longest frame that is stored.
 MAX_FRAME = 2**22
 _BUSY_SECONDS = 10.0
 _KEYS_A_QUERY = 500
@@ -49,9 +48,9 @@ _SCHEMA = (
     f"PRAGMA user_version = {SCHEMA}",
 )
 
-# An answer is stored if neither the machine's load nor luck has a part in it. That leaves out the limits on
-# time; memory_limit, which may be the machine's memory that was short; signal, most often a stack that
-# overflowed sooner or later; and what is no answer at all.
+# An answer is stored if it depends neither on the machine's load nor on chance. That excludes the limits on time;
+# memory_limit, because the machine's memory may have been short; signal, most often a stack that
+# overflows at a varying depth; and infrastructure failures.
 _REPEATABLE = frozenset(
     {
         Status.OK,
@@ -66,10 +65,10 @@ _REPEATABLE = frozenset(
 
 
 def storable(result: Result, run: Run) -> bool:
-    """Whether the same run would end like this again.
+    """True if the same run would end the same way again.
 
-    The times it took come with it, and callers refuse what came near a limit; so an answer that used
-    a quarter of either limit on time, perhaps because the machine was busy, is not stored.
+    A result carries the times it took, and callers reject programs that came near a limit. So an answer that used
+    a quarter of either limit on time is not stored: perhaps the machine was busy.
     """
     limits = run.limits
     return (
@@ -79,8 +78,8 @@ def storable(result: Result, run: Run) -> bool:
     )
 
 
-def key(run: Run, payload: bytes, tier: str, identity: str) -> bytes:
-    """A hash of everything that decides the answer."""
+def cache_key(run: Run, payload: bytes, tier: str, identity: str) -> bytes:
+    """Hash everything that decides the answer."""
     head = repr((SCHEMA, identity, tier, run.profile, run.hash_seed, run.limits, len(payload))).encode()
     digest = hashlib.sha256(head)
     digest.update(payload)
@@ -89,18 +88,18 @@ def key(run: Run, payload: bytes, tier: str, identity: str) -> bytes:
 
 
 class Cache:
-    """The file. Thread-safe; what fails after it was opened costs hits, never a result."""
+    """The open cache file. Thread-safe; failures after it was opened cost hits, never a result."""
 
     def __init__(self, path: str | Path, *, max_bytes: int = MAX_BYTES, warn: Callable[[str], None]) -> None:
-        """Open the file or make a new one.
+        """Open the file or create it.
 
         Args:
-            path: where it is; its directory must exist.
-            max_bytes: frames it holds at most.
-            warn: told once when the file fails later on; called from any thread.
+            path: the file; its directory must exist.
+            max_bytes: bytes of all frames together, at most.
+            warn: called once, from any thread, if the file fails later on.
 
         Raises:
-            SandboxError: it cannot be used, and why.
+            SandboxError: the file cannot be used; the message says why.
         """
         self._path = Path(path)
         self._max_bytes = max_bytes
@@ -119,7 +118,7 @@ class Cache:
         self._thread.start()
 
     def get(self, keys: Iterable[bytes]) -> dict[bytes, bytes]:
-        """The frames that are stored under these keys, those with a damaged row left out."""
+        """Return the stored frames by key; unknown keys and damaged rows are missing."""
         wanted = list(keys)
         found: dict[bytes, bytes] = {}
         with self._lock:
@@ -136,16 +135,16 @@ class Cache:
                         if type(frame) is bytes and digest == _digest(row_key, frame):
                             found[row_key] = frame
             except sqlite3.Error as error:
-                self._give_up(error)
+                self._disable(error)
         return found
 
     def put(self, row_key: bytes, frame: bytes) -> None:
-        """Store a frame some time soon."""
+        """Queue a frame for the writer thread."""
         if len(frame) <= MAX_FRAME and not self._broken:
             self._rows.put((row_key, frame))
 
     def close(self) -> None:
-        """Write what is left, for a few seconds at most, and close the file."""
+        """Write queued frames, for a few seconds at most, and close the file."""
         self._rows.put(None)
         self._thread.join(_BUSY_SECONDS)
         with self._lock:
@@ -164,31 +163,30 @@ class Cache:
         return connection
 
     def _write(self) -> None:
-        """The writer: commits what has gathered since the last commit."""
+        """Run the writer thread: commit the rows that were queued since the last commit."""
         try:
             with contextlib.closing(self._connect()) as connection:
-                going_on = True
-                while going_on:
+                closing = False
+                while not closing:
                     rows = [self._rows.get()]
                     while len(rows) < _ROWS_A_COMMIT and not self._rows.empty():
                         rows.append(self._rows.get())
-                    going_on = None not in rows
+                    closing = None in rows
                     _store(connection, [row for row in rows if row is not None], self._max_bytes)
         except sqlite3.Error as error:
-            self._give_up(error)
+            self._disable(error)
 
-    def _give_up(self, error: sqlite3.Error) -> None:
+    def _disable(self, error: sqlite3.Error) -> None:
         if not self._broken:
             self._broken = True
             self._warn(f"going on without the sandbox cache {self._path}: {error}")
 
 
 def _prepare(connection: sqlite3.Connection) -> None:
-    """Check that the file is ours, or make it so."""
-    _in_wal_mode(connection)
-    connection.execute(
-        "PRAGMA synchronous = NORMAL"
-    )  # if the machine crashes, rows may be lost, never the file
+    """Create the tables in a new file, and check that an old one is a cache of this version."""
+    _set_wal_mode(connection)
+    # If the machine crashes, rows may be lost, never the file.
+    connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("BEGIN IMMEDIATE")  # two processes may do this at the same time
     (tables,) = connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
     if not tables:
@@ -201,11 +199,11 @@ def _prepare(connection: sqlite3.Connection) -> None:
         raise sqlite3.DatabaseError("it is a database of another program")
     if version != SCHEMA:
         raise sqlite3.DatabaseError(f"it is of version {version}, and this is version {SCHEMA}")
-    _bytes(connection)
+    _total_bytes(connection)
 
 
-def _in_wal_mode(connection: sqlite3.Connection) -> None:
-    """Let several processes read while one writes. Changing the mode does not wait for locks by itself."""
+def _set_wal_mode(connection: sqlite3.Connection) -> None:
+    """Let several processes read while one writes. SQLite does not wait for locks here, so retry."""
     deadline = time.monotonic() + _BUSY_SECONDS
     while True:
         try:
@@ -224,15 +222,15 @@ def _store(connection: sqlite3.Connection, rows: list[tuple[bytes, bytes]], max_
         " ON CONFLICT (key) DO UPDATE SET digest = excluded.digest, frame = excluded.frame",
         [(row_key, _digest(row_key, frame), frame) for row_key, frame in rows],
     )
-    if _bytes(connection) > max_bytes:
-        room = 0.9 * max_bytes  # so that it is not done for every row
+    if _total_bytes(connection) > max_bytes:
+        target = 0.9 * max_bytes  # well below, so that rows are not deleted at every commit
         oldest = "DELETE FROM entries WHERE id IN (SELECT id FROM entries ORDER BY id LIMIT 64)"
-        while _bytes(connection) > room and connection.execute(oldest).rowcount:
+        while _total_bytes(connection) > target and connection.execute(oldest).rowcount:
             pass
     connection.execute("COMMIT")
 
 
-def _bytes(connection: sqlite3.Connection) -> int:
+def _total_bytes(connection: sqlite3.Connection) -> int:
     row = connection.execute("SELECT bytes FROM total").fetchone()
     if row is None:
         raise sqlite3.DatabaseError("it is damaged")
@@ -243,5 +241,5 @@ def _digest(row_key: bytes, frame: bytes) -> bytes:
     return hashlib.blake2b(frame, digest_size=16, key=row_key).digest()
 
 
-#: Caches of a parent process: SQLite's connections must not even be closed in a forked child.
+#: Caches of a parent process, kept alive: SQLite's connections must not even be closed in a forked child.
 INHERITED: list[Cache] = []

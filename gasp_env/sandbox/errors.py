@@ -1,11 +1,11 @@
-"""What the sandbox raises to its caller. No program can cause any of these."""
+"""Errors of the sandbox. No submitted program can cause any of them."""
 
 from __future__ import annotations
 
 
 class SandboxError(RuntimeError):
-    """No sandbox can be opened on this machine; the message says what to do."""
+    """No sandbox can be opened on this machine; the message names the fix."""
 
 
 class WorkerLost(Exception):
-    """A worker died or fell silent with runs in flight. Handled inside the sandbox by asking again."""
+    """A worker died or fell silent with runs in flight. The sandbox handles it by running them again."""

@@ -1,7 +1,7 @@
-"""From a `Run` to the frame that asks for it, and from the frame that answers to a `Result`.
+"""Encode a `Run` as a frame for a worker, and decode the answering frame into a `Result`.
 
-Pure functions. What the child reports is a claim by the program: a claim may say which value
-came out or that the program failed, but how the run ended is what the supervisor saw.
+Pure functions. The child's report is a claim by the program: it may name a returned value or admit a
+failure. How the run ended is decided by what the supervisor observed.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from sandbox_image.worker import codec, wire
 
 #: Longest program sent, in bytes of UTF-8. The gate's own limit is far lower.
 MAX_PROGRAM = 2**20
-#: Largest limit on output; beside it a report holds the errors of the calls.
+#: Highest limit on output. The other half of a report is room for the errors of the calls.
 MAX_OUTPUT = codec.MAX_BYTES // 2
-#: Most calls of one run: their reports together are a value, and bounded as one.
+#: Most calls of one run: their reports form one value, and its size is bounded.
 MAX_CALLS = 20_000
-#: Largest limit on either time: a day.
+#: Highest limit on either time: a day.
 MAX_SECONDS = 86_400
-#: Largest limit on memory, beyond any machine's.
+#: Highest limit on memory, more than any machine has.
 MAX_MEMORY = 2**48
 
 _PROFILE_CODES = {
@@ -35,7 +35,7 @@ _BOUNDS = {
     "output_bytes": (0, MAX_OUTPUT),
     "stdout_bytes": (0, MAX_OUTPUT),
     "recursion": (50, 10**6),
-    "digits": (640, 10**6),  # CPython allows no lower limit
+    "digits": (640, 10**6),  # the lowest limit that CPython allows
     "threads": (1, 256),
 }
 
@@ -51,11 +51,11 @@ _CLAIMABLE = {
         Status.UNSERIALIZABLE,
     )
 }
-_EXIT_NO_MEMORY = 71  # as in `sandbox_image.worker.child`, which the host has no business to import
+_EXIT_NO_MEMORY = 71  # as in `sandbox_image.worker.child`, which must not be imported on the host
 
 
-def payload(run: Run) -> bytes:
-    """What the child reads.
+def encode_payload(run: Run) -> bytes:
+    """Encode the part of a run that the child reads.
 
     Raises:
         Unserializable: an input is outside the value language, or all inputs together are too long.
@@ -67,12 +67,12 @@ def payload(run: Run) -> bytes:
     return codec.encode(parts, keep_order=True)
 
 
-def check(run: Run) -> None:
-    """Refuse what no sandbox could be asked.
+def check_run(run: Run) -> None:
+    """Refuse a run that no sandbox can execute.
 
     Raises:
-        ValueError: the hash seed or the profile is none of ours, a limit is out of range, or what the
-            profile does not take is given.
+        ValueError: the hash seed or the profile does not exist, a limit is out of range, or the profile does not
+            take the given ``inputs`` or ``stdin``.
     """
     for name in ("program", "entry", "profile", "stdin", "series"):
         value = getattr(run, name)
@@ -120,7 +120,7 @@ def _check_limits(limits: Limits) -> None:
 
 
 def run_frame(number: int, run: Run, payload: bytes) -> bytes:
-    """The frame that asks the supervisor for a run."""
+    """Build the frame that asks the supervisor for a run."""
     limits = run.limits
     report_bytes = limits.output_bytes + wire.REPORT_BYTES + wire.REPORT_BYTES_PER_CALL * len(run.inputs)
     stdin = _utf8(run.stdin)
@@ -134,7 +134,7 @@ def run_frame(number: int, run: Run, payload: bytes) -> bytes:
         limits.memory_bytes,
         limits.threads,
         min(report_bytes, wire.MAX_FRAME // 2),
-        # One more than allowed, so that the answer itself is never cut without our knowing.
+        # One byte more than allowed, so that a longer answer is noticed rather than cut silently.
         limits.output_bytes + 1 if run.profile == "stdin" else limits.stdout_bytes,
         limits.stdout_bytes,
         len(stdin),
@@ -143,25 +143,25 @@ def run_frame(number: int, run: Run, payload: bytes) -> bytes:
 
 
 def cancel_frame(number: int) -> bytes:
-    """The frame that takes back a run the supervisor has not started yet."""
+    """Build the frame that withdraws a run, if the supervisor has not started it yet."""
     return wire.frame(wire.CANCEL.pack(wire.KIND_CANCEL, number))
 
 
 def kill_frame(number: int) -> bytes:
-    """The frame that ends a run whose answer nobody waits for any more."""
+    """Build the frame that ends a run whose answer is not needed any more."""
     return wire.frame(wire.CANCEL.pack(wire.KIND_KILL, number))
 
 
-def taken_back(frame: bytes) -> int | None:
-    """The run that a frame says was not started and will not be; None if it says something else."""
+def withdrawn_number(frame: bytes) -> int | None:
+    """Number of the run that this frame confirms as withdrawn; None if it is another kind of frame."""
     if len(frame) == wire.CANCEL.size and frame[0] == wire.KIND_CANCEL:
         number: int = wire.CANCEL.unpack(frame)[1]
         return number
     return None
 
 
-def number_of(frame: bytes) -> int:
-    """Which run an answering frame is about.
+def answered_number(frame: bytes) -> int:
+    """Number of the run that this frame answers.
 
     Raises:
         ValueError: it is not an answering frame.
@@ -172,8 +172,8 @@ def number_of(frame: bytes) -> int:
     return number
 
 
-def result(frame: bytes, run: Run, tier: str) -> Result:
-    """Judge how a run ended, from what the supervisor saw and what the child claims."""
+def decode_result(frame: bytes, run: Run, tier: str) -> Result:
+    """Judge how a run ended, from the supervisor's observations and the child's claims."""
     _, _, how, wait_status, cpu, wall, memory, out_bytes, err_bytes, _ = wire.ENDED.unpack_from(frame)
     at = wire.ENDED.size
     stdout, stderr = frame[at : at + out_bytes], frame[at + out_bytes : at + out_bytes + err_bytes]
@@ -198,11 +198,11 @@ def result(frame: bytes, run: Run, tier: str) -> Result:
     )
 
 
-def killed(frame: bytes, run: Run) -> bool:
-    """Whether the kernel or somebody else killed the program, and not at one of the limits on time.
+def was_killed(frame: bytes, run: Run) -> bool:
+    """True if the program got SIGKILL from outside, other than for a limit on time.
 
-    Most likely there was no memory left, but whether the program took it or the machine had none cannot be told.
-    It cannot send itself this signal. It can lower its own limit on processor time, to no less than a second.
+    Memory most likely ran out, but whether the program or the rest of the machine took it is unknown.
+    A program cannot send itself this signal. It can lower its own limit on processor time, but not below a second.
     """
     _, _, how, wait_status, cpu, *_ = wire.ENDED.unpack_from(frame)
     at_limit = cpu >= min(run.limits.cpu_seconds, 1) / 2
@@ -224,31 +224,31 @@ def _ending(run: Run, how: int, wait_status: int, cpu: float, report: bytes) -> 
         # the exact time that it reports.
         if cpu >= limits.cpu_seconds / 2 or number == signal.SIGXCPU:
             return Status.CPU_LIMIT, f"used {limits.cpu_seconds} s of processor time", (), 0
-        # Sent by the kernel when the container's memory is gone, or by the program to itself. Which of the
-        # two cannot be told from here, and neither is a success; nobody else's program can send it.
+        # Sent by the kernel when the container's memory is used up, or by the program to itself. The two look
+        # alike here, and neither is a success. Other programs cannot send it.
         return Status.MEMORY_LIMIT, "killed, most likely for want of memory", (), 0
     if number == signal.SIGSYS:
         return Status.DENIED, "killed for a forbidden system call", (), 0
     if number:
         return Status.SIGNAL, f"killed by {_signal_name(number)}", (), 0
     code = wait_status >> 8
-    if run.profile == "stdin" and code == 0 and not report:  # os._exit(0): what it printed decides
+    if run.profile == "stdin" and code == 0 and not report:  # os._exit(0): its output decides
         return Status.OK, "", (), 0
     if code == _EXIT_NO_MEMORY and not report:
         return Status.MEMORY_LIMIT, "no memory left to report what it returned", (), 0
     if code != 0 or not report:
         return Status.EXITED, f"ended with exit code {code} before it returned", (), 0
     try:
-        return _claims(run, report)
+        return _decode_report(run, report)
     except codec.MalformedValue as error:
         return Status.EXITED, f"tampered with its report: {error}", (), 0
 
 
-def _claims(run: Run, report: bytes) -> _Ending:
-    """What the child says it returned, if it says so in exactly the right form.
+def _decode_report(run: Run, report: bytes) -> _Ending:
+    """Decode the child's claim, which must have exactly the right form.
 
     Raises:
-        MalformedValue: it does not.
+        MalformedValue: it has not.
     """
     body = report[wire.LENGTH.size :]
     if len(report) < wire.LENGTH.size or wire.LENGTH.unpack_from(report)[0] != len(body):
@@ -256,13 +256,13 @@ def _claims(run: Run, report: bytes) -> _Ending:
     claimed = codec.decode(body, keep_order=True)
     match claimed:
         case (str(word), str(error), tuple(claims)) if word in _CLAIMABLE and len(claims) <= len(run.inputs):
-            # Before a single value is looked at, which is what a forged report could make dear.
+            # Cheap checks first: a forged report could make decoding its values expensive.
             if word == "ok" and len(claims) != len(run.inputs):
                 raise codec.MalformedValue("calls are missing")
-            size = sum(_size(claim) for claim in claims)
+            size = sum(_claimed_size(claim) for claim in claims)
             if size > run.limits.output_bytes:
                 raise codec.MalformedValue("more output than allowed")
-            calls = tuple(_call(claim) for claim in claims)
+            calls = tuple(_decode_call(claim) for claim in claims)
         case _:
             raise codec.MalformedValue("not a report")
     status = _CLAIMABLE[word]
@@ -272,7 +272,7 @@ def _claims(run: Run, report: bytes) -> _Ending:
     return status, error[: wire.MAX_ERROR], calls, size
 
 
-def _size(claim: Any) -> int:
+def _claimed_size(claim: Any) -> int:
     match claim:
         case (_, bytes(value), _):
             return len(value)
@@ -280,7 +280,7 @@ def _size(claim: Any) -> int:
             raise codec.MalformedValue("not a call")
 
 
-def _call(claim: Any) -> Call:
+def _decode_call(claim: Any) -> Call:
     match claim:
         case ("ok", bytes(value), ""):
             return Call(Status.OK, codec.decode(value, keep_order=True))

@@ -1,7 +1,7 @@
-"""`Sandbox`: give it runs, get results in order, whatever the programs or the machine do.
+"""The class that callers use: `Sandbox` takes runs and returns results in order, even if workers die.
 
-This is the face: it checks what is asked, asks equal runs once, looks into the cache, and waits.
-Who executes what, and what happens when a worker dies, is in `dispatcher`.
+It checks the runs, drops duplicates, looks into the cache, and waits. Scheduling, and recovery from the death
+of a worker, are in `dispatch`.
 """
 
 from __future__ import annotations
@@ -18,25 +18,24 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from gasp_env.sandbox import cache as caching
 from gasp_env.sandbox import dedup, tiers
-from gasp_env.sandbox.cache import Cache
-from gasp_env.sandbox.dispatch.batch import Asked, Batch
+from gasp_env.sandbox.cache import INHERITED, Cache
+from gasp_env.sandbox.dispatch.batch import Batch, BatchRun
 from gasp_env.sandbox.dispatch.dispatcher import Dispatcher, Tally
-from gasp_env.sandbox.per_call import Parts
+from gasp_env.sandbox.per_call import SplitRuns
 from gasp_env.sandbox.runs import Result, Run
 from gasp_env.sandbox.tiers import stream_worker
 from gasp_env.sandbox.tiers.worker import Settings, Worker
 
-#: Runs encoded before they are handed over.
+#: Runs that are encoded before they are submitted together.
 CHUNK = 64
 
 
 class Sandbox:
-    """Executes programs where they can do no harm and forge no verdict.
+    """Executes untrusted programs in isolation.
 
-    Opened at its first run. Thread-safe: batches of several threads are served side by side. In a
-    forked child it is as if it had never been opened.
+    It opens at its first run. It is thread-safe: batches of several threads are served side by side. In a
+    forked child it starts as if it had never been opened.
     """
 
     def __init__(
@@ -53,27 +52,23 @@ class Sandbox:
         """Describe a sandbox; nothing is started yet.
 
         Args:
-            tier: one of `tiers.TIERS`, or ``"auto"`` for the first of `tiers.AUTO` that opens; who names
-                an image or a runtime has asked for docker.
-            workers: programs executed at once, each in a worker of its own; by default one per
-                processor. More gain nothing where programs compute, and help where they wait.
-            image: docker image, by default the one made from `sandbox_image`.
+            tier: one of `tiers.TIERS`, or ``"auto"`` for the first of `tiers.AUTO` that opens. With an image or a
+                runtime, ``"auto"`` means the first of them that accepts it: docker.
+            workers: number of programs executed at once, each in a worker of its own; by default one per
+                processor. More do not help programs that compute, only programs that wait.
+            image: container image, by default the one built from `sandbox_image`.
             cache: file that keeps answers over restarts, see `cache`.
-            dedupe: execute runs of a batch that are equal once.
+            dedupe: execute equal runs of a batch once.
             allow_unsafe: one of the two consents that tier ``unsafe-subprocess`` asks for.
-            runtime: OCI runtime that the docker tier asks for.
+            runtime: OCI runtime of the container.
 
         Raises:
             ValueError: there is no such tier, or it takes no image or runtime, or ``workers`` is not positive.
         """
-        if tier != "auto" and tier not in tiers.TIERS:
-            raise ValueError(f"tier must be auto or one of {', '.join(tiers.TIERS)}, not {tier!r}")
-        if tier not in ("auto", "docker") and (image or runtime):
-            raise ValueError(f"only the tier docker takes an image or a runtime, not {tier}")
+        self._settings = Settings(image=image, runtime=runtime, allow_unsafe=allow_unsafe)
+        self._requested_tier = tiers.resolve(tier, self._settings)
         if workers is not None and workers < 1:
             raise ValueError(f"workers must be at least 1, not {workers}")
-        self._asked_tier = "docker" if tier == "auto" and (image or runtime) else tier
-        self._settings = Settings(image=image, runtime=runtime, allow_unsafe=allow_unsafe)
         self._size = workers or os.cpu_count() or 1
         self._dedupe = dedupe
         self._cache_path = cache
@@ -81,7 +76,7 @@ class Sandbox:
         self._requested = 0
         self._hits = 0
         self._reset()
-        _living.add(self)
+        _instances.add(self)
 
     def _reset(self) -> None:
         self._lock = threading.RLock()
@@ -91,47 +86,47 @@ class Sandbox:
 
     @property
     def tier(self) -> str:
-        """The tier in use; before it is opened, the one asked for."""
+        """The tier in use; before the sandbox is opened, the one asked for."""
         dispatcher = self._dispatcher
-        return dispatcher.tier if dispatcher is not None else self._asked_tier
+        return dispatcher.tier if dispatcher is not None else self._requested_tier
 
     @property
     def requested(self) -> int:
-        """Runs asked for; a run of `Run.fresh` calls counts once a call."""
+        """Number of runs asked for; a run of `Run.fresh` calls counts once a call."""
         return self._requested
 
     @property
     def runs(self) -> int:
-        """Executions done: fewer than `requested` where a batch repeats itself, the cache has the answer, or an earlier
-        test of the same program failed."""
+        """Number of executions: fewer than `requested` where runs are equal, the cache has the answer, or an
+        earlier test of the same program failed."""
         return self._tally.runs
 
     @property
     def hits(self) -> int:
-        """Distinct runs answered from the cache."""
+        """Number of distinct runs answered from the cache."""
         return self._hits
 
     @property
     def retired(self) -> int:
-        """Workers replaced because they answered a known program wrongly."""
+        """Number of workers replaced because they failed a canary, see `dispatch.canary`."""
         return self._tally.retired
 
     @property
     def deaths(self) -> int:
-        """Workers that died, talked nonsense or fell silent, and were replaced."""
+        """Number of workers replaced because they died, sent malformed frames or fell silent."""
         return self._tally.deaths
 
     def open(self) -> None:
         """Start the workers now rather than at the first run, and wait until they are ready.
 
         Raises:
-            SandboxError: no worker can be opened, or the cache cannot be used; the message says what to do.
+            SandboxError: no worker can be opened, or the cache cannot be used; the message names the fix.
         """
-        self._opened().wait_opened()
+        self._ensure_open().wait_opened()
         self._warn()
 
     def close(self) -> None:
-        """End the workers; who still waits for a result gets an ``infra_error``. It may be opened again."""
+        """End the workers; callers that still wait get an ``infra_error``. The sandbox may be opened again."""
         with self._lock:
             finalizer = self._finalizer
             self._dispatcher = self._cache = self._finalizer = None
@@ -150,66 +145,66 @@ class Sandbox:
     def run_many(self, runs: Iterable[Run]) -> list[Result]:
         """Execute runs and return their results in order.
 
-        A program's behaviour is never an exception here, and neither is a worker that dies: such runs
-        are asked for again. Whoever is interrupted while waiting leaves nothing behind.
+        Neither a program's behaviour nor the death of a worker raises an exception: runs of a dead worker
+        are executed again. If the caller is interrupted while it waits, its runs are abandoned.
 
         Raises:
-            SandboxError: no worker can be opened at all, or none of this tier has a run's profile.
-            Unserializable: an input is no exact built-in value (see `gasp_env.values`).
+            SandboxError: no worker can be opened, or the tier's workers lack a run's profile.
+            Unserializable: an input is not made of exact built-in values (see `gasp_env.values`).
             ValueError: a hash seed, profile or limit is out of range.
         """
         batch = Batch()
         try:
-            parts = self._submit(batch, runs)
+            split = self._submit(batch, runs)
             batch.wait()
         except BaseException:
             self._abandon(batch)
             raise
         self._warn()
-        return parts.gather(batch.results())
+        return split.merge_all(batch.results())
 
     def as_completed(self, runs: Iterable[Run]) -> Completed:
         """Execute runs and yield ``(position, result)`` as they finish, equal runs one after another.
 
-        They are asked for at once. Closing the iterator, or losing it, abandons what is left.
+        All are submitted at once. Closing the iterator, or dropping it, abandons the rest.
 
         Raises:
-            as `run_many`.
+            The exceptions of `run_many`.
         """
         batch = Batch(stream=True)
         try:
-            parts = self._submit(batch, runs)
+            split = self._submit(batch, runs)
         except BaseException:
             self._abandon(batch)
             raise
-        return Completed(self, batch, parts)
+        return Completed(self, batch, split)
 
     async def run_many_async(self, runs: Iterable[Run]) -> list[Result]:
-        """`run_many` for a coroutine: the event loop goes on meanwhile, and cancelling abandons the runs.
+        """Do what `run_many` does, without blocking the event loop. Cancelling abandons the runs.
 
         Raises:
-            as `run_many`.
+            The exceptions of `run_many`.
         """
         loop = asyncio.get_running_loop()
         done = asyncio.Event()
 
         def finished() -> None:
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
+            with contextlib.suppress(RuntimeError):  # the loop is closed, so nothing waits
                 loop.call_soon_threadsafe(done.set)
 
         batch = Batch(finished=finished)
         try:
-            # Opening takes a second, and encoding thousands of inputs some hundredths of one.
-            parts = await asyncio.to_thread(self._submit, batch, list(runs))
+            # In a thread: opening takes a second, and encoding thousands of inputs some hundredths of one.
+            split = await asyncio.to_thread(self._submit, batch, list(runs))
             await done.wait()
         except BaseException:
             self._abandon(batch)
             raise
         self._warn()
-        return parts.gather(batch.results())
+        return split.merge_all(batch.results())
 
-    def _opened(self) -> Dispatcher:
-        """The dispatcher, with at least one worker."""
+    def _ensure_open(self) -> Dispatcher:
+        """Return the dispatcher, which has at least one worker; open it if need be."""
         with self._lock:
             dispatcher = self._dispatcher
             if dispatcher is not None and not dispatcher.ended:
@@ -219,40 +214,40 @@ class Sandbox:
             if self._cache_path is not None:
                 cache = Cache(self._cache_path, warn=self._tally.notices.append)
             try:
-                first = tiers.open_worker(self._asked_tier, self._settings)
+                first = tiers.open_worker(self._requested_tier, self._settings)
             except BaseException:
                 if cache is not None:
                     cache.close()
                 raise
-            # A run is never executed in another tier than the first: whose result would it be?
-            again = functools.partial(_open_worker, first.tier, self._settings)
-            dispatcher = Dispatcher(again, first, self._size, self._tally, cache)
+            # All workers are of the first one's tier, so that all results are of one tier.
+            open_worker = functools.partial(_open_worker, first.tier, self._settings)
+            dispatcher = Dispatcher(open_worker, first, self._size, self._tally, cache)
             self._dispatcher, self._cache = dispatcher, cache
-            self._finalizer = weakref.finalize(self, _end, os.getpid(), dispatcher, cache)
+            self._finalizer = weakref.finalize(self, _close, os.getpid(), dispatcher, cache)
             return dispatcher
 
-    def _submit(self, batch: Batch, asked_for: Iterable[Run]) -> Parts:
-        """Encode runs and hand them over, a few at a time so that the workers need not wait for the last."""
-        parts = Parts(asked_for)
-        runs = parts.runs
-        batch.size = len(runs)
+    def _submit(self, batch: Batch, runs: Iterable[Run]) -> SplitRuns:
+        """Encode runs and submit them in chunks, so that workers start before the last run is encoded."""
+        split = SplitRuns(runs)
+        parts = split.parts
+        batch.size = len(parts)
         dispatcher: Dispatcher | None = None
-        distinct = dedup.Distinct(batch, dedupe=self._dedupe)
+        deduplicator = dedup.Deduplicator(batch, dedupe=self._dedupe)
         hits = 0
-        for start in range(0, len(runs), CHUNK):
-            asked = distinct.of(runs[start : start + CHUNK])
-            missing = [one for one in asked if one.result is None]
+        for start in range(0, len(parts), CHUNK):
+            distinct = deduplicator.encode_distinct(parts[start : start + CHUNK])
+            missing = [item for item in distinct if item.result is None]
             if missing and dispatcher is None:
-                dispatcher = self._opened()
-                dedup.check_profiles({run.profile for run in runs}, dispatcher)
+                dispatcher = self._ensure_open()
+                dedup.check_profiles({part.profile for part in parts}, dispatcher)
             if dispatcher is not None and self._cache is not None:
-                hits += dedup.look_up(missing, self._cache, dispatcher)
-            _hand_over(batch, batch.add(asked), dispatcher, last=False)
+                hits += dedup.fill_from_cache(missing, self._cache, dispatcher)
+            _hand_over(batch, batch.add(distinct), dispatcher, last=False)
         with self._lock:
-            self._requested += len(runs)
+            self._requested += len(parts)
             self._hits += hits
         _hand_over(batch, [], dispatcher, last=True)
-        return parts
+        return split
 
     def _abandon(self, batch: Batch) -> None:
         dispatcher = self._dispatcher
@@ -262,35 +257,35 @@ class Sandbox:
                 dispatcher.abandon(batch)
 
     def _warn(self) -> None:
-        """Say in the caller's thread what was noticed in others."""
+        """Give warnings of other threads in the caller's thread."""
         notices = self._tally.notices
         while notices:
             with contextlib.suppress(IndexError):
                 warnings.warn(notices.popleft(), RuntimeWarning, stacklevel=3)
 
     def _workers(self) -> list[Worker]:
-        """The workers now open; for tests and figures."""
+        """Return the open workers, for tests and measurements."""
         dispatcher = self._dispatcher
         return dispatcher.workers() if dispatcher is not None else []
 
     def _after_fork(self) -> None:
-        """In the child: workers, locks and connections are the parent's."""
+        """Let go of workers, locks and connections in a forked child: they are the parent's."""
         if self._finalizer is not None:
             self._finalizer.detach()
         if self._dispatcher is not None:
             self._dispatcher.disown()
         if self._cache is not None:
-            caching.INHERITED.append(self._cache)
+            INHERITED.append(self._cache)
         self._reset()
 
 
 class Completed:
     """Iterator over ``(position, result)`` of a batch, in the order in which they finish."""
 
-    def __init__(self, sandbox: Sandbox, batch: Batch, parts: Parts) -> None:
+    def __init__(self, sandbox: Sandbox, batch: Batch, split: SplitRuns) -> None:
         """See `Sandbox.as_completed`."""
         self._sandbox = sandbox
-        self._parts = parts
+        self._split = split
         self._batch = batch
         self._results = batch.completed()
 
@@ -300,9 +295,9 @@ class Completed:
     def __next__(self) -> tuple[int, Result]:
         try:
             while True:
-                answered = self._parts.take(*next(self._results))
-                if answered is not None:
-                    return answered
+                merged = self._split.add_result(*next(self._results))
+                if merged is not None:
+                    return merged
         except StopIteration:
             self._sandbox._warn()
             raise
@@ -311,7 +306,7 @@ class Completed:
             raise
 
     def close(self) -> None:
-        """Abandon what has not been yielded."""
+        """Abandon the runs whose results were not yielded."""
         self._results = iter(())
         self._sandbox._abandon(self._batch)
 
@@ -319,13 +314,13 @@ class Completed:
         self.close()
 
 
-_living: weakref.WeakSet[Sandbox] = weakref.WeakSet()
+_instances: weakref.WeakSet[Sandbox] = weakref.WeakSet()
 _shared: dict[tuple[Any, ...], Sandbox] = {}
 _shared_lock = threading.Lock()
 
 
 def shared(tier: str = "auto", **options: Any) -> Sandbox:
-    """The process's one sandbox of this tier and these options, closed at exit."""
+    """Return the process's one sandbox of this tier and these options; it is closed at exit."""
     key = (tier, *sorted(options.items()))
     with _shared_lock:
         if key not in _shared:
@@ -337,15 +332,15 @@ def _open_worker(tier: str, settings: Settings) -> Worker:
     return tiers.open_worker(tier, settings)
 
 
-def _hand_over(batch: Batch, todo: list[Asked], dispatcher: Dispatcher | None, *, last: bool) -> None:
-    """Have runs answered; if nobody does so any more, by an ``infra_error``."""
-    if (todo or last) and (dispatcher is None or not dispatcher.submit(batch, todo, last=last)):
-        batch.extend(todo, last=last)
+def _hand_over(batch: Batch, items: list[BatchRun], dispatcher: Dispatcher | None, *, last: bool) -> None:
+    """Submit runs to the dispatcher; if it has ended, answer them with an ``infra_error``."""
+    if (items or last) and (dispatcher is None or not dispatcher.submit(batch, items, last=last)):
+        batch.extend(items, last=last)
         batch.give_up(dispatcher.reason if dispatcher is not None else "")
 
 
-def _end(owner: int, dispatcher: Dispatcher, cache: Cache | None) -> None:
-    """Close what a sandbox had open; also when it is garbage, and at exit."""
+def _close(owner: int, dispatcher: Dispatcher, cache: Cache | None) -> None:
+    """Close a sandbox's workers and cache; also when it is garbage-collected, and at exit."""
     if os.getpid() == owner:
         dispatcher.stop()
         if cache is not None:
@@ -356,9 +351,9 @@ def _after_fork() -> None:
     global _shared_lock
     _shared_lock = threading.Lock()
     stream_worker.disown_all()
-    for sandbox in list(_living):
+    for sandbox in list(_instances):
         sandbox._after_fork()
 
 
-if hasattr(os, "register_at_fork"):  # wherever there is a fork
+if hasattr(os, "register_at_fork"):  # not on Windows
     os.register_at_fork(after_in_child=_after_fork)

@@ -1,7 +1,7 @@
 """A worker under observation: what hostile programs leave behind is seen after each of them.
 
-The worker is asked for one run at a time and without a pool, which would replace it when it dies
-and say nothing. After every hostile run the same worker runs an honest one that says what it
+The worker gets one run at a time, without a sandbox, which would replace it silently
+when it dies. After every hostile run the same worker runs an honest one that says what it
 finds, which must be what it found before the first; and from outside we look whether the worker
 still is the same processes with the same descriptors.
 """
@@ -16,8 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gasp_env.sandbox import Limits, Result, Run, Status
-from gasp_env.sandbox import frames as reports
+from gasp_env.sandbox import Limits, Result, Run, Status, frames
 from gasp_env.sandbox.errors import SandboxError, WorkerLost
 from gasp_env.sandbox.tiers import open_worker
 from gasp_env.sandbox.tiers.worker import Settings, Worker
@@ -76,7 +75,7 @@ _LIMITS = Limits(cpu_seconds=10, wall_seconds=60.0)
 
 @dataclass(frozen=True)
 class State:
-    """What is there between two hostile programs.
+    """The state of a worker between two hostile programs.
 
     Attributes:
         found: what an honest program says; None if it did not end as it should.
@@ -92,8 +91,8 @@ class State:
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What one hostile program did.
+class Observation:
+    """The effects of one hostile program.
 
     Attributes:
         result: of its run; None if the worker did not survive it.
@@ -142,15 +141,15 @@ class Bench:
         for _ in range(3):  # the first runs still allocate
             self.first = self.state = self._look("before")
 
-    def observe(self, case: Case) -> Seen:
+    def observe(self, case: Case) -> Observation:
         """Run a case, then look."""
         before = self.state
         try:
             [result] = self.run(case.run)
             self.state = self._look(case.name)
-            return Seen(result, "", before, self.state)
+            return Observation(result, "", before, self.state)
         except WorkerLost as lost:
-            return Seen(None, str(lost), before, before)
+            return Observation(None, str(lost), before, before)
 
     def close(self) -> None:
         """End the worker."""
@@ -169,21 +168,21 @@ class Bench:
             return State(found, honest, processes, own_descriptors())
 
     def _run(self, run: Run) -> Result:
-        reports.check(run)
+        frames.check_run(run)
         number = next(self._numbers)
-        unsent = memoryview(reports.run_frame(number, run, reports.payload(run)))
+        unsent = memoryview(frames.run_frame(number, run, frames.encode_payload(run)))
         deadline = time.monotonic() + PATIENCE
-        frames: list[bytes] = []
-        while not frames:
+        answers: list[bytes] = []
+        while not answers:
             if time.monotonic() > deadline:
                 raise WorkerLost("it hangs")
             if unsent:
                 unsent = unsent[self.worker.send(unsent) :]
             select.select([self.worker], [self.worker] if unsent else [], [], 1.0)
-            frames = self.worker.receive()
-        if [reports.number_of(frame) for frame in frames] != [number]:
-            raise WorkerLost("it answered what nobody asked")
-        return reports.result(frames[0], run, self.worker.tier)
+            answers = self.worker.receive()
+        if [frames.answered_number(answer) for answer in answers] != [number]:
+            raise WorkerLost("it answered another run")
+        return frames.decode_result(answers[0], run, self.worker.tier)
 
 
 class Benches:
@@ -192,7 +191,7 @@ class Benches:
     def __init__(self, tiers: Sequence[str], cases: Sequence[Case]) -> None:
         self.refused: dict[str, SandboxError] = {}
         self.hellos: dict[str, dict[str, Any]] = {}
-        self._seen: dict[tuple[str, str], Seen] = {}
+        self._seen: dict[tuple[str, str], Observation] = {}
         self._news = threading.Condition()
         benches = []
         for tier in tiers:
@@ -210,8 +209,8 @@ class Benches:
         for thread in self._threads:
             thread.start()
 
-    def seen(self, tier: str, name: str) -> Seen:
-        """What became of a case; waits for it.
+    def seen(self, tier: str, name: str) -> Observation:
+        """Wait for a case and return its effects.
 
         Raises:
             SandboxError: the tier could not be opened.
@@ -224,7 +223,7 @@ class Benches:
             return self._seen[tier, name]
 
     def ends(self, tier: str) -> tuple[State, State]:
-        """What there was before the first case and after the last; waits for it.
+        """Wait for the last case; return the states before the first and after the last.
 
         Raises:
             SandboxError: the tier could not be opened.

@@ -1,4 +1,4 @@
-"""What a hostile program is, how a run of it may end, and helpers to write many of them down."""
+"""Hostile programs and the ways their runs may end, and helpers to write many of them down."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from textwrap import dedent
 from typing import Any
 
 from gasp_env.sandbox import Limits, Run, Status
+from gasp_env.sandbox.tiers import AUTO
 
 OK, COMPILE, EXCEPTION, EXITED = Status.OK, Status.COMPILE_ERROR, Status.EXCEPTION, Status.EXITED
 SIGNAL, CPU, WALL, MEMORY = Status.SIGNAL, Status.CPU_LIMIT, Status.WALL_LIMIT, Status.MEMORY_LIMIT
@@ -15,8 +16,8 @@ OUTPUT, DENIED, UNSERIALIZABLE = Status.OUTPUT_LIMIT, Status.DENIED, Status.UNSE
 SHORT = Limits(cpu_seconds=1, wall_seconds=20.0, memory_bytes=64 * 2**20)
 SLEEPY = Limits(cpu_seconds=2, wall_seconds=0.5)
 
-#: Where cases run. What a case sees may differ between them, how it may end does not.
-TIERS = ("docker", "bwrap", "landlock")
+#: Tiers that cases run on. A case may see different things in them, but must end alike.
+TIERS = AUTO
 
 
 @dataclass(frozen=True)

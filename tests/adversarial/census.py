@@ -1,4 +1,4 @@
-"""What a worker leaves on the machine, seen from outside: its processes, their descriptors and memory."""
+"""A worker seen from outside: its processes, their descriptors and memory."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Process:
 
 
 def processes_of(user: int) -> list[Process]:
-    """All processes of a user id, whoever their parents are."""
+    """Return all processes of a user id, of any parents."""
     found = []
     for entry in os.listdir("/proc"):
         if entry.isdigit():
@@ -42,7 +42,7 @@ def processes_of(user: int) -> list[Process]:
 
 
 def own_descriptors() -> int:
-    """How many descriptors this process has open."""
+    """Count the open descriptors of this process."""
     return len(os.listdir("/proc/self/fd"))
 
 

@@ -126,7 +126,7 @@ ELSEWHERE: dict[int, tuple[str, ...]] = {
         "tests/sandbox/dispatch/test_dispatcher.py::test_the_clock_on_the_wall_does_not_matter",
     ),
     96: (
-        "tests/sandbox/test_chaos.py::test_two_pools_on_one_daemon_do_not_disturb_each_other",
+        "tests/sandbox/test_chaos.py::test_two_sandboxes_on_one_daemon_do_not_disturb_each_other",
         "tests/sandbox/test_sandbox.py::test_what_a_dead_owner_created_and_never_started_is_removed",
         "tests/sandbox/test_sandbox.py::test_threads_in_one_container_are_not_counted_in_another",
     ),

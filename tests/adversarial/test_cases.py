@@ -11,7 +11,7 @@ import pytest
 
 from gasp_env import values
 from gasp_env.sandbox import SandboxError, Status
-from tests.adversarial.bench import GROWTH, Benches, Seen, State
+from tests.adversarial.bench import GROWTH, Benches, Observation, State
 from tests.adversarial.case import TIERS, Case
 from tests.adversarial.cases import CASES
 from tests.adversarial.forgeries import CANARY
@@ -37,7 +37,7 @@ def benches(request: pytest.FixtureRequest) -> Iterator[Benches]:
     del os.environ["GASP_CANARY"]
 
 
-def _seen(benches: Benches, tier: str, case: Case) -> Seen:
+def _seen(benches: Benches, tier: str, case: Case) -> Observation:
     if "syscall(" in case.program and platform.machine() != "x86_64":
         pytest.skip("the numbers are those of x86_64")
     try:
@@ -60,7 +60,7 @@ def test_case(tier: str, case: Case, benches: Benches) -> None:
     _assert_nothing_left(seen)
 
 
-def _assert_ending(case: Case, seen: Seen, *, landlock: int) -> None:
+def _assert_ending(case: Case, seen: Observation, *, landlock: int) -> None:
     result = seen.result
     assert result is not None
     reads_freely = case.files and not landlock
@@ -77,7 +77,7 @@ def _assert_ending(case: Case, seen: Seen, *, landlock: int) -> None:
     assert len(result.error) < 2**10
 
 
-def _assert_nothing_left(seen: Seen) -> None:
+def _assert_nothing_left(seen: Observation) -> None:
     before, after = seen.before, seen.after
     assert after.found is not None, after.honest
     assert _differences(after.found, before.found or {}) == {}
@@ -89,7 +89,7 @@ def _assert_nothing_left(seen: Seen) -> None:
 
 
 def _differences(found: dict[str, Any], before: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """What an honest program finds otherwise than before: entry, now, then."""
+    """Differences that an honest program finds: by entry, the value now and before."""
     return {name: (value, before.get(name)) for name, value in found.items() if value != before.get(name)}
 
 

@@ -24,8 +24,8 @@ from gasp_env.sandbox.tiers.docker import connect, container_options
 from sandbox_image.worker import confine
 from tests.conftest import skip_without
 
-#: Calls that the kernel refuses to whoever has not the capability, before it looks at anything else. The worker
-#: has none, in any tier.
+#: Calls that the kernel refuses without this capability, before it looks at anything else. Workers have no
+#: capabilities, in any tier.
 NEEDS_CAPABILITY = {
     "acct": "CAP_SYS_PACCT",
     "fsmount": "CAP_SYS_ADMIN",
@@ -73,7 +73,7 @@ def _have(names: tuple[str, ...]) -> list[str]:
 
 
 def _judge(name: str, real: int, mutated: int) -> None:
-    """Whether two answers are what the tables say."""
+    """Check that two answers are those of the tables."""
     assert real in (errno.EPERM, errno.ENOSYS), "the filter does not deny it at all"
     if name in NEEDS_CAPABILITY:
         assert mutated in (real, errno.ENOSYS), "not held by a capability any more: take it off the table"
@@ -95,7 +95,7 @@ FILTERS = {"zygote": _have(confine.DENIED_BY_ZYGOTE), "child": _have(confine.DEN
 @pytest.fixture(scope="module")
 def filtered() -> dict[str, dict[str, tuple[int, int]]]:
     """Of each filter, the answers with it as it is and with one denial less."""
-    interpreter = interpreters.find(process.other_user())
+    interpreter = interpreters.find(process.choose_user_id())
     environment = interpreters.environment(interpreter.folder or str(Path(__file__).parents[2]))
     answers = {}
     for which, names in FILTERS.items():
@@ -134,7 +134,7 @@ class Containers:
         }
 
     def answers(self, allow: frozenset[str], names: list[str]) -> Answers:
-        """What the kernel says to these calls under the profile that lets ``allow`` through."""
+        """The kernel's answers to these calls under the profile that allows ``allow``."""
         options = container_options() | {
             "security_opt": ["no-new-privileges", f"seccomp={seccomp.profile(allow)}"],
             "entrypoint": ["python3", "-P", "-c", PROBES, "container", *names],

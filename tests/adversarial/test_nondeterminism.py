@@ -1,4 +1,4 @@
-"""What differs from run to run shows between hash seeds or in a second run, and what need not differ does not."""
+"""Differences from run to run show between hash seeds or in a second run, and nothing else differs."""
 
 from __future__ import annotations
 

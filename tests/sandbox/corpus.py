@@ -57,7 +57,7 @@ def interpreter(version: str) -> str | None:
 
 @dataclass(frozen=True)
 class Ending:
-    """What became of one program: a call each as ``(encoding or None, error)``, and what was printed."""
+    """The outcome of one program: a call each as ``(encoding or None, error)``, and what was printed."""
 
     calls: tuple[tuple[bytes | None, str], ...]
     error: str

@@ -1,9 +1,9 @@
-"""Workers without a process behind them: a thread that reads frames and answers what it is told to.
+"""Workers without a process behind them: a thread that reads frames and answers as a test wants.
 
 A "program" is a word and an argument: ``echo`` returns its arguments, ``sleep 0.1 x`` takes its time,
 ``die`` ends the worker, ``silence`` never answers, ``garbage`` and ``stranger`` answer nonsense, ``killed 2`` is killed
-twice, ``fail`` ends with an exception, ``obey`` is whatever its only argument says. What a `World` is told to do
-differently (fail to open, compute wrongly) it does.
+twice, ``fail`` ends with an exception, ``obey`` executes its only argument. A `World` can
+make workers fail to open, or compute wrongly.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Workers for tests: opened in a tier, or the test is skipped where the machine has none."""
+"""Workers for tests: open one in a tier, or skip the test if the tier does not work on this machine."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from gasp_env.sandbox import Result, Run, SandboxError, frames
-from gasp_env.sandbox.tiers import open_worker
+from gasp_env.sandbox.tiers import AUTO, open_worker
 from gasp_env.sandbox.tiers.worker import Settings, Worker
 
-TIERS = ("docker", "bwrap", "landlock")
+#: The tiers that every test of isolation runs on.
+TIERS = AUTO
 
 
 def opened(tier: str, settings: Settings | None = None) -> Worker:
@@ -26,17 +27,17 @@ def opened(tier: str, settings: Settings | None = None) -> Worker:
 
 
 def ask(worker: Worker, run: Run) -> Result:
-    """Have a worker with nothing else to do execute one run."""
-    unsent = memoryview(frames.run_frame(1, run, frames.payload(run)))
+    """Execute one run in an idle worker."""
+    unsent = memoryview(frames.run_frame(1, run, frames.encode_payload(run)))
     while True:
         select.select([worker], [worker] if unsent else [], [], 1.0)
         unsent = unsent[worker.send(unsent) :] if unsent else unsent
         for frame in worker.receive():
-            return frames.result(frame, run, worker.tier)
+            return frames.decode_result(frame, run, worker.tier)
 
 
 def family(pid: int) -> list[int]:
-    """A process and all that it and they made."""
+    """Return a process and all processes below it."""
     found = [pid]
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
         for child in task.read_text().split():
@@ -45,7 +46,7 @@ def family(pid: int) -> list[int]:
 
 
 def alive(pid: int) -> bool:
-    """Whether a process is there and has not ended."""
+    """True if a process exists and has not ended."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except OSError:

@@ -74,7 +74,7 @@ def _call(codec: Any, function: Any, inputs: str) -> tuple[str | None, str]:
 
 
 def _describe(error: BaseException) -> str:
-    """What the last line of a traceback says."""
+    """The last line of a traceback."""
     name, text = type(error).__name__, str(error)
     return f"{name}: {text}" if text else name
 

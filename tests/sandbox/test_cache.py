@@ -13,9 +13,8 @@ from pathlib import Path
 import pytest
 
 from gasp_env.sandbox import Limits, Result, Run, Sandbox, SandboxError, Status, cache
-from gasp_env.sandbox.cache import Cache, key, storable
-from gasp_env.sandbox.dispatch import connection as link
-from gasp_env.sandbox.dispatch import dispatcher
+from gasp_env.sandbox.cache import Cache, cache_key, storable
+from gasp_env.sandbox.dispatch import connection, dispatcher
 from tests.sandbox import fakes
 from tests.sandbox.dispatch.test_dispatcher import echo, many, returned, wait_until
 from tests.sandbox.fakes import FakeWorker, World
@@ -42,18 +41,18 @@ def opened(file: Path, **options: int) -> tuple[Cache, list[str]]:
 
 
 def stored(file: Path) -> int:
-    connection = sqlite3.connect(file)
+    database = sqlite3.connect(file)
     try:
-        return int(connection.execute("SELECT COUNT(*) FROM entries").fetchone()[0])
+        return int(database.execute("SELECT COUNT(*) FROM entries").fetchone()[0])
     finally:
-        connection.close()
+        database.close()
 
 
 def change(file: Path, statement: str, *arguments: object) -> None:
-    connection = sqlite3.connect(file)
-    with connection:
-        connection.execute(statement, arguments)
-    connection.close()
+    database = sqlite3.connect(file)
+    with database:
+        database.execute(statement, arguments)
+    database.close()
 
 
 # The file.
@@ -123,10 +122,10 @@ def test_it_is_bounded_and_the_oldest_go(file: Path) -> None:
     assert 0 < len(found) <= 200
     assert (1999).to_bytes(32, "big") in found
     assert bytes(32) not in found
-    connection = sqlite3.connect(file)
-    counted = connection.execute("SELECT bytes FROM total").fetchone()
-    assert counted == connection.execute("SELECT SUM(LENGTH(frame)) FROM entries").fetchone()
-    connection.close()
+    database = sqlite3.connect(file)
+    counted = database.execute("SELECT bytes FROM total").fetchone()
+    assert counted == database.execute("SELECT SUM(LENGTH(frame)) FROM entries").fetchone()
+    database.close()
 
 
 def test_several_processes_may_share_it(file: Path) -> None:
@@ -156,16 +155,16 @@ def test_a_row_longer_than_is_worth_it_is_not_stored(file: Path) -> None:
 def test_the_key_depends_on_everything_that_decides_the_answer() -> None:
     run = Run("def f(): return 1", ((1,),))
     keys = [
-        key(run, b"payload", "docker", "identity"),
-        key(run, b"payloaD", "docker", "identity"),
-        key(run, b"payload", "bwrap", "identity"),
-        key(run, b"payload", "docker", "another"),
-        key(replace(run, hash_seed=1), b"payload", "docker", "identity"),
-        key(replace(run, profile="stdin"), b"payload", "docker", "identity"),
-        key(replace(run, stdin="text"), b"payload", "docker", "identity"),
-        key(replace(run, stdin="dtext"), b"payloa", "docker", "identity"),
+        cache_key(run, b"payload", "docker", "identity"),
+        cache_key(run, b"payloaD", "docker", "identity"),
+        cache_key(run, b"payload", "bwrap", "identity"),
+        cache_key(run, b"payload", "docker", "another"),
+        cache_key(replace(run, hash_seed=1), b"payload", "docker", "identity"),
+        cache_key(replace(run, profile="stdin"), b"payload", "docker", "identity"),
+        cache_key(replace(run, stdin="text"), b"payload", "docker", "identity"),
+        cache_key(replace(run, stdin="dtext"), b"payloa", "docker", "identity"),
         *(
-            key(replace(run, limits=limits), b"payload", "docker", "identity")
+            cache_key(replace(run, limits=limits), b"payload", "docker", "identity")
             for limits in (
                 Limits(wall_seconds=9.0),
                 Limits(cpu_seconds=3),
@@ -175,7 +174,7 @@ def test_the_key_depends_on_everything_that_decides_the_answer() -> None:
         ),
     ]
     assert len(set(keys)) == len(keys)
-    assert key(replace(run), b"payload", "docker", "identity") == keys[0]
+    assert cache_key(replace(run), b"payload", "docker", "identity") == keys[0]
 
 
 def test_only_what_would_come_again_is_stored() -> None:
@@ -225,7 +224,7 @@ def test_answers_are_stored_while_the_sandbox_is_idle(
 def test_what_a_wrong_worker_said_is_not_stored(
     world: World, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(link, "CANARY_ANSWERS", 16)
+    monkeypatch.setattr(connection, "CANARY_ANSWERS", 16)
     with Sandbox(workers=1, cache=file) as sandbox:
         sandbox.run_many(echo(-1))
         world.wrong = lambda worker: worker.index == 0
@@ -261,15 +260,15 @@ def test_another_kind_of_worker_has_answers_of_its_own(
 def test_a_row_that_is_no_answer_is_a_miss(world: World, file: Path) -> None:
     with Sandbox(workers=1, cache=file) as sandbox:
         sandbox.run_many(many(3))
-    connection = sqlite3.connect(file)
-    with connection:
-        for row_key, frame in connection.execute("SELECT key, frame FROM entries").fetchall():
+    database = sqlite3.connect(file)
+    with database:
+        for row_key, frame in database.execute("SELECT key, frame FROM entries").fetchall():
             cut = frame[:20]
-            connection.execute(
+            database.execute(
                 "UPDATE entries SET frame = ?, digest = ? WHERE key = ?",
                 (cut, cache._digest(row_key, cut), row_key),
             )
-    connection.close()
+    database.close()
     with Sandbox(workers=1, cache=file) as sandbox:
         assert returned(sandbox.run_many(many(3))) == [0, 1, 2]
         assert sandbox.hits == 0
@@ -285,8 +284,8 @@ def test_an_unusable_file_stops_the_opening_and_leaves_nothing_open(world: World
 def test_a_file_that_breaks_later_costs_a_warning(world: World, file: Path) -> None:
     with Sandbox(workers=1, cache=file) as sandbox:
         sandbox.run_many(many(3))
-        connection = sandbox._cache._reader  # type: ignore[union-attr]
-        connection.execute("DROP TABLE entries")
+        reader = sandbox._cache._reader  # type: ignore[union-attr]
+        reader.execute("DROP TABLE entries")
         with pytest.warns(RuntimeWarning, match="going on without the sandbox cache"):
             results = sandbox.run_many([Run(f"echo more {i}", ((i,),)) for i in range(300)])
         assert returned(results) == list(range(300))
@@ -307,7 +306,7 @@ def test_a_full_disk_costs_a_warning(world: World, tmp_path: Path, monkeypatch: 
     )
     if mounted.returncode:
         pytest.skip(f"needs to mount a small disk: {mounted.stderr.decode().strip()}")
-    monkeypatch.setattr(link, "CANARY_ANSWERS", 16)
+    monkeypatch.setattr(connection, "CANARY_ANSWERS", 16)
     try:
         with Sandbox(workers=2, cache=disk / "answers.sqlite") as sandbox:
             runs = [Run(f"echo {i}", (("x" * 2000, i),)) for i in range(300)]

@@ -24,7 +24,7 @@ import docker
 import pytest
 
 from gasp_env.sandbox import Run, Sandbox, Status
-from gasp_env.sandbox.tiers import image as build
+from gasp_env.sandbox.tiers import image
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
 
@@ -98,14 +98,14 @@ def daemon(sandbox: Sandbox) -> Iterator[Daemon]:
         _cannot("needs dockerd, and to be root: a daemon of our own is started and killed")
     client = docker.from_env()
     try:
-        image = build.ensure(client)
+        name = image.ensure(client)
     finally:
         client.close()
     folder = Path(tempfile.mkdtemp(prefix="gasp-chaos-"))  # short: the path of a socket has 107 characters
     started = Daemon(folder)
     try:
         started.start()
-        saving = subprocess.Popen(["docker", "save", image], stdout=subprocess.PIPE)
+        saving = subprocess.Popen(["docker", "save", name], stdout=subprocess.PIPE)
         subprocess.run(
             ["docker", "--host", started.host, "load"],
             stdin=saving.stdout,
@@ -311,7 +311,7 @@ def test_no_container_outlives_its_killed_owner_whatever_was_forked(client: dock
             os.kill(child, signal.SIGKILL)
 
 
-def test_two_pools_on_one_daemon_do_not_disturb_each_other(client: docker.DockerClient) -> None:
+def test_two_sandboxes_on_one_daemon_do_not_disturb_each_other(client: docker.DockerClient) -> None:
     with Sandbox("docker", workers=2) as one, Sandbox("docker", workers=2) as another:
         owner = _owner("pass")
         try:

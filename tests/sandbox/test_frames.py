@@ -1,4 +1,4 @@
-"""How an answering frame is judged, without a sandbox: any bytes a worker may send."""
+"""Judging of answering frames, without a sandbox: any bytes a worker may send."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gasp_env.sandbox import Limits, Result, Run, Status
-from gasp_env.sandbox.frames import check, killed, number_of, result
+from gasp_env.sandbox.frames import answered_number, check_run, decode_result, was_killed
 from sandbox_image.worker import codec, wire
 
 RUN = Run("def f(x): return x", ((1,), (2,)))
@@ -23,8 +23,8 @@ def _frame(report: bytes = b"", *, how: int = wire.HOW_EXIT, status: int = 0, cp
 
 def _judge(report: bytes = b"", **seen: Any) -> Result:
     frame = _frame(report, **seen)
-    assert number_of(frame) == 7
-    return result(frame, RUN, "docker")
+    assert answered_number(frame) == 7
+    return decode_result(frame, RUN, "docker")
 
 
 def _claim(*claim: Any) -> bytes:
@@ -78,7 +78,7 @@ def test_how_it_ended_outweighs_what_it_claims(seen: dict[str, Any], status: Sta
     ],
 )
 def test_who_was_killed_by_somebody_else(seen: dict[str, Any], expected: bool) -> None:
-    assert killed(_frame(GOOD, **seen), RUN) is expected
+    assert was_killed(_frame(GOOD, **seen), RUN) is expected
 
 
 @pytest.mark.parametrize(
@@ -93,9 +93,9 @@ def test_who_was_killed_by_somebody_else(seen: dict[str, Any], expected: bool) -
     ids=str,
 )
 def test_limits_that_no_sandbox_can_keep_are_refused(limits: Limits) -> None:
-    check(RUN)
+    check_run(RUN)
     with pytest.raises(ValueError, match=r"_(seconds|bytes) must be .*, not "):
-        check(replace(RUN, limits=limits))
+        check_run(replace(RUN, limits=limits))
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_any_report_gets_a_result(report: bytes) -> None:
 def test_any_other_frame_is_refused(frame: bytes) -> None:
     if len(frame) < wire.ENDED.size or frame[0] != wire.KIND_ENDED:
         with pytest.raises(ValueError, match="not an answer"):
-            number_of(frame)
+            answered_number(frame)
 
 
 @pytest.mark.parametrize(
@@ -158,4 +158,4 @@ def test_any_other_frame_is_refused(frame: bytes) -> None:
 def test_what_is_no_run_is_refused_before_anything_is_asked(wrong: dict[str, Any], said: str) -> None:
     run = Run(**({"program": "def f(): return 1", "inputs": ((),)} | wrong))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=said):
-        check(run)
+        check_run(run)

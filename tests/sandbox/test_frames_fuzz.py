@@ -1,4 +1,4 @@
-"""Whatever bytes a program sends as its report, or a worker as its answer: a result, at a bounded cost."""
+"""Any bytes that a program sends as its report, or a worker as its answer, get a result at a bounded cost."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gasp_env.sandbox import Result, Run, Status
-from gasp_env.sandbox.frames import number_of, result
+from gasp_env.sandbox.frames import answered_number, decode_result
 from sandbox_image.worker import codec, wire
 from tests.fuzz import examples
 from tests.sandbox_image.mutations import mutated, peak_of, steps_of
@@ -54,7 +54,7 @@ def _reports(draw: st.DrawFn) -> bytes:
 
 
 def _judged(frame: bytes, run: Run) -> Result:
-    judged = result(frame, run, "docker")
+    judged = decode_result(frame, run, "docker")
     assert judged.status not in OURS
     assert len(judged.error) <= wire.MAX_ERROR
     assert len(judged.calls) <= len(run.inputs)
@@ -78,14 +78,14 @@ def test_any_report_is_judged(report: bytes, run: Run, how: int, status: int) ->
 @given(_reports())
 def test_judging_costs_no_more_than_the_report_is_worth(report: bytes) -> None:
     frame = _frame(report)
-    assert steps_of(lambda: result(frame, RUN, "docker")) <= 500 + 60 * len(report)
-    assert peak_of(lambda: result(frame, RUN, "docker")) <= 2**16 + 500 * len(report)
+    assert steps_of(lambda: decode_result(frame, RUN, "docker")) <= 500 + 60 * len(report)
+    assert peak_of(lambda: decode_result(frame, RUN, "docker")) <= 2**16 + 500 * len(report)
 
 
 @given(st.binary(max_size=200) | st.binary(max_size=200).map(lambda tail: bytes([wire.KIND_ENDED]) + tail))
 def test_any_bytes_are_an_answer_or_refused(frame: bytes) -> None:
     try:
-        number_of(frame)
+        answered_number(frame)
     except ValueError:
         return
     _judged(frame, RUN)
@@ -131,5 +131,5 @@ _TEXT = wire.frame(codec.encode(("exception", "\ud800" * 10**6, ()), keep_order=
 def test_bombs(report: bytes) -> None:
     frame = _frame(report)
     assert _judged(frame, RUN).status in (Status.EXITED, Status.EXCEPTION)
-    assert steps_of(lambda: result(frame, RUN, "docker")) <= 500 + 20 * len(report)
-    assert peak_of(lambda: result(frame, RUN, "docker")) <= 2**20 + 60 * len(report)
+    assert steps_of(lambda: decode_result(frame, RUN, "docker")) <= 500 + 20 * len(report)
+    assert peak_of(lambda: decode_result(frame, RUN, "docker")) <= 2**20 + 60 * len(report)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gasp_env.sandbox import Limits, Result, Run, Sandbox, Status
-from gasp_env.sandbox.frames import MAX_PROGRAM, check
+from gasp_env.sandbox.frames import MAX_PROGRAM, check_run
 
 pytestmark = pytest.mark.docker
 
@@ -165,12 +165,12 @@ def test_a_program_that_is_too_long_is_not_even_sent(tier_sandbox: Sandbox) -> N
 )
 def test_limits_out_of_range_are_refused(limits: Limits) -> None:
     with pytest.raises(ValueError, match="must be an int from"):
-        check(Run("def f(): return 1", ((),), limits=limits))
+        check_run(Run("def f(): return 1", ((),), limits=limits))
 
 
 @pytest.mark.parametrize("package", ["gasp_env/sandbox", "sandbox_image"])
 def test_no_deadline_is_kept_with_a_clock_that_can_be_set(package: str) -> None:
-    """`time.time` jumps when somebody sets the clock; `time.monotonic` does not."""
+    """`time.time` jumps when the clock is set; `time.monotonic` does not."""
     for file in (ROOT / package).rglob("*.py"):
         tree = ast.parse(file.read_text("utf-8"))
         named = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}

@@ -1,4 +1,4 @@
-"""Good and hostile programs shuffled together: the good ones do to the byte what they do with nobody beside them.
+"""Good and hostile programs shuffled together: the good ones do to the byte what they do alone.
 
 GASP_MIX says how many runs, 1000 by default; GASP_MIX_REPORT names a JSON file for the figures.
 """

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gasp_env.domains.python.purity import may_keep_state
 from gasp_env.sandbox import Call, Result, Run, Sandbox, Status
-from gasp_env.sandbox.per_call import Parts, merge, split
+from gasp_env.sandbox.per_call import SplitRuns, merge, split
 
 COUNTER = "seen = []\ndef f(x):\n    seen.append(x)\n    return len(seen)"
 PATCHES = "import math\ndef f(x):\n    math.pi += 1\n    return math.pi"
@@ -62,20 +62,18 @@ def test_parts_come_together_in_any_order(shapes: list[tuple[int, bool]], rng: r
         Run(COUNTER, tuple((number, call) for call in range(calls)), fresh=fresh)
         for number, (calls, fresh) in enumerate(shapes)
     ]
-    parts = Parts(runs)
+    split_runs = SplitRuns(runs)
     results = [
         Result(Status.OK, tuple(Call(Status.OK, arguments) for arguments in part.inputs))
-        for part in parts.runs
+        for part in split_runs.parts
     ]
-    gathered = parts.gather(results)
-    assert [[call.value for call in result.calls] for result in gathered] == [
-        list(run.inputs) for run in runs
-    ]
+    merged = split_runs.merge_all(results)
+    assert [[call.value for call in result.calls] for result in merged] == [list(run.inputs) for run in runs]
     order = list(enumerate(results))
     rng.shuffle(order)
-    taken = [answered for part in order if (answered := parts.take(*part)) is not None]
-    assert sorted(number for number, _ in taken) == list(range(len(runs)))
-    assert all(result == gathered[number] for number, result in taken)
+    received = [found for part in order if (found := split_runs.add_result(*part)) is not None]
+    assert sorted(number for number, _ in received) == list(range(len(runs)))
+    assert all(result == merged[number] for number, result in received)
 
 
 @pytest.mark.docker

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from gasp_env.sandbox import Limits, Result, Run, Sandbox, Status
-from gasp_env.sandbox.frames import check
+from gasp_env.sandbox.frames import check_run
 from sandbox_image.worker import wire
 from tests.conftest import need_numpy
 
@@ -129,7 +129,7 @@ def test_numpy_counts_no_memory_of_its_own(tier_sandbox: Sandbox) -> None:
 
 def test_what_a_profile_does_not_take_is_refused() -> None:
     whole = Run("pass", profile="stdin")
-    check(whole)
+    check_run(whole)
     for wrong, complaint in (
         (replace(whole, inputs=((1,),)), "give stdin, not inputs"),
         (replace(whole, profile="value", stdin="x"), "only profile stdin"),
@@ -140,4 +140,4 @@ def test_what_a_profile_does_not_take_is_refused() -> None:
         (replace(whole, stdin="x" * (wire.MAX_STDIN + 1)), "at most"),
     ):
         with pytest.raises(ValueError, match=complaint):
-            check(wrong)
+            check_run(wrong)

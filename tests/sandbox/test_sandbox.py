@@ -18,8 +18,7 @@ import pytest
 from gasp_env import values
 from gasp_env.sandbox import HASH_SEEDS, Limits, Run, Sandbox, SandboxError, Status, shared
 from gasp_env.sandbox.dispatch import worker_pool
-from gasp_env.sandbox.tiers import image as build
-from gasp_env.sandbox.tiers import orphans, unix_socket
+from gasp_env.sandbox.tiers import image, orphans, unix_socket
 from gasp_env.sandbox.tiers.docker import container_options
 from gasp_env.values import Unserializable
 
@@ -240,9 +239,10 @@ def test_a_run_that_kills_every_worker_is_found(own: Sandbox) -> None:
 
     def kill() -> None:
         while not stop.is_set():
-            for at_work in [link for link in list(own._dispatcher._links.values()) if not link.fresh]:
+            for connection in list(own._dispatcher._connections.values()):
                 with contextlib.suppress(docker.errors.APIError):
-                    at_work.worker._container.kill()
+                    if not connection.fresh:  # it is at work on the run
+                        connection.worker._container.kill()
             time.sleep(0.05)
 
     slow = Run("import time\ndef f(): time.sleep(3)", ((),))
@@ -308,8 +308,8 @@ def test_no_container_outlives_a_killed_owner(sandbox: Sandbox) -> None:
 
 
 def _created(client: docker.DockerClient, labels: dict[str, str]) -> str:
-    image = build.ensure(client)
-    return str(client.containers.create(image, ["1"], labels=labels, network_mode="none").id)
+    name = image.ensure(client)
+    return str(client.containers.create(name, ["1"], labels=labels, network_mode="none").id)
 
 
 def test_what_a_dead_owner_created_and_never_started_is_removed(sandbox: Sandbox) -> None:
@@ -418,7 +418,7 @@ def test_the_image_is_built_once(sandbox: Sandbox) -> None:
     client = docker.from_env()
     try:
         said: list[str] = []
-        assert build.ensure(client, say=said.append) == build.image_name(os.environ.get("GASP_SANDBOX_BASE"))
+        assert image.ensure(client, say=said.append) == image.image_name(os.environ.get("GASP_SANDBOX_BASE"))
         assert said == []
     finally:
         client.close()

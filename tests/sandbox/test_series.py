@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 
 from gasp_env.sandbox import Limits, Result, Run, Sandbox, SandboxError, Status
 from gasp_env.sandbox.dispatch import connection, dispatcher, worker_pool
-from gasp_env.sandbox.dispatch.batch import Asked, Batch
+from gasp_env.sandbox.dispatch.batch import Batch, BatchRun
 from gasp_env.sandbox.dispatch.canary import Canary
 from gasp_env.sandbox.dispatch.connection import Connection
 from gasp_env.sandbox.dispatch.dispatcher import Dispatcher
 from gasp_env.sandbox.dispatch.queue import BatchQueue
-from gasp_env.sandbox.per_call import Parts, split
+from gasp_env.sandbox.per_call import SplitRuns, split
 from tests.conftest import skip_without
 from tests.fuzz import examples
 from tests.sandbox import fakes
@@ -53,7 +53,7 @@ def was_left_out(result: Result) -> bool:
 
 
 def until_failed(results: list[Result]) -> list[tuple[Any, ...]]:
-    """What a verdict may depend on: everything up to the first that failed."""
+    """Everything that a verdict may depend on: all results up to the first that failed."""
     ends = next((at for at, result in enumerate(results) if result.status is not Status.OK), len(results))
     return told(results[: ends + 1])
 
@@ -120,7 +120,7 @@ def test_a_failure_that_comes_later_than_what_it_leaves_out(world: World) -> Non
 
 
 def test_nobody_waits_for_what_was_left_out(world: World) -> None:
-    """What is at work on a later test when an earlier one fails goes on for nobody."""
+    """If an earlier test fails while a later one is executed, the later one is ended."""
     with Sandbox(workers=2) as sandbox:
         sandbox.open()
         started = time.monotonic()
@@ -219,30 +219,30 @@ def test_nothing_handed_out_was_left_out_for_what_was_taken_back(
 def test_a_failure_stands_once_somebody_was_told_that_it_left_out_another() -> None:
     """Results come in the order in which they were first there; what is taken back meanwhile has another by then."""
     for handed_out in (True, False):
-        batch, backlog = Batch(stream=True), BatchQueue()
+        batch, queue = Batch(stream=True), BatchQueue()
         batch.size = 2
         first, second = asked = [
-            Asked(run, batch, positions=[at]) for at, run in enumerate(obeying("fail", "echo"))
+            BatchRun(run, batch, positions=[at]) for at, run in enumerate(obeying("fail", "echo"))
         ]
-        backlog.add(batch, batch.add(asked), last=True)
-        assert [backlog.next(), backlog.next(), backlog.next()] == [first, second, None]
-        backlog.answer(second, Result(Status.OK))
-        assert backlog.revoke(second)
-        backlog.answer(first, Result(Status.EXCEPTION))
-        assert second.left_out
+        queue.add(batch, batch.add(asked), last=True)
+        assert [queue.pop(), queue.pop(), queue.pop()] == [first, second, None]
+        queue.answer(second, Result(Status.OK))
+        assert queue.revoke(second)
+        queue.answer(first, Result(Status.EXCEPTION))
+        assert second.skipped
         results = batch.completed()
         if handed_out:
             assert next(results)[0] == 1
-        assert backlog.revoke(first) is not handed_out
+        assert queue.revoke(first) is not handed_out
         if handed_out:
             assert next(results) == (0, Result(Status.EXCEPTION))
-            assert not backlog
+            assert not queue
         else:
-            assert {backlog.next(), backlog.next()} == {first, second}
-            backlog.answer(first, Result(Status.OK))
-            backlog.answer(second, Result(Status.OK))
+            assert {queue.pop(), queue.pop()} == {first, second}
+            queue.answer(first, Result(Status.OK))
+            queue.answer(second, Result(Status.OK))
             assert sorted(results) == [(0, Result(Status.OK)), (1, Result(Status.OK))]
-            assert not backlog
+            assert not queue
 
 
 def test_an_answer_from_the_cache_ends_a_series_too(world: World, tmp_path: Path) -> None:
@@ -264,13 +264,13 @@ def test_an_answer_from_the_cache_ends_a_series_too(world: World, tmp_path: Path
 def test_parts_of_equal_runs_are_equal() -> None:
     same = [Run("echo", ((1,), (2,)), fresh=True)] * 2
     other = [Run("echo", ((True,), (2,)), fresh=True), Run("echo", ((1,), (2,)), fresh=True, hash_seed=1)]
-    parts = Parts([*same, *other]).runs
+    parts = SplitRuns([*same, *other]).parts
     assert parts[0:2] == parts[2:4]
     assert len({part.series for part in parts}) == 3
     assert parts[0].series == parts[1].series != ""
-    assert {part.series for part in Parts([replace(same[0], series="mine")]).runs} == {"mine"}
+    assert {part.series for part in SplitRuns([replace(same[0], series="mine")]).parts} == {"mine"}
     assert {
-        part.series for part in Parts([Run("echo", ((1,), (2,))), Run("echo", ((1,),), fresh=True)]).runs
+        part.series for part in SplitRuns([Run("echo", ((1,), (2,))), Run("echo", ((1,),), fresh=True)]).parts
     } == {""}
 
 
@@ -348,20 +348,20 @@ def test_verdicts_are_those_of_executing_everything(
 @pytest.mark.parametrize("workers", [1, 2, 4])
 def test_a_program_that_loops_costs_its_limit_once(monkeypatch: pytest.MonkeyPatch, workers: int) -> None:
     started: list[Run] = []
-    ask, take = Connection.ask, Dispatcher._take
+    assign, accept_answer = Connection.assign, Dispatcher._accept_answer
 
-    def asking(self: Connection, number: int, one: Any, now: float) -> None:
-        started.append(one.run)
-        ask(self, number, one, now)
+    def assigning(self: Connection, number: int, item: Any, now: float) -> None:
+        started.append(item.run)
+        assign(self, number, item, now)
 
-    def taking(self: Dispatcher, worker: Connection, one: Any, frame: bytes | None) -> None:
-        assert not isinstance(one, Canary)
+    def accepting(self: Dispatcher, worker: Connection, item: Any, frame: bytes | None) -> None:
+        assert not isinstance(item, Canary)
         if frame is None:
-            started.remove(one.run)
-        take(self, worker, one, frame)
+            started.remove(item.run)
+        accept_answer(self, worker, item, frame)
 
-    monkeypatch.setattr(Connection, "ask", asking)
-    monkeypatch.setattr(Dispatcher, "_take", taking)
+    monkeypatch.setattr(Connection, "assign", assigning)
+    monkeypatch.setattr(Dispatcher, "_accept_answer", accepting)
     limits = Limits(cpu_seconds=1, wall_seconds=60.0)
     fresh = Run(LOOP, tuple((number,) for number in range(14)), limits=limits, fresh=True)
     whole = [Run(LOOP, profile="stdin", stdin=f"{n}", limits=limits, series="tests") for n in range(14)]
@@ -370,14 +370,14 @@ def test_a_program_that_loops_costs_its_limit_once(monkeypatch: pytest.MonkeyPat
             sandbox.open()
             at_work = sandbox._dispatcher
             assert at_work is not None
-            links = at_work._links
+            connections = at_work._connections
             for runs in ([fresh], whole):
                 started.clear()
                 results = sandbox.run_many(runs)
                 assert {result.status for result in results} == {Status.CPU_LIMIT}
                 assert results[0].calls == ()
                 # Until the next answer the other workers may still be at the test they were given.
-                wait_until(lambda: not any(one.flying for one in links.values()))
+                wait_until(lambda: not any(one.in_flight for one in connections.values()))
                 assert len(started) <= 1 + workers
             good = Run("def f(x): return x", ((1,), (2,)), limits=limits, fresh=True)
             assert [call.value for call in sandbox.run_many([good])[0].calls] == [1, 2]

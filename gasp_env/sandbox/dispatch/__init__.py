@@ -1,1 +1,1 @@
-"""Gets runs executed by workers: queues, assignment, connections, canaries."""
+"""Schedules runs on workers: a queue of batches, an assigner, connections to workers, a pool that replaces them."""

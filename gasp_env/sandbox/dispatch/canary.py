@@ -1,8 +1,8 @@
-"""Programs whose answers are known, to find a worker that is healthy but wrong.
+"""Canaries: programs with known answers, to find a worker that runs but is wrong.
 
-A worker that dies or talks nonsense is noticed at once; one that computes wrongly, has the wrong
-hash seed or has lost a protection looks like any other. So each is asked, shortly after it opened and then
-once in a while, for a value worked out from a fresh argument, an exception, a hash, and two
+A worker that dies or sends malformed frames is noticed at once. One that computes wrongly, has the wrong
+hash seed or has lost a protection looks like any other. So every worker gets a canary shortly after it opened and
+then once in a while. A canary asks for a value computed from a fresh argument, an exception, a hash, and two
 actions that must be refused.
 """
 
@@ -33,26 +33,26 @@ def f(what, argument):
     return "allowed"
 """
 
-#: Generous: a canary must be late on no machine, however busy.
+#: Generous, so that no canary is late on a busy machine.
 _LIMITS = Limits(wall_seconds=20.0, cpu_seconds=10)
-#: In every image and on every machine, readable to anybody, and none of a program's business.
+#: A file of every image and machine that any user may read, and that a program must not.
 _FOREIGN_FILE = "/etc/passwd"
 
 
 class Canary:
-    """One such question.
+    """One canary.
 
     Attributes:
-        run: what to ask.
+        run: the run to send.
     """
 
     def __init__(self, number: int, *, hash_seed: int = 0, profile: str = "value") -> None:
-        """Make a question.
+        """Make a canary.
 
         Args:
-            number: decides the arguments.
-            hash_seed: of the zygote to ask.
-            profile: of the zygote to ask; ``stdin`` shares that of ``value``.
+            number: seed of the arguments.
+            hash_seed: hash seed of the zygote to test.
+            profile: profile of the zygote to test; ``stdin`` shares the zygote of ``value``.
         """
         draw = random.Random(number)
         self._numbers = [draw.randrange(10**6) for _ in range(8)]
@@ -67,13 +67,13 @@ class Canary:
         profile = "value" if profile == "stdin" else profile
         self.run = Run(_PROGRAM, inputs, hash_seed=hash_seed, limits=_LIMITS, profile=profile)
 
-    def fault(self, result: Result, hello: dict[str, Any], hashes: dict[int, int]) -> str:
-        """What is wrong with an answer, empty if nothing is.
+    def find_fault(self, result: Result, hello: dict[str, Any], hashes: dict[int, int]) -> str:
+        """Describe the first fault of an answer; empty if it has none.
 
         Args:
             result: the answer.
-            hello: what the worker said of itself: which protections it has.
-            hashes: by hash seed, what ``hash`` returned in workers of this kind; filled when first seen.
+            hello: the worker's first message, which names its protections.
+            hashes: the value of ``hash`` in workers of this kind, by hash seed; filled at the first canary.
         """
         if result.status is not Status.EXCEPTION or len(result.calls) != len(self.run.inputs):
             return f"ended with {result.status} ({result.error})"

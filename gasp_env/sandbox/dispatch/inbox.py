@@ -1,4 +1,4 @@
-"""How other threads reach one that sits in a poll."""
+"""Messages from other threads to a thread that waits in a poll."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
-#: Called by the owner's thread with the time, on the monotonic clock, at which it was read.
+#: A function that the owner's thread calls with the current time, on the monotonic clock.
 Message = Callable[[float], None]
 
 
 class Inbox:
-    """Messages for one thread, and a pipe that becomes readable when there are some."""
+    """Messages for one thread, and a pipe that becomes readable when one arrives."""
 
     def __init__(self) -> None:
-        """Open it."""
+        """Open the pipe."""
         self._messages: deque[Message] = deque()
         self._lock = threading.Lock()
         self._closed = False
@@ -26,32 +26,32 @@ class Inbox:
 
     @property
     def descriptors(self) -> tuple[int, ...]:
-        """What is open of it."""
+        """Its open file descriptors; none once it is closed."""
         return () if self._closed else (self._reader, self._writer)
 
     def fileno(self) -> int:
-        """What to poll."""
+        """Return the descriptor to poll."""
         return self._reader
 
     def post(self, message: Message) -> bool:
-        """Leave a message; False if nobody will read it any more."""
+        """Leave a message; False if the inbox is closed and nothing will read it."""
         with self._lock:
             if self._closed:
                 return False
             self._messages.append(message)
-            with contextlib.suppress(BlockingIOError):  # full: it will wake all the same
+            with contextlib.suppress(BlockingIOError):  # a full pipe is readable, which is all that is needed
                 os.write(self._writer, b"\0")
             return True
 
     def read(self, now: float) -> None:
-        """Do what the messages say."""
+        """Execute the messages that have arrived."""
         with contextlib.suppress(BlockingIOError):
             os.read(self._reader, 4096)
         while self._messages:
             self._messages.popleft()(now)
 
     def close(self, now: float) -> None:
-        """Take no more messages, and do what those left say."""
+        """Accept no more messages, and execute those that have arrived."""
         with self._lock:
             self._closed = True
             os.close(self._reader)

@@ -1,4 +1,4 @@
-"""Opening and closing workers, which takes long and may hang, beside the thread that serves them."""
+"""Worker pool: opens and closes workers in threads of their own, because both are slow and may hang."""
 
 from __future__ import annotations
 
@@ -12,36 +12,36 @@ from gasp_env.sandbox.tiers.worker import Worker
 
 #: Workers being opened at once.
 MAX_OPENING = 8
-#: Wait after a failure, doubled from one to the next.
+#: Wait after a failure, doubled from one failure to the next.
 BACKOFF_SECONDS = 0.5
 MAX_BACKOFF_SECONDS = 8.0
-#: With no worker left: for how long, and how often at least, to try before the machine counts as broken. A
-#: restart of the Docker daemon takes seconds to tens of seconds.
+#: With no worker left: how long, and how often at least, to try before the machine counts as broken. A
+#: restart of the Docker daemon takes up to tens of seconds.
 PATIENCE_SECONDS = 60.0
 PATIENCE_ATTEMPTS = 3
-#: How long closing may hold up whoever waits for it; a container whose owner left ends by itself.
+#: Longest wait for workers to close. A container ends by itself when its owner has gone.
 CLOSING_SECONDS = 15.0
 
 
 class WorkerPool:
-    """Keeps a number of workers open. All but what its threads do is the dispatcher's alone.
+    """Keeps a number of workers open. Its methods are for the dispatcher's thread alone.
 
     Attributes:
-        size: how many workers there should be.
-        opening: how many are being opened.
-        failures: attempts that failed since something worked.
-        reason: why the last one failed.
+        size: number of workers to keep open.
+        opening: number of workers being opened.
+        failures: failed attempts since a worker last proved sound.
+        reason: reason for the last failure.
     """
 
     def __init__(
         self, open_worker: Callable[[], Worker], size: int, deliver: Callable[[Worker | Exception], None]
     ) -> None:
-        """Describe a crew; nothing is opened yet.
+        """Describe a pool; no worker is opened yet.
 
         Args:
-            open_worker: opens one; called from several threads.
-            size: how many.
-            deliver: takes a worker that opened or the reason why it did not, from another thread.
+            open_worker: opens one worker; called from several threads.
+            size: number of workers to keep open.
+            deliver: called from another thread with an opened worker, or the error.
         """
         self.size = size
         self.opening = 0
@@ -54,7 +54,7 @@ class WorkerPool:
         self._not_before = 0.0
 
     def fill(self, alive: int, now: float) -> None:
-        """Start to open what is missing. After a failure one is tried at a time, and not at once."""
+        """Start opening the missing workers. After a failure, wait and then try one at a time."""
         missing = min(self.size - alive, MAX_OPENING) - self.opening
         if self.failures:
             missing = min(missing, 1 - self.opening) if now >= self._not_before else 0
@@ -62,42 +62,42 @@ class WorkerPool:
             self.opening += 1
             _start(self._open)
 
-    def opened(self) -> None:
-        """An attempt has ended."""
+    def attempt_finished(self) -> None:
+        """Count down: an attempt to open a worker has ended, well or not."""
         self.opening -= 1
 
-    def failed(self, reason: str, now: float) -> None:
-        """A worker did not open, or was of no use."""
+    def record_failure(self, reason: str, now: float) -> None:
+        """Record that a worker did not open or was useless, and delay the next attempt."""
         self.reason = reason
         if not self.failures:
             self._failing_since = now
         self._not_before = now + min(BACKOFF_SECONDS * 2**self.failures, MAX_BACKOFF_SECONDS)
         self.failures += 1
 
-    def worked(self) -> None:
-        """A worker has shown that it is sound: whatever was broken is no more."""
+    def reset_failures(self) -> None:
+        """Forget earlier failures: a worker passed its check."""
         self.failures = 0
 
-    def due(self, now: float) -> float:
-        """Seconds until `fill` would do something."""
+    def seconds_to_retry(self, now: float) -> float:
+        """Seconds until `fill` may open the next worker."""
         return max(0.0, self._not_before - now)
 
-    def hopeless(self, now: float) -> bool:
-        """Enough was tried."""
+    def is_exhausted(self, now: float) -> bool:
+        """True if opening has failed so often and so long that the machine counts as broken."""
         return self.failures >= PATIENCE_ATTEMPTS and now - self._failing_since >= PATIENCE_SECONDS
 
-    def dismiss(self, worker: Worker) -> None:
+    def close_worker(self, worker: Worker) -> None:
         """Close a worker in the background."""
 
         def close() -> None:
-            with contextlib.suppress(Exception):  # there is nothing left to do about it
+            with contextlib.suppress(Exception):  # the worker is given up in any case
                 worker.close()
 
         self._closing = [thread for thread in self._closing if thread.is_alive()]
         self._closing.append(_start(close))
 
     def wait_closed(self) -> None:
-        """Until all that were dismissed are closed, or for so long that it is better not to wait."""
+        """Wait until the workers being closed are closed, for `CLOSING_SECONDS` at most."""
         deadline = time.monotonic() + CLOSING_SECONDS
         for thread in self._closing:
             if thread is not threading.current_thread():
@@ -108,14 +108,14 @@ class WorkerPool:
             worker = self._open_worker()
         except SandboxError as error:
             self._deliver(error)
-        except Exception as error:  # a tier's mistake must not cost a worker for good
+        except Exception as error:  # a bug in a tier must not lower the number of workers for good
             self._deliver(SandboxError(f"{type(error).__name__}: {error}"))
         else:
             self._deliver(worker)
 
 
 def _start(target: Callable[[], None]) -> threading.Thread:
-    thread = threading.Thread(target=target, name="gasp-sandbox-crew", daemon=True)
+    thread = threading.Thread(target=target, name="gasp-sandbox-pool", daemon=True)
     try:
         thread.start()
     except RuntimeError:  # no more threads, or the interpreter is about to end

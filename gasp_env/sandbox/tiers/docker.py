@@ -1,8 +1,8 @@
-"""The docker tier: a long-lived container that shares nothing with the host but its kernel.
+"""The docker tier: a long-lived container that shares only the kernel with the host.
 
-The Docker SDK creates and removes the container; programs and results travel over a Unix socket of
-ours where the daemon is on this machine, else over the container's standard streams. Either is also
-a dead-man switch: when this process goes, however it goes, it closes and PID 1 ends the container.
+The Docker SDK creates and removes the container. Programs and results travel over a Unix socket
+where the daemon is on this machine, else over the container's standard streams. Either is also
+a dead-man switch: when this process ends, however it ends, the stream closes and PID 1 ends the container.
 """
 
 from __future__ import annotations
@@ -15,49 +15,50 @@ import select
 import socket
 import struct
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import docker
 from docker.errors import DockerException, ImageNotFound
 
 from gasp_env.sandbox.errors import SandboxError, WorkerLost
-from gasp_env.sandbox.tiers import image as build
-from gasp_env.sandbox.tiers import orphans, seccomp, unix_socket
+from gasp_env.sandbox.tiers import image, orphans, seccomp, unix_socket
+from gasp_env.sandbox.tiers.protections import PROTECTIONS
 from gasp_env.sandbox.tiers.stream_worker import StreamWorker
-from gasp_env.sandbox.tiers.worker import USER_IDS
+from gasp_env.sandbox.tiers.unix_socket import UnixSocket
+from gasp_env.sandbox.tiers.worker import USER_IDS, Settings
 from sandbox_image.worker import wire
 
-if TYPE_CHECKING:
-    from gasp_env.sandbox.tiers.worker import Settings
-
 _API_SECONDS = 60.0
-#: In which a started container must have connected; it takes tenths of a second.
-_DOORWAY_SECONDS = 30.0
-#: Daemons whose containers cannot reach a socket of ours.
-_WITHOUT_DOORWAY: set[str] = set()
+#: Time for a started container to connect; it takes tenths of a second.
+_CONNECT_SECONDS = 30.0
+#: Addresses of daemons whose containers cannot reach a socket of ours, and use the standard streams.
+_STREAMS_ONLY: set[str] = set()
 _STREAM_HEADER = struct.Struct(">BxxxI")  # Docker's: stream number, length
 _STDOUT = 1
 _QUEUES = "/dev/mqueue"
 
-#: The Engine's API since 20.10, the oldest that can be asked for what we ask for.
+#: Version of the Engine's API (20.10), the oldest that knows all options we use.
 OLDEST_API = (1, 41)
+#: Runtimes that bring a kernel of their own.
+OWN_KERNEL_RUNTIMES = ("runsc", "kata", "kata-runtime")
 
-#: What a container's processes may hold together. A run is bounded by its own `Limits.memory_bytes`, which
-#: the kernel enforces exactly; this is the wall behind it, for what that bound does not see (pipes, page
-#: tables), and so it leaves room for runs of far more than the default. A run that is allowed more than this
+#: Memory of all processes of a container. A run is bounded by its own `Limits.memory_bytes`, which
+#: the kernel enforces exactly. This second bound covers memory that the first does not count (pipes, page
+#: tables), so it leaves room for runs far above the default. A run that is allowed more than this
 #: and takes it is killed here, and ends as ``memory_limit`` all the same.
 MEMORY_BYTES = 4 * 2**30 + 2**29
-#: Processes and threads: at most 9 are ours, the others are a run's threads, which it is held to exactly.
+#: Processes and threads of a container: at most 9 are the worker's, the others are a run's threads, whose number
+#: is enforced exactly.
 PROCESSES = 512
 
 _MAPPED_USER_IDS = range(2**12, 2**16 - 2)
 
 
 def connect() -> docker.DockerClient:
-    """A client for a daemon that answers and is new enough.
+    """Return a client of a daemon that answers and is new enough.
 
     Raises:
-        SandboxError: there is none.
+        SandboxError: there is no such daemon; the message names the fix.
     """
     address = _address()
     client = None
@@ -82,9 +83,22 @@ def connect() -> docker.DockerClient:
 
 
 class DockerWorker(StreamWorker):
-    """A running container and the stream to its supervisor."""
+    """A running container and the stream to its supervisor.
+
+    Attributes:
+        runtime: OCI runtime of the tier, unless `Settings.runtime` names another; None for the daemon's default.
+    """
 
     tier = "docker"
+    summary = "a container: shared kernel"
+    promises = frozenset(PROTECTIONS) - {"reading"}
+    walls = frozenset({"own processes", "own network", "memory cap"})
+    fixes = {
+        "numpy": "build the image where pip reaches a registry, or on a base that has numpy "
+        "(`python -m gasp_env.sandbox build --force [--base IMAGE]`)"
+    }
+    accepts = frozenset({"image", "runtime"})
+    runtime: str | None = None
 
     def __init__(self, settings: Settings) -> None:
         """Start a container and wait until its first zygote is ready.
@@ -92,19 +106,24 @@ class DockerWorker(StreamWorker):
         Raises:
             SandboxError: Docker does not answer, or the image cannot be had or does not work.
         """
-        super().__init__()
+        super().__init__(settings)
+        self.runtime = settings.runtime or self.runtime
         self._client = client = connect()
         self._buffer = bytearray()
-        self._streams: socket.socket | None = None  # the container's own, where frames have another way
-        image = settings.image
+        self._streams: socket.socket | None = (
+            None  # the container's own streams, if frames go through a socket
+        )
+        name = settings.image
         try:
-            image = image or build.ensure(client)
+            name = name or image.ensure(client)
             orphans.sweep(client)
-            options = container_options(user_ids=_user_ids(client), runtime=settings.runtime)
-            self._start(image, options)
+            info = client.info()
+            self._describe(info)
+            options = container_options(user_ids=_user_ids(info), runtime=self.runtime)
+            self._start(name, options)
         except (DockerException, OSError) as error:
             self.close()
-            raise SandboxError(_explain(error, str(image), settings.runtime)) from error
+            raise SandboxError(_explain(error, str(name), self.runtime)) from error
         except WorkerLost as lost:
             self.close()
             raise SandboxError(
@@ -116,74 +135,86 @@ class DockerWorker(StreamWorker):
             raise
         self._identify(str(self._container.attrs["Image"]))
 
-    def _start(self, image: str, options: dict[str, Any]) -> None:
-        """Start a container, with a socket of ours if its daemon can have one."""
-        address = _address()
-        if unix_socket.usable(address) and address not in _WITHOUT_DOORWAY:
-            with contextlib.suppress(DockerException, WorkerLost, OSError):
-                door = unix_socket.UnixSocket()
-                try:
-                    return self._start_container(image, options, door)
-                finally:
-                    door.close()
-            self._remove()
-            self._start_container(image, options, None)
-            _WITHOUT_DOORWAY.add(address)  # it is on another machine, or may not see our files
-        else:
-            self._start_container(image, options, None)
+    def _describe(self, info: dict[str, Any]) -> None:
+        """Correct the tier's facts to this daemon and this runtime.
 
-    def _start_container(
-        self, image: str, options: dict[str, Any], door: unix_socket.UnixSocket | None
-    ) -> None:
-        """Start a container and wait for the first words of its supervisor.
+        Args:
+            info: the daemon's description of itself.
+        """
+        if not info.get("MemoryLimit"):
+            self.walls = self.walls - {"memory cap"}
+        if self.runtime in OWN_KERNEL_RUNTIMES:
+            self.walls = self.walls | {"own kernel"}
+        if self.runtime:
+            fix = f"none if the kernel that {self.runtime} brings has no Landlock; in there is only the image"
+            self.fixes = {**self.fixes, "reading": fix}
+
+    def _start(self, name: str, options: dict[str, Any]) -> None:
+        """Start a container, with a Unix socket if its daemon supports that."""
+        address = _address()
+        if unix_socket.is_usable(address) and address not in _STREAMS_ONLY:
+            with contextlib.suppress(DockerException, WorkerLost, OSError):
+                listener = UnixSocket()
+                try:
+                    return self._start_container(name, options, listener)
+                finally:
+                    listener.close()
+            self._remove()
+            self._start_container(name, options, None)
+            _STREAMS_ONLY.add(address)  # the daemon is on another machine, or may not see our files
+        else:
+            self._start_container(name, options, None)
+
+    def _start_container(self, name: str, options: dict[str, Any], listener: UnixSocket | None) -> None:
+        """Start a container and wait for its supervisor's first message.
 
         Raises:
             DockerException, OSError: the daemon refused.
-            WorkerLost: the container ended, or could not reach us.
+            WorkerLost: the container ended, or could not connect.
         """
-        mounts = [door.mount] if door else []
+        mounts = [listener.mount] if listener else []
         container = self._container = self._client.containers.create(
-            image, [worker_options(through_doorway=door is not None)], mounts=mounts, **options
+            name, [worker_options(through_socket=listener is not None)], mounts=mounts, **options
         )
         places = [mount["Destination"] for mount in container.attrs.get("Mounts", ())]
         foreign = [place for place in places if place not in (unix_socket.INSIDE, _QUEUES)]
         if foreign:
             raise SandboxError(
-                f"the image {image} declares volumes ({', '.join(foreign)}), which are writable"
+                f"the image {name} declares volumes ({', '.join(foreign)}), which are writable"
             )
         parameters = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
         self._attached = self._client.api.attach_socket(container.id, params=parameters)
         streams: socket.socket = getattr(self._attached, "_sock", self._attached)
         container.start()
         self._frames, self._buffer = wire.Frames(), bytearray()
-        if door is None:
+        if listener is None:
             self._socket, self._streams = streams, None
         else:
             self._streams = streams
-            self._socket = self._enter(door, streams)
+            self._socket = self._accept(listener, streams)
         self._socket.setblocking(False)
         self._await_hello()
 
-    def _enter(self, door: unix_socket.UnixSocket, streams: socket.socket) -> socket.socket:
-        """The container's connection, unless it ends before it makes one."""
+    def _accept(self, listener: UnixSocket, streams: socket.socket) -> socket.socket:
+        """Accept the container's connection, unless the container ends first."""
         streams.setblocking(False)
-        deadline = time.monotonic() + _DOORWAY_SECONDS
+        deadline = time.monotonic() + _CONNECT_SECONDS
         while time.monotonic() < deadline:
-            ready = select.select([door.fileno(), streams.fileno()], [], [], 1.0)[0]
-            if door.fileno() in ready:
-                return door.accept(1.0)
+            ready = select.select([listener.fileno(), streams.fileno()], [], [], 1.0)[0]
+            if listener.fileno() in ready:
+                return listener.accept(1.0)
             if streams.fileno() in ready and not self._read_streams():
                 break
         raise WorkerLost(f"it did not connect. {self.diagnostics()}")
 
     def diagnostics(self) -> str:
-        """The end of what the supervisor wrote to its standard error."""
+        """Return the end of the supervisor's standard error."""
         if self._streams is not None:
             self._read_streams()
         return super().diagnostics()
 
     def _read_streams(self) -> bool:
-        """Take what the container wrote to its own streams beside the frames; False if they are closed."""
+        """Read the container's own streams, which carry no frames; False if they are closed."""
         assert self._streams is not None
         try:
             while data := self._streams.recv(2**16):
@@ -195,28 +226,30 @@ class DockerWorker(StreamWorker):
             return False
 
     def close(self) -> None:
-        """End and remove the container; errors are of no interest any more."""
+        """End and remove the container. Errors are ignored."""
         super().close()
         self._remove()
         self._client.close()
 
-    def _open(self) -> list[Any]:
+    def _open_streams(self) -> list[Any]:
         streams = getattr(self, "_streams", None)
-        return [*super()._open(), *([streams] if streams is not None else [])]
+        return [*super()._open_streams(), *([streams] if streams is not None else [])]
 
     def _remove(self) -> None:
         with contextlib.suppress(AttributeError, OSError):
-            getattr(self._attached, "_sock", self._attached).close()  # what is around it would leave it open
+            getattr(
+                self._attached, "_sock", self._attached
+            ).close()  # closing the wrapper would leave it open
             self._attached.close()
         with contextlib.suppress(AttributeError, DockerException, OSError):
             self._container.remove(force=True)
 
-    def _cut(self, data: bytes) -> list[bytes]:
-        """The frames that these bytes complete."""
-        return super()._cut(data if self._streams is not None else self._demultiplex(data))
+    def _split_frames(self, data: bytes) -> list[bytes]:
+        """Return the frames that these bytes complete."""
+        return super()._split_frames(data if self._streams is not None else self._demultiplex(data))
 
     def _demultiplex(self, data: bytes) -> bytes:
-        """Take Docker's streams apart: what is on standard output is returned, standard error remembered."""
+        """Split Docker's multiplexed stream: return standard output, keep standard error as diagnostics."""
         self._buffer += data
         out, at = [], 0
         while len(self._buffer) - at >= _STREAM_HEADER.size:
@@ -228,22 +261,22 @@ class DockerWorker(StreamWorker):
             if stream == _STDOUT:
                 out.append(part)
             else:
-                self._remember(part)
+                self._keep_diagnostics(part)
             at = end
         del self._buffer[:at]
         return b"".join(out)
 
 
-def worker_options(*, through_doorway: bool = False) -> str:
-    """What the container's supervisor is started with: nobody else has its user, Landlock where there is one."""
-    way = {"socket": f"{unix_socket.INSIDE}/{unix_socket.NAME}"} if through_doorway else {}
-    return json.dumps({"landlock": "try", "own_user": True} | way)
+def worker_options(*, through_socket: bool = False) -> str:
+    """Return the supervisor's options: a user id of its own, and Landlock where the kernel has it."""
+    address = {"socket": f"{unix_socket.INSIDE}/{unix_socket.NAME}"} if through_socket else {}
+    return json.dumps({"landlock": "try", "own_user": True} | address)
 
 
 def container_options(*, user_ids: range = USER_IDS, runtime: str | None = None) -> dict[str, Any]:
-    """How the container is shut in; `sandbox_image/README.md` says what each is for."""
-    # The kernel counts threads (RLIMIT_NPROC) by user, over all containers: with one id for all, a program
-    # in one could use up what an honest program in another needs.
+    """Return the options that isolate a container; `sandbox_image/README.md` gives the reason for each."""
+    # The kernel counts threads (RLIMIT_NPROC) by user, over all containers. If all had one id, a program
+    # in one container could use up the threads of a program in another.
     user = secrets.choice(user_ids)
     return {
         "network_mode": "none",
@@ -252,7 +285,7 @@ def container_options(*, user_ids: range = USER_IDS, runtime: str | None = None)
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges", f"seccomp={seccomp.profile()}"],
         "ipc_mode": "none",
-        # Docker mounts it writable, whatever is said of the rest.
+        # Docker mounts it writable, even if the root is read-only.
         "tmpfs": {_QUEUES: "ro,size=4k,mode=555"},
         "pids_limit": PROCESSES,
         "mem_limit": MEMORY_BYTES,
@@ -266,48 +299,53 @@ def container_options(*, user_ids: range = USER_IDS, runtime: str | None = None)
         "init": False,
         "stdin_open": True,
         "tty": False,
-        # What an image or the user's own Docker settings might add.
+        # Additions of an image or of the user's own Docker settings.
         "healthcheck": {"test": ["NONE"]},
         "use_config_proxy": False,
         **({"runtime": runtime} if runtime else {}),
     }
 
 
-def _user_ids(client: docker.DockerClient) -> range:
-    """Ids a container's user can have with this daemon.
+def _user_ids(info: dict[str, Any]) -> range:
+    """Return the user ids that a container can have with this daemon.
 
-    A rootless daemon, or one with userns-remap, knows no more than 65536 of them. It also puts them in user
+    A rootless daemon, or one with userns-remap, knows no more than 65536 of them, and puts its containers in user
     namespaces of their own.
+
+    Args:
+        info: the daemon's description of itself.
 
     Raises:
         SandboxError: this daemon cannot filter system calls.
     """
-    said = set(client.info().get("SecurityOptions") or [])
-    if not any(option.startswith("name=seccomp") for option in said):
+    options = set(info.get("SecurityOptions") or [])
+    if not any(option.startswith("name=seccomp") for option in options):
         raise SandboxError(
             "this Docker daemon cannot filter system calls: it needs a kernel with CONFIG_SECCOMP_FILTER, and "
             "a daemon and a runtime built with libseccomp (the packages of Docker and of all distributions are)"
         )
-    return _MAPPED_USER_IDS if {"name=rootless", "name=userns"} & said else USER_IDS
+    return _MAPPED_USER_IDS if {"name=rootless", "name=userns"} & options else USER_IDS
 
 
-def _explain(error: Exception, image: str, runtime: str | None) -> str:
-    """What went wrong with a container, and what to do about it."""
-    said = _first_line(error)
+def _explain(error: Exception, name: str, runtime: str | None) -> str:
+    """Describe a failure to start a container, and its fix."""
+    message = _first_line(error)
     if isinstance(error, ImageNotFound):
-        fix = f"no such image. `docker pull {image}` or `docker load` may bring it; without a name ours is built"
-    elif "no space left" in said:
+        fix = (
+            f"no such image. `docker pull {name}` or `docker load` may bring it; without a name ours is built"
+        )
+    elif "no space left" in message:
         fix = "the disk with Docker's files is full: `docker system df` shows them, `docker system prune` makes room"
-    elif runtime and "runtime" in said.lower() and "unknown" in said.lower():
+    elif runtime and "runtime" in message.lower() and "unknown" in message.lower():
         fix = f"install the runtime {runtime} and name it in the daemon's configuration (/etc/docker/daemon.json)"
-    elif "seccomp" in said:
+    elif "seccomp" in message:
         fix = (
             "its runtime refuses our system call filter: install Docker Engine 20.10 or later, "
             "with runc 1.0 and libseccomp 2.5 or later"
         )
     else:
         fix = ""
-    return f"Docker could not start {image}: {said}{f'. What to do: {fix}' if fix else ''}"
+    return f"Docker could not start {name}: {message}{f'. What to do: {fix}' if fix else ''}"
 
 
 def _address() -> str:

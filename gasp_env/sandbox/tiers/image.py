@@ -1,4 +1,4 @@
-"""Building the sandbox image, with a registry or without one.
+"""Build the sandbox image, with a registry or without one.
 
 The image's tag is a hash of the `sandbox_image` folder and the base asked for, so that an image
 is built when its content changed and never otherwise.
@@ -31,8 +31,8 @@ REPOSITORY = "gasp-env-sandbox"
 #: The base where a registry answers; any image with Python 3.11 or later will do.
 PUBLIC_BASE = "python:3.11-slim"
 
-# How a base is made of Debian's packages where no registry answers. Removed is what no program reads and what
-# one should not: documentation, translations, tests, another language and the package manager's lists.
+# Recipe for a base of Debian's packages, where no registry answers. Files are removed that no program reads, or
+# should not read: documentation, translations, tests, another language and the package manager's lists.
 _LOCAL_RECIPE = (
     "--variant=essential",
     "--include=python3,python3-numpy",
@@ -40,7 +40,7 @@ _LOCAL_RECIPE = (
     "usr/share/lintian usr/share/bash-completion usr/share/perl var/cache/* var/lib/apt "
     "usr/lib/python3/dist-packages/numpy/tests usr/lib/python3/dist-packages/numpy/*/tests",
 )
-#: That base; its tag names the recipe, so that one made by an older recipe is not taken for it.
+#: Name of that base. Its tag is a hash of the recipe, so that a base made by an older recipe is not used.
 LOCAL_BASE = f"gasp-env-base:{hashlib.sha256(repr(_LOCAL_RECIPE).encode()).hexdigest()[:12]}"
 
 _PULL_SECONDS = 120.0
@@ -51,13 +51,13 @@ Say = Callable[[str], None]
 
 
 def image_name(base: str | None = None) -> str:
-    """The tag of the image that the present content of `sandbox_image` makes."""
+    """Return the tag of the image built from the present content of `sandbox_image`."""
     digest = hashlib.sha256(f"{base or LOCAL_BASE} {code_digest()}".encode())
     return f"{REPOSITORY}:{digest.hexdigest()[:16]}"
 
 
 def code_digest() -> str:
-    """A hash of all that an image is made of beside its base."""
+    """Hash everything in the image but its base."""
     digest = hashlib.sha256()
     for path in _files():
         digest.update(f"\0{path.relative_to(CONTEXT)}\0".encode())
@@ -75,7 +75,7 @@ def ensure(
         base: image to build on, present or in a registry. By default ``$GASP_SANDBOX_BASE``, else
             `PUBLIC_BASE`, else one imported from Debian packages.
         force: build even if it is there.
-        say: told what takes long; standard error by default.
+        say: called with a line before each slow step; prints to standard error by default.
 
     Raises:
         SandboxError: no base can be had, or the build failed.
@@ -84,23 +84,23 @@ def ensure(
     base = base or os.environ.get("GASP_SANDBOX_BASE") or None
     name = image_name(base)
     with _one_build_at_a_time():
-        if force or not present(client, name):
+        if force or not is_present(client, name):
             chosen = base or choose_base(client, say)
             say(f"building the sandbox image {name} on {chosen}")
-            # Only a base of somebody else's may lack numpy, and only numpy is worth asking the network for.
+            # Only a foreign base may lack numpy, and only numpy is fetched from the network.
             networks = ["none"] if chosen == LOCAL_BASE else ["default", "none"]
             _build(client, name, chosen, networks, fresh=force)
     return name
 
 
 def choose_base(client: docker.DockerClient, say: Say) -> str:
-    """The first base that can be had: present, pulled, or made from Debian packages.
+    """Return the first base that can be had: present, pulled, or made from Debian packages.
 
     Raises:
-        SandboxError: none can, and what to do about it.
+        SandboxError: there is none; the message names the fix.
     """
     for image in (PUBLIC_BASE, LOCAL_BASE):
-        if present(client, image):
+        if is_present(client, image):
             return image
     say(f"pulling {PUBLIC_BASE}")
     why_not_pulled = _pull(client, PUBLIC_BASE)
@@ -125,7 +125,7 @@ def _files() -> list[Path]:
 
 
 def _context() -> bytes:
-    """The build context as a tar with nothing in it that differs between machines."""
+    """Return the build context as a tar archive, the same bytes on every machine."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         for path in _files():
@@ -189,7 +189,7 @@ def _build_in(client: docker.DockerClient, name: str, base: str, network: str, *
 
 
 def _advice(log: list[str]) -> str:
-    """What to do about the failures that have one remedy."""
+    """Return advice for failures that have one fix; empty for others."""
     if any("no space left" in line.lower() for line in log):
         return (
             "\nA disk is full. `docker system df` shows what Docker's files take, `docker system prune` makes "
@@ -198,8 +198,8 @@ def _advice(log: list[str]) -> str:
     return ""
 
 
-def present(client: docker.DockerClient, name: str) -> bool:
-    """Whether the daemon has an image."""
+def is_present(client: docker.DockerClient, name: str) -> bool:
+    """True if the daemon has an image."""
     try:
         client.images.get(name)
     except ImageNotFound:
@@ -208,7 +208,7 @@ def present(client: docker.DockerClient, name: str) -> bool:
 
 
 def _pull(client: docker.DockerClient, name: str) -> str | None:
-    """Pull an image; None, or why that did not work. A registry that keeps silent is given up on."""
+    """Pull an image; return None, or the reason why that failed. A silent registry counts as none."""
     answered, done = threading.Event(), threading.Event()
     why: list[str] = []
 
@@ -230,7 +230,7 @@ def _pull(client: docker.DockerClient, name: str) -> str | None:
 
 
 def _cannot_make_base() -> str | None:
-    """Why no base can be made from packages here, or None."""
+    """Return the reason why no base can be made from packages here, or None."""
     if platform.system() != "Linux" or _codename() is None:
         return "this is no Debian or Ubuntu to make one from"
     if os.geteuid() != 0:
@@ -270,13 +270,13 @@ def _make_base(client: docker.DockerClient) -> None:
 
 @contextlib.contextmanager
 def _one_build_at_a_time() -> Iterator[None]:
-    """Processes that all miss the image wait for the first to build it.
+    """Lock a file, so that of several processes one builds the image and the others wait.
 
-    The file's name can be guessed and its folder is everyone's, so it is opened without following
+    The file's name can be guessed and its folder is shared, so it is opened without following
     a link and never written to.
 
     Raises:
-        SandboxError: somebody else put something there.
+        SandboxError: another user's file, or something else, is in its place.
     """
     path = Path(tempfile.gettempdir(), f"gasp-env-build-{os.getuid()}.lock")
     try:

@@ -1,7 +1,7 @@
-"""Which Python the workers outside containers run on, and the two packages that it is shown.
+"""Find the Python that workers outside containers run on, and give it two packages: the worker and numpy.
 
-A program should find the standard library and, in its profile, numpy: not what else happens to be
-installed on this machine, and not our own source beside the worker's.
+A program should find the standard library and, in its profile, numpy. It should find neither the other
+packages installed on this machine nor gasp_env's source.
 """
 
 from __future__ import annotations
@@ -42,16 +42,16 @@ _IMPORT_NUMPY = "import numpy; print(numpy.__version__)"
 
 @dataclass(frozen=True)
 class Interpreter:
-    """A Python that works for whoever is to run it.
+    """A Python that works for the user who will run it.
 
     Attributes:
-        executable: its file, with no link left in the path.
+        executable: its file, with all links resolved.
         version: such as ``"3.11.2"``.
         prefix: the folder it is installed in.
         library: the folder of its standard library.
         numpy: the folder of a numpy it can import, or None.
-        numpy_version: that numpy's, or empty.
-        folder: what to put on its import path so that it finds worker and numpy; empty if not asked for.
+        numpy_version: version of that numpy, or empty.
+        folder: the folder to put on its import path, which holds worker and numpy; empty if files will be mounted.
     """
 
     executable: str
@@ -64,26 +64,27 @@ class Interpreter:
 
     @property
     def packages(self) -> dict[str, str]:
-        """What it needs of what is not its own: name on the import path, and where that is."""
+        """The packages to put on its import path: name and folder."""
         return {"sandbox_image": str(CONTEXT)} | _numpy_packages(self.numpy)
 
 
-def find(user: int | None = None, *, bound: bool = False) -> Interpreter:
-    """An interpreter of at least `OLDEST`: the one we run on if it can be used, else the system's.
+def find(user: int | None = None, *, mounted: bool = False) -> Interpreter:
+    """Find an interpreter of at least version `OLDEST`: the current one if it can be used, else the system's.
 
     Args:
-        user: who will run it; by default whoever we are. Our own is often in a home that is closed to others.
-        bound: files will be mounted where that user reaches them, so that only we must.
+        user: id of the user who will run it; by default the current user. The current interpreter is often in a
+            home folder that is closed to other users.
+        mounted: files will be mounted where that user reaches them, so that only the current user must.
 
     Raises:
-        SandboxError: there is none.
+        SandboxError: there is no such interpreter; the message names the fix.
     """
-    user = None if bound else user
-    key = (os.getpid(), user is None, bound)  # whoever is not us is let in or refused alike
+    user = None if mounted else user
+    key = (os.getpid(), user is None, mounted)  # all other users have the same access
     with _found_lock:
         found = _found.get(key)
-        if found is None or (found.folder and not os.path.isdir(found.folder)):  # something tidied up /tmp
-            found = _found[key] = _find(user, bound)
+        if found is None or (found.folder and not os.path.isdir(found.folder)):  # /tmp was cleaned up
+            found = _found[key] = _find(user, mounted)
         return found
 
 
@@ -91,26 +92,28 @@ _found: dict[tuple[int, bool, bool], Interpreter] = {}
 _found_lock = threading.Lock()
 
 
-def _find(user: int | None, bound: bool) -> Interpreter:
+def _find(user: int | None, mounted: bool) -> Interpreter:
     refused = []
     for executable in _candidates():
-        said = _describe(executable, user)
-        if isinstance(said, str):
-            refused.append(f"{executable}: {said}")
+        facts = _describe(executable, user)
+        if isinstance(facts, str):
+            refused.append(f"{executable}: {facts}")
             continue
-        if tuple(said["version"]) < OLDEST:
-            refused.append(f"{executable}: Python {'.'.join(map(str, said['version']))}")
+        if tuple(facts["version"]) < OLDEST:
+            refused.append(f"{executable}: Python {'.'.join(map(str, facts['version']))}")
             continue
-        found = Interpreter(executable, ".".join(map(str, said["version"])), said["prefix"], said["library"])
-        if bound:
-            return _with_numpy(found, said, user)
+        found = Interpreter(
+            executable, ".".join(map(str, facts["version"])), facts["prefix"], facts["library"]
+        )
+        if mounted:
+            return _with_numpy(found, facts, user)
         why = ""
-        # A link first, so that the compiled code beside our source is used.
+        # Try a link before a copy, so that the compiled code beside our source is used.
         for copied in (False, True):
             folder = _worker_folder(copied)
-            why = _fails(executable, _IMPORT_WORKER, user, folder)
+            why = _find_failure(executable, _IMPORT_WORKER, user, folder)
             if not why:
-                return _with_numpy(replace(found, folder=folder), said, user)
+                return _with_numpy(replace(found, folder=folder), facts, user)
         refused.append(f"{executable}: {why}")
     whom = "" if user is None else " for a user of its own"
     raise SandboxError(
@@ -125,11 +128,11 @@ def _candidates() -> list[str]:
     return list(dict.fromkeys(os.path.realpath(path) for path in paths if path and os.path.exists(path)))
 
 
-def _with_numpy(found: Interpreter, said: dict[str, Any], user: int | None) -> Interpreter:
-    """Add our own numpy if it is made for this interpreter, else its own, if either can be imported."""
-    origins = [said["numpy"]]
+def _with_numpy(found: Interpreter, facts: dict[str, Any], user: int | None) -> Interpreter:
+    """Add the current interpreter's numpy if it fits this one, else this one's own, if either can be imported."""
+    origins = [facts["numpy"]]
     ours = importlib.util.find_spec("numpy")
-    if ours is not None and said["cache"] == sys.implementation.cache_tag:
+    if ours is not None and facts["cache"] == sys.implementation.cache_tag:
         origins.insert(0, ours.origin)
     for origin in origins:
         if not origin:
@@ -151,7 +154,7 @@ def _with_numpy(found: Interpreter, said: dict[str, Any], user: int | None) -> I
 
 
 def _numpy_packages(numpy: str | None) -> dict[str, str]:
-    """Numpy's folder and that of the libraries a wheel of it brings."""
+    """Return numpy's folder and that of the libraries in its wheel, by name."""
     if numpy is None:
         return {}
     return {"numpy": numpy} | ({"numpy.libs": f"{numpy}.libs"} if os.path.isdir(f"{numpy}.libs") else {})
@@ -167,8 +170,8 @@ def _describe(executable: str, user: int | None) -> dict[str, Any] | str:
         return f"ended with status {done.returncode}: {_last_line(done.stderr)}"
 
 
-def _fails(executable: str, code: str, user: int | None, folder: str) -> str:
-    """Why an interpreter cannot run a line of ours; empty if it can."""
+def _find_failure(executable: str, code: str, user: int | None, folder: str) -> str:
+    """Run a line of code; return the reason if that fails, else an empty text."""
     done = _run(executable, code, user, folder)
     if isinstance(done, str):
         return done
@@ -182,8 +185,8 @@ def _last_line(text: str) -> str:
 def _run(
     executable: str, code: str, user: int | None, folder: str = ""
 ) -> subprocess.CompletedProcess[str] | str:
-    """Run a line of ours, as this user; a text if it could not even be started."""
-    whom: dict[str, Any] = {} if user is None else {"user": user, "group": user, "extra_groups": ()}
+    """Run a line of code as this user; return a text, the reason, if it did not even start."""
+    credentials: dict[str, Any] = {} if user is None else {"user": user, "group": user, "extra_groups": ()}
     try:
         return subprocess.run(
             [executable, "-s", "-c", code],
@@ -194,14 +197,14 @@ def _run(
             text=True,
             timeout=_PROBE_SECONDS,
             check=False,
-            **whom,
+            **credentials,
         )
     except (OSError, subprocess.SubprocessError) as error:
         return str(error)
 
 
 def environment(folder: str) -> dict[str, str]:
-    """All that a worker gets to see of our environment: nothing."""
+    """Return a worker's environment variables. None of them is taken from this process."""
     return {
         "PATH": "/usr/local/bin:/usr/bin:/bin",
         "LANG": "C.UTF-8",
@@ -218,13 +221,13 @@ _folders_lock = threading.Lock()
 
 
 def _worker_folder(copied: bool) -> str:
-    """A folder with the worker's package, or a link to it, and nothing else, for as long as this process lives."""
+    """Make a folder with the worker's package, or a link to it, and nothing else. It lasts as long as this process."""
     key = (os.getpid(), copied)
     with _folders_lock:
         if not os.path.isdir(_folders.get(key, "")):
             tempdirs.sweep(_FOLDER)
             folder = tempdirs.make(_FOLDER)
-            os.chmod(folder, 0o755)  # ours to change, everyone's to read
+            os.chmod(folder, 0o755)  # writable for us, readable for all
             atexit.register(_remove, folder, os.getpid())
             package = Path(folder, "sandbox_image")
             if copied:
@@ -236,5 +239,5 @@ def _worker_folder(copied: bool) -> str:
 
 
 def _remove(folder: str, owner: int) -> None:
-    if os.getpid() == owner:  # a fork runs our exit handlers too
+    if os.getpid() == owner:  # a forked child runs the same exit handlers
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,7 +1,7 @@
-"""Containers whose owner died before it could start or remove them.
+"""Orphans: containers whose owner died before it could start or remove them.
 
-A running container ends when its owner does, and is then removed by Docker. One that was created
-and never started knows of no owner, so whoever comes next on the same machine removes it.
+A running container ends when its owner does, and is then removed by Docker. A container that was created
+and never started does not notice, so the next process that opens a sandbox on the same machine removes it.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ OWNER_LABEL = "gasp_env.owner"
 
 
 def labels() -> dict[str, str]:
-    """What marks a container as a sandbox of this process."""
+    """Return the labels that mark a container as a sandbox of this process."""
     return {KIND_LABEL: KIND, OWNER_LABEL: f"{_machine()}:{os.getpid()}"}
 
 
 def sweep(client: docker.DockerClient) -> None:
-    """Remove sandboxes that do not run and whose owner, a process of this machine, is no more.
+    """Remove sandboxes that do not run and whose owner, a process of this machine, has ended.
 
-    Those of living processes and of other machines are let be, and so is whatever runs. Failures
-    are of no interest: another process may sweep at the same time, and the next one tries again.
+    Running containers stay, and so do those of living processes and of other machines. Failures
+    are ignored: another process may sweep at the same time, and the next one tries again.
     """
     with contextlib.suppress(DockerException, OSError):
         filters = {"label": f"{KIND_LABEL}={KIND}", "status": ["created", "exited"]}
@@ -44,15 +44,15 @@ def _is_orphan(labelled: dict[str, str]) -> bool:
         os.kill(int(pid), 0)
     except (ProcessLookupError, OverflowError):
         return True
-    except PermissionError:  # somebody else's, and alive
+    except PermissionError:  # alive, and another user's
         return False
     return False
 
 
 def _machine() -> str:
-    """Where process ids mean the same: the host, and on Linux the pid namespace within it.
+    """Name the scope of process ids: the host, and on Linux the pid namespace within it.
 
-    Two containers that share one daemon may well have one hostname between them.
+    Two containers that share one daemon may have the same host name.
     """
     try:
         return f"{socket.gethostname()}:{os.stat('/proc/self/ns/pid').st_ino}"

@@ -1,8 +1,8 @@
-"""The tiers without a container: a supervisor that is a process of this machine.
+"""The tiers without a container: the supervisor is a process of this machine.
 
 ``bwrap`` gives it namespaces of its own, ``landlock`` only rules that it imposes on itself, and
-``unsafe-subprocess`` nothing. What a program may do is decided by the same worker code as in a
-container; what surrounds it is decided here.
+``unsafe-subprocess`` nothing. The worker code, which decides what a program may do, is the same as in a
+container; this module decides its surroundings.
 """
 
 from __future__ import annotations
@@ -17,19 +17,14 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gasp_env.sandbox.errors import SandboxError, WorkerLost
 from gasp_env.sandbox.tiers import image, interpreters
 from gasp_env.sandbox.tiers.interpreters import Interpreter
+from gasp_env.sandbox.tiers.protections import PROTECTIONS
 from gasp_env.sandbox.tiers.stream_worker import StreamWorker
-from gasp_env.sandbox.tiers.worker import USER_IDS
-
-if TYPE_CHECKING:
-    from gasp_env.sandbox.tiers.worker import Settings
-
-#: The second of the two consents that ``unsafe-subprocess`` asks for, beside ``Settings.allow_unsafe``.
-UNSAFE_VARIABLE = "GASP_ENV_ALLOW_UNSAFE"
+from gasp_env.sandbox.tiers.worker import USER_IDS, Settings
 
 _STOP_SECONDS = 10.0
 _BOUND_PACKAGES = "/opt/gasp_env"
@@ -47,25 +42,29 @@ _INSTALLED = ("site-packages", "dist-packages")
 
 
 class ProcessWorker(StreamWorker):
-    """A supervisor started here, and the socket that is its standard input and output.
+    """A supervisor started on this machine, and the socket that is its standard input and output.
 
-    The socket is its dead-man switch too. Asking the kernel to kill it with its parent will not do:
-    that means the thread which started it, and workers are started from threads that end.
+    The socket is also its dead-man switch. Asking the kernel to kill it with its parent does not work:
+    the parent is the thread that started it, and workers are started from threads that end.
     """
+
+    fixes = {
+        "numpy": "install numpy for the Python its workers run on (`python -m gasp_env.sandbox doctor` names it)"
+    }
 
     def __init__(self, settings: Settings) -> None:
         """Start a supervisor and wait until its first zygote is ready.
 
         Raises:
-            SandboxError: that does not work here; the message says what to do.
+            SandboxError: the tier does not work here; the message names the fix.
         """
-        super().__init__()
+        super().__init__(settings)
         if sys.platform != "linux":
             raise SandboxError(
                 f"the tier {self.tier} needs Linux; elsewhere use Docker Desktop and the tier docker"
             )
-        self._require(settings)
-        user = other_user()
+        self._check_requirements()
+        user = choose_user_id()
         interpreter = self._interpreter(user)
         self._socket, theirs = socket.socketpair()
         try:
@@ -76,14 +75,14 @@ class ProcessWorker(StreamWorker):
                 stdin=theirs.fileno(),
                 stdout=theirs.fileno(),
                 stderr=subprocess.PIPE,
-                start_new_session=True,  # a Ctrl-C is for us
+                start_new_session=True,  # so that Ctrl-C interrupts this process alone
             )
         except OSError as error:
             self.close()
             raise SandboxError(f"{self.tier}: {error}") from error
         finally:
             theirs.close()
-        self._rank_for_killing()
+        self._raise_oom_score()
         assert self._process.stderr is not None
         os.set_blocking(self._process.stderr.fileno(), False)
         self._socket.setblocking(False)
@@ -92,7 +91,7 @@ class ProcessWorker(StreamWorker):
         except WorkerLost as lost:
             self.close()
             raise SandboxError(
-                f"the tier {self.tier} does not work here: {lost} {self._fix(str(lost))}".strip()
+                f"the tier {self.tier} does not work here: {lost} {self._suggest_fix(str(lost))}".strip()
             ) from lost
         except BaseException:
             self.close()
@@ -100,17 +99,17 @@ class ProcessWorker(StreamWorker):
         self._identify(f"{image.code_digest()} {interpreter.version} numpy {interpreter.numpy_version}")
 
     def diagnostics(self) -> str:
-        """The end of what the supervisor and its zygotes wrote to their standard error."""
+        """Return the end of the supervisor's and zygotes' standard error."""
         stream = self._process.stderr
         if stream is not None and not stream.closed:
             with contextlib.suppress(OSError):
-                while said := os.read(stream.fileno(), 2**16):
-                    self._remember(said)
+                while written := os.read(stream.fileno(), 2**16):
+                    self._keep_diagnostics(written)
         return super().diagnostics()
 
     def close(self) -> None:
-        """End the worker with everything in it; errors are of no interest any more."""
-        # Unless it has ended already: its number may be somebody else's by now.
+        """End the worker with everything in it. Errors are ignored."""
+        # Only if it has not ended already: its process id may be another process's by now.
         with contextlib.suppress(AttributeError, OSError):
             if self._process.poll() is None:
                 for pid in (self._process.pid, *_descendants(self._process.pid)):
@@ -123,25 +122,29 @@ class ProcessWorker(StreamWorker):
             if self._process.stderr is not None:
                 self._process.stderr.close()
 
-    def _require(self, settings: Settings) -> None:
-        """Refuse what can be known to be impossible, or was not consented to."""
+    def _check_requirements(self) -> None:
+        """Refuse early if a requirement of the tier is missing.
+
+        Raises:
+            SandboxError: one is; the message names the fix.
+        """
 
     def _interpreter(self, user: int | None) -> Interpreter:
         return interpreters.find(user)
 
     def _command(self, interpreter: Interpreter, user: int | None) -> list[str]:
-        return _supervisor(interpreter, self._options(user))
+        return _supervisor_command(interpreter, self._options(user))
 
     def _options(self, user: int | None) -> dict[str, Any]:
-        """What the supervisor is asked for."""
+        """Return the supervisor's options."""
         raise NotImplementedError
 
-    def _fix(self, said: str) -> str:
-        """What to do about a failure to start."""
+    def _suggest_fix(self, message: str) -> str:
+        """Return advice for a failure to start; may be empty."""
         return ""
 
-    def _rank_for_killing(self) -> None:
-        """When the machine runs out of memory, let the kernel end a worker rather than us."""
+    def _raise_oom_score(self) -> None:
+        """If the machine runs out of memory, let the kernel kill a worker rather than this process."""
         with contextlib.suppress(OSError):
             Path(f"/proc/{self._process.pid}/oom_score_adj").write_text("500")
 
@@ -150,18 +153,21 @@ class BwrapWorker(ProcessWorker):
     """Namespaces of its own by bubblewrap: files, processes, network, IPC, host name."""
 
     tier = "bwrap"
+    summary = "namespaces: shared kernel, no cap on memory beyond the run's own"
+    promises = frozenset(PROTECTIONS) - {"reading"}
+    walls = frozenset({"own processes", "own network"})
 
-    def _require(self, settings: Settings) -> None:
+    def _check_requirements(self) -> None:
         if shutil.which("bwrap") is None:
             raise SandboxError(
                 "bubblewrap is not installed (Debian and Ubuntu: apt-get install bubblewrap, which `make docker` does)"
             )
 
     def _interpreter(self, user: int | None) -> Interpreter:
-        return interpreters.find(user, bound=True)
+        return interpreters.find(user, mounted=True)
 
     def _options(self, user: int | None) -> dict[str, Any]:
-        # Without root there is a user namespace around it, in which the kernel counts our processes apart.
+        # Without root it is in a user namespace, where the kernel counts its processes separately.
         return {"landlock": "try", "user": user, "own_user": True}
 
     def _command(self, interpreter: Interpreter, user: int | None) -> list[str]:
@@ -171,18 +177,20 @@ class BwrapWorker(ProcessWorker):
         ]  # fmt: skip
         if user is None:
             command += ["--unshare-user"]
-            if os.getuid() == 0:  # of a namespace that has no other user to become
+            if os.getuid() == 0:  # root in a namespace that maps no other user
                 command += ["--uid", "65534", "--gid", "65534"]
-        else:  # the supervisor gives these up when it becomes that user
+        else:  # the supervisor needs these to become that user, and drops them with it
             command += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
-        command += _mounts(interpreter)
+        command += _mount_options(interpreter)
         command += ["--proc", "/proc", "--remount-ro", "/", "--chdir", "/", "--"]
         return command + super()._command(interpreter, user)
 
-    def _fix(self, said: str) -> str:
-        if "Unknown option" in said or "unknown option" in said:
+    def _suggest_fix(self, message: str) -> str:
+        if "Unknown option" in message or "unknown option" in message:
             return "What to do: install bubblewrap 0.8 or later."
-        if any(sign in said for sign in ("uid map", "RTM_NEWADDR", "namespace", "Operation not permitted")):
+        if any(
+            sign in message for sign in ("uid map", "RTM_NEWADDR", "namespace", "Operation not permitted")
+        ):
             return (
                 "What to do: allow user namespaces. On Ubuntu 23.10 and later give /usr/bin/bwrap an AppArmor "
                 "profile with `userns,` or, as root, `sysctl kernel.apparmor_restrict_unprivileged_userns=0`; "
@@ -193,9 +201,11 @@ class BwrapWorker(ProcessWorker):
 
 
 class LandlockWorker(ProcessWorker):
-    """No namespaces: the worker's own system call filters and Landlock, and as root a user of its own."""
+    """No namespaces: the worker's own system call filters and Landlock, and as root a user id of its own."""
 
     tier = "landlock"
+    summary = "process hardening, no namespaces"
+    promises = frozenset(PROTECTIONS)
 
     def _options(self, user: int | None) -> dict[str, Any]:
         return {"landlock": "require", "user": user, "own_user": user is not None}
@@ -205,13 +215,11 @@ class UnsafeWorker(ProcessWorker):
     """Limits on processor time, memory and output, and nothing else: not a sandbox."""
 
     tier = "unsafe-subprocess"
-
-    def _require(self, settings: Settings) -> None:
-        if not settings.allow_unsafe or os.environ.get(UNSAFE_VARIABLE) != "1":
-            raise SandboxError(
-                "the tier unsafe-subprocess is not a sandbox: programs can do whatever you can. If that is what you "
-                f"want, say so twice: allow_unsafe=True (--allow-unsafe) and {UNSAFE_VARIABLE}=1 in the environment"
-            )
+    summary = "not a sandbox"
+    promises = frozenset()
+    fixes = {**ProcessWorker.fixes, **dict.fromkeys(PROTECTIONS, "any other tier")}
+    auto = False
+    risk = "programs can do whatever you can"
 
     def _interpreter(self, user: int | None) -> Interpreter:
         return interpreters.find()
@@ -220,19 +228,19 @@ class UnsafeWorker(ProcessWorker):
         return {"unsafe": True, "own_user": False}
 
 
-def other_user() -> int | None:
-    """As root, an id that nobody else has; as anybody else None, for there is no becoming another."""
+def choose_user_id() -> int | None:
+    """Choose a random user id, far from those in use. None unless we are root, for only root can change its id."""
     if os.getuid() != 0:
         return None
     mapped = _mapped_ids()
     free = range(max(USER_IDS.start, mapped.start), min(USER_IDS.stop, mapped.stop))
-    if not free:  # in a namespace with few users: the upper end, where they are rarely handed out
+    if not free:  # a namespace with few ids: take the upper end, where they are rarely in use
         free = range(max(mapped.start, mapped.stop - 2**12, 1000), mapped.stop - 2)
     return secrets.choice(free) if free else None
 
 
 def _mapped_ids() -> range:
-    """The largest range of user ids that exist here."""
+    """Return the largest range of user ids that exist in this namespace."""
     ranges = []
     with contextlib.suppress(OSError, ValueError):
         for line in Path("/proc/self/uid_map").read_text().splitlines():
@@ -241,14 +249,14 @@ def _mapped_ids() -> range:
     return max(ranges, key=len, default=range(2**32))
 
 
-def _supervisor(interpreter: Interpreter, options: dict[str, Any]) -> list[str]:
+def _supervisor_command(interpreter: Interpreter, options: dict[str, Any]) -> list[str]:
     return [interpreter.executable, "-P", "-m", "sandbox_image.worker.supervisor", json.dumps(options)]
 
 
-def _mounts(interpreter: Interpreter) -> list[str]:
-    """What is to be seen: the interpreter, its library, what they link to, our packages, four devices.
+def _mount_options(interpreter: Interpreter) -> list[str]:
+    """Options that mount the interpreter, its library, what they link to, the worker's packages and four devices.
 
-    Without what others installed beside the library, so that every tier offers the same modules.
+    Packages installed beside the library are hidden, so that every tier offers the same modules.
     """
     links = {path: os.readlink(path) for path in _BOUND_FILES if os.path.islink(path)}
     bound = {path: path for path in _BOUND_FILES if path not in links and os.path.exists(path)}
@@ -259,9 +267,9 @@ def _mounts(interpreter: Interpreter) -> list[str]:
             bound[path] = path
     bound |= {f"{_BOUND_PACKAGES}/{name}": path for name, path in interpreter.packages.items()}
     command = []
-    # Folders on the way to a mount would be made for root alone.
-    way = {str(parent) for path in (*bound, *_BOUND_DEVICES) for parent in Path(path).parents}
-    for folder in sorted(way - {"/"}):
+    # bubblewrap would make the folders above a mount accessible to root alone.
+    above = {str(parent) for path in (*bound, *_BOUND_DEVICES) for parent in Path(path).parents}
+    for folder in sorted(above - {"/"}):
         if not any(Path(folder).is_relative_to(shown) for shown in (*bound, *links)):
             command += ["--dir", folder]
     for path, target in links.items():
@@ -279,7 +287,7 @@ def _mounts(interpreter: Interpreter) -> list[str]:
 
 
 def _descendants(pid: int) -> list[int]:
-    """Processes that this one made, and that those made."""
+    """Return the processes below this one, at every level."""
     found: list[int] = []
     with contextlib.suppress(OSError, ValueError):
         for task in Path(f"/proc/{pid}/task").iterdir():

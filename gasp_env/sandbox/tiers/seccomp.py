@@ -1,9 +1,9 @@
 """The container's system call filter: `sandbox_image/seccomp.json`, an allow-list of our own.
 
 Docker's default profile is wide and differs between engines; ours holds what the supervisor, the
-zygotes and Python programs were seen to need, for x86_64 and aarch64. Whatever it does not name is
+zygotes and Python programs were seen to need, for x86_64 and aarch64. A call that it does not name is
 answered with EPERM, which Python reports as PermissionError: a program learns that it is denied, not
-that the machine lacks something. Only what libraries probe for and do without gets ENOSYS: clone3 here,
+that the machine lacks something. Only calls that libraries probe for and can do without get ENOSYS: clone3 here,
 and by runc's own rule every call newer than those the profile names.
 
 Zygotes and children add filters of their own (`sandbox_image.worker.confine`), in every tier.
@@ -16,7 +16,7 @@ from typing import Any
 
 from sandbox_image import CONTEXT
 
-#: What the profile denies and what made it worth naming. A test lets each through again and sees that it matters.
+#: Calls that the profile denies, by the reason to deny them. A test allows each again and checks that it matters.
 DENIED: tuple[str, ...] = (
     # other machines and programs
     "accept", "accept4", "bind", "listen", "socket",
@@ -24,7 +24,7 @@ DENIED: tuple[str, ...] = (
     "kcmp", "pidfd_getfd", "pidfd_open", "pidfd_send_signal", "process_madvise", "process_mrelease",
     "process_vm_readv", "process_vm_writev", "ptrace", "rt_sigqueueinfo", "rt_tgsigqueueinfo",
     "migrate_pages", "move_pages",
-    # what outlives a process, or is shared with others
+    # objects that outlive a process, or are shared with others
     "add_key", "flock", "keyctl", "memfd_secret", "mq_getsetattr", "mq_notify", "mq_open", "mq_timedreceive",
     "mq_timedsend", "mq_unlink", "msgctl", "msgget", "msgrcv", "msgsnd", "request_key", "semctl", "semget",
     "semop", "semtimedop", "shmat", "shmctl", "shmdt", "shmget",
@@ -50,10 +50,10 @@ DENIED: tuple[str, ...] = (
 
 
 def profile(allow: frozenset[str] = frozenset()) -> str:
-    """The profile as the daemon takes it, a JSON text.
+    """Return the profile as the daemon takes it, a JSON text.
 
     Args:
-        allow: system calls to let through whatever their arguments (to test that denying them matters).
+        allow: system calls to allow with any arguments (to test that denying them matters).
     """
     read: dict[str, Any] = json.loads((CONTEXT / "seccomp.json").read_text("utf-8"))
     rules = []
@@ -67,7 +67,7 @@ def profile(allow: frozenset[str] = frozenset()) -> str:
 
 
 def allowed() -> frozenset[str]:
-    """The calls that the profile lets through, with some arguments at least."""
+    """Return the calls that the profile allows, at least with some arguments."""
     read: dict[str, Any] = json.loads((CONTEXT / "seccomp.json").read_text("utf-8"))
     return frozenset(
         name for rule in read["syscalls"] if rule["action"] == "SCMP_ACT_ALLOW" for name in rule["names"]

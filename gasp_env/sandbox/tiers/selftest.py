@@ -1,48 +1,24 @@
-"""What a worker must refuse, tried in it before it is trusted with a run.
+"""Self-test: try forbidden actions in a worker before it is trusted with a run.
 
-One program, sent the way every program is, attempts what no program may do; what gets through is
-what the host is told. Attempts are harmless where they succeed: signal 0, files that are not there,
-arguments the kernel rejects after it has let the call in.
+One program, sent the way every program is, makes the attempts and returns those that succeeded. Attempts are
+harmless where they succeed: signal 0, files that do not exist, arguments that the kernel rejects after it has
+let the call in.
 """
 
 from __future__ import annotations
 
 import select
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gasp_env.sandbox import frames
 from gasp_env.sandbox.errors import SandboxError, WorkerLost
 from gasp_env.sandbox.runs import Limits, Result, Run, Status
-
-if TYPE_CHECKING:
-    from gasp_env.sandbox.tiers.worker import Worker
-
-#: The protections, and what each keeps a program from.
-PROTECTIONS: dict[str, str] = {
-    "network": "reaching other machines or local services: Internet, Unix and netlink sockets",
-    "processes": "making processes and starting programs",
-    "signals": "signalling the zygote, the supervisor or anything else",
-    "memory": "reading or tracing other processes: ptrace, process_vm_readv, /proc/PID/mem",
-    "writing": "creating files, in its folder, /tmp, /dev/shm or /dev/mqueue",
-    "reading": "reading files other than those of Python and its libraries, /proc among them",
-    "sharing": "leaving something to others: memory files, shared memory, queues, keys, locks",
-    "kernel": "calls that opened kernels before: io_uring, bpf, userfaultfd, perf_event_open",
-    "namespaces": "mounting, and making or entering namespaces",
-    "privileges": "being or becoming root, capabilities, gaining rights through a program",
-}
-
-_ALL = frozenset(PROTECTIONS)
-#: What each tier promises; ``reading`` is Landlock's, and promised wherever that is in force.
-PROMISED: dict[str, frozenset[str]] = {
-    "docker": _ALL - {"reading"},
-    "bwrap": _ALL - {"reading"},
-    "landlock": _ALL,
-    "unsafe-subprocess": frozenset(),
-}
+from gasp_env.sandbox.tiers.protections import PROTECTIONS
+from gasp_env.sandbox.tiers.worker import Worker
 
 _SECONDS = 60.0
-#: Generous: it must be late on no machine, however busy.
+#: Generous, so that the self-test is not late on a busy machine.
 _LIMITS = Limits(wall_seconds=30.0, cpu_seconds=10)
 
 _PROGRAM = r'''
@@ -67,7 +43,7 @@ libc = ctypes.CDLL(None, use_errno=True)
 numbers = NUMBERS.get(os.uname().machine, {})
 
 def raw(name, *arguments):
-    """An attempt by number; what comes back is what the kernel or a filter says."""
+    """A system call by number, answered by the kernel or by a filter."""
     def attempt():
         if libc.syscall(ctypes.c_long(numbers[name]), *[ctypes.c_long(argument) for argument in arguments]) < 0:
             raise OSError(ctypes.get_errno(), "")
@@ -195,23 +171,23 @@ def f():
 '''
 
 
-def promised(worker: Worker) -> frozenset[str]:
-    """What must hold in this worker."""
-    always = PROMISED[worker.tier]
+def promised_protections(worker: Worker) -> frozenset[str]:
+    """Return the names of the protections that must hold in this worker."""
+    always = worker.promises
     return always | {"reading"} if always and worker.hello.get("landlock") else always
 
 
-def broken(worker: Worker) -> dict[str, list[str]]:
-    """What a program in this worker got away with: for every protection the attempts that were not refused.
+def find_breaches(worker: Worker) -> dict[str, list[str]]:
+    """Try every protection; return by name the attempts that were not refused.
 
-    The worker must have nothing else to do.
+    The worker must be idle.
 
     Raises:
         SandboxError: the worker does not execute programs.
     """
     result = _execute(worker, Run(_PROGRAM, ((),), limits=_LIMITS))
     value = result.calls[0].value if result.status is Status.OK else None
-    if not isinstance(value, dict) or set(value) != _ALL:
+    if not isinstance(value, dict) or set(value) != set(PROTECTIONS):
         raise SandboxError(
             f"the {worker.tier} worker does not execute programs as it should: its self-test ended with "
             f"{result.status} ({result.error})"
@@ -219,16 +195,16 @@ def broken(worker: Worker) -> dict[str, list[str]]:
     return {name: [str(what) for what in value[name]] for name in PROTECTIONS}
 
 
-def check(worker: Worker) -> None:
-    """Refuse a worker in which something that its tier promises does not hold.
+def check_promises(worker: Worker) -> None:
+    """Refuse a worker that does not keep its tier's promises.
 
     Raises:
-        SandboxError: that, naming what.
+        SandboxError: a promised protection does not hold; the message names the attempts that succeeded.
     """
-    expected = promised(worker)
-    failed = {name: what for name, what in broken(worker).items() if what and name in expected}
-    if failed:
-        listed = "; ".join(f"{name}: {', '.join(what)}" for name, what in failed.items())
+    promised = promised_protections(worker)
+    breaches = {name: found for name, found in find_breaches(worker).items() if found and name in promised}
+    if breaches:
+        listed = "; ".join(f"{name}: {', '.join(found)}" for name, found in breaches.items())
         raise SandboxError(
             f"the {worker.tier} worker lets programs do what they must not ({listed}). Nothing is executed in it. "
             "`python -m gasp_env.sandbox doctor` shows all protections."
@@ -236,8 +212,8 @@ def check(worker: Worker) -> None:
 
 
 def _execute(worker: Worker, run: Run) -> Result:
-    """Have one run executed and wait for it."""
-    unsent = memoryview(frames.run_frame(0, run, frames.payload(run)))
+    """Execute one run and wait for it."""
+    unsent = memoryview(frames.run_frame(0, run, frames.encode_payload(run)))
     deadline = time.monotonic() + _SECONDS
     try:
         while time.monotonic() < deadline:
@@ -245,7 +221,7 @@ def _execute(worker: Worker, run: Run) -> Result:
             select.select([worker], writing, [], 1.0)
             unsent = unsent[worker.send(unsent) :] if unsent else unsent
             for frame in worker.receive():
-                return frames.result(frame, run, worker.tier)
+                return frames.decode_result(frame, run, worker.tier)
         raise WorkerLost(f"no answer within {_SECONDS:g} s")
     except (WorkerLost, ValueError) as error:
         raise SandboxError(f"the {worker.tier} worker did not survive its self-test: {error}") from error

@@ -1,4 +1,4 @@
-"""What workers of all tiers share: a socket to the supervisor and the frames on it."""
+"""Base of workers that talk to their supervisor through a socket."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import weakref
 from typing import Any
 
 from gasp_env.sandbox.errors import WorkerLost
+from gasp_env.sandbox.tiers.worker import Settings, Worker
 from sandbox_image.worker import wire
 
 _HELLO_SECONDS = 60.0
@@ -21,39 +22,35 @@ _CHUNK = 2**20
 
 
 def disown_all() -> None:
-    """In a forked child: let go of all workers, those that are just being opened or closed too."""
-    for worker in list(_living):
+    """Let go of all workers in a forked child, including those that are being opened or closed."""
+    for worker in list(_instances):
         worker.disown()
 
 
-class StreamWorker:
-    """One end of a socket whose other end is the standard input and output of a supervisor.
+class StreamWorker(Worker):
+    """One end of a socket whose other end is a supervisor's standard input and output."""
 
-    Attributes:
-        tier: which walls are around it.
-        hello: what the supervisor said of itself when it was ready.
-        identity: hash of what decides a run's result: worker code, interpreter, machine.
-    """
+    def __init__(self, settings: Settings) -> None:
+        """Prepare the stream; a subclass connects ``_socket``.
 
-    tier = ""
-
-    def __init__(self) -> None:
-        self.hello: dict[str, Any] = {}
-        self.identity = ""
+        Raises:
+            SandboxError: the tier lacks consent.
+        """
+        super().__init__(settings)
         self._frames = wire.Frames()
         self._diagnostics = bytearray()
         self._socket: socket.socket
-        _living.add(self)
+        _instances.add(self)
 
     def fileno(self) -> int:
-        """For polling."""
+        """Return the socket's descriptor, for polling."""
         return self._socket.fileno()
 
     def send(self, data: memoryview) -> int:
-        """Write what the socket takes without waiting.
+        """Write to the socket without waiting; return the number of bytes written.
 
         Raises:
-            WorkerLost: nobody reads any more.
+            WorkerLost: the supervisor does not read any more.
         """
         try:
             return self._socket.send(data)
@@ -63,10 +60,10 @@ class StreamWorker:
             raise WorkerLost(f"{error}. {self.diagnostics()}") from error
 
     def receive(self) -> list[bytes]:
-        """The frames that became complete, without waiting.
+        """Return the frames that are complete, without waiting.
 
         Raises:
-            WorkerLost: the supervisor has ended, or what it sends makes no sense.
+            WorkerLost: the supervisor has ended, or what it sent cannot be read.
         """
         try:
             data = self._socket.recv(_CHUNK)
@@ -77,47 +74,51 @@ class StreamWorker:
         if not data:
             raise WorkerLost(f"it ended. {self.diagnostics()}")
         try:
-            return self._cut(data)
+            return self._split_frames(data)
         except ValueError as error:
             raise WorkerLost(f"{error}. {self.diagnostics()}") from error
 
     def diagnostics(self) -> str:
-        """The end of what the supervisor and its zygotes wrote to their standard error."""
+        """Return the end of the supervisor's and zygotes' standard error."""
         return self._diagnostics.decode("utf-8", "replace").strip()
 
     def close(self) -> None:
-        """End the worker; errors are of no interest any more."""
+        """End the worker. Errors are ignored."""
         with contextlib.suppress(AttributeError, OSError):
             self._socket.close()
 
     def disown(self) -> None:
-        """In a forked child: let go of a worker that is the parent's, without a word to it.
+        """Let go of the parent's worker in a forked child, without sending it anything.
 
-        Our copies of the descriptors would keep it alive when the parent is gone.
+        The child's copies of the descriptors would keep it alive after the parent has gone.
         """
         null = os.open(os.devnull, os.O_RDWR)
-        for stream in self._open():
+        for stream in self._open_streams():
             with contextlib.suppress(OSError, ValueError):
                 if stream.fileno() >= 0:
                     os.dup2(null, stream.fileno(), inheritable=False)
         os.close(null)
 
-    def _open(self) -> list[Any]:
-        """What may be open of it, also while it is being opened."""
+    def _open_streams(self) -> list[Any]:
+        """Return the streams that may be open, also while the worker is being opened or closed."""
         return [self._socket] if hasattr(self, "_socket") else []
 
-    def _cut(self, data: bytes) -> list[bytes]:
-        """The frames that these bytes complete; ValueError if there can be no such bytes."""
+    def _split_frames(self, data: bytes) -> list[bytes]:
+        """Return the frames that these bytes complete.
+
+        Raises:
+            ValueError: no supervisor sends such bytes.
+        """
         return self._frames.feed(data)
 
-    def _remember(self, diagnostics: bytes) -> None:
+    def _keep_diagnostics(self, diagnostics: bytes) -> None:
         self._diagnostics = (self._diagnostics + diagnostics)[-_MAX_DIAGNOSTICS:]
 
     def _await_hello(self) -> None:
         """Wait until the supervisor is ready.
 
         Raises:
-            WorkerLost: it never is, or speaks another language.
+            WorkerLost: it never is, or speaks another version of the protocol.
         """
         deadline = time.monotonic() + _HELLO_SECONDS
         while time.monotonic() < deadline:
@@ -126,22 +127,22 @@ class StreamWorker:
                 try:
                     self.hello = dict(json.loads(frame[1:]))
                 except ValueError:
-                    raise WorkerLost("its first words make no sense") from None
-                if self.hello.get("protocol") != wire.PROTOCOL:
-                    said = self.hello.get("protocol")
-                    raise WorkerLost(f"it speaks protocol {said}, expected {wire.PROTOCOL}")
+                    raise WorkerLost("its first message cannot be read") from None
+                protocol = self.hello.get("protocol")
+                if protocol != wire.PROTOCOL:
+                    raise WorkerLost(f"expected protocol {wire.PROTOCOL}, got {protocol}")
                 return
         raise WorkerLost(f"no answer within {_HELLO_SECONDS:g} s. {self.diagnostics()}")
 
     def _identify(self, code: str) -> None:
-        """Fix the identity.
+        """Set the identity.
 
         Args:
-            code: names the worker's files and interpreter, as exactly as the tier can.
+            code: name of the worker's files and interpreter, as exact as the tier can make it.
         """
-        said = {key: value for key, value in self.hello.items() if key != "uid"}
-        text = json.dumps([code, said], sort_keys=True)
+        description = {key: value for key, value in self.hello.items() if key != "uid"}
+        text = json.dumps([code, description], sort_keys=True)
         self.identity = hashlib.sha256(text.encode()).hexdigest()
 
 
-_living: weakref.WeakSet[StreamWorker] = weakref.WeakSet()
+_instances: weakref.WeakSet[StreamWorker] = weakref.WeakSet()

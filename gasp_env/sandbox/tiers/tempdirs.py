@@ -1,4 +1,4 @@
-"""Folders of this process for temporary files, which whoever comes next removes if it could not."""
+"""Temporary folders of this process. If it is killed, the next process that makes such a folder removes them."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from pathlib import Path
 
 
 def prefix(kind: str) -> str:
-    """How the names of this process's folders of a kind begin.
+    """Return the prefix of the names of this process's folders of a kind.
 
-    Process ids mean the same only within one pid namespace, and containers may share a folder for
-    temporary files, so that is part of the name.
+    It names the pid namespace too: process ids are unique only within one, and containers may share a folder for
+    temporary files.
     """
     return f"{kind}-{os.getpid()}-{_namespace()}-"
 
 
 def make(kind: str) -> str:
-    """A new folder that only we may enter."""
+    """Make a folder that only this user may enter."""
     return tempfile.mkdtemp(prefix=prefix(kind))
 
 
 def sweep(kind: str) -> None:
-    """Remove folders of this kind whose owner, a process of our user and pid namespace, is no more.
+    """Remove folders of this kind whose owner, a process of our user and pid namespace, has ended.
 
-    Failures are of no interest: another process may sweep at the same time, and the next one tries again.
+    Failures are ignored: another process may sweep at the same time, and the next one tries again.
     """
     for path in Path(tempfile.gettempdir()).glob(f"{kind}-*-*-*"):
         pid, namespace, *_ = path.name.removeprefix(f"{kind}-").split("-")

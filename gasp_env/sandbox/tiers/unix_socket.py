@@ -1,9 +1,8 @@
-"""A Unix socket through the wall of a container, instead of its standard streams.
+"""A Unix socket between the host and a container, used in place of the container's standard streams.
 
-What goes over a container's standard streams is copied by the daemon and by the container's shim,
-which costs a short run a good part of what it takes to execute it. A socket in a folder that the
-container sees read-only costs next to nothing. It takes a daemon on the same machine, so the
-streams remain for all others.
+The daemon and the container's shim copy everything on the standard streams, which costs a short run almost as much
+as its execution. A socket in a folder that the container sees read-only costs next to nothing. It needs a
+daemon on the same machine; with any other daemon the streams are used.
 """
 
 from __future__ import annotations
@@ -19,33 +18,34 @@ from docker.types import Mount
 from gasp_env.sandbox.errors import WorkerLost
 from gasp_env.sandbox.tiers import tempdirs
 
-#: Where the container finds it.
+#: Folder of the socket inside the container, and the socket's name.
 INSIDE = "/run/gasp_env"
 NAME = "worker"
-_FOLDER = "gasp-env-door"
+_FOLDER = "gasp-env-socket"
 
 
 class UnixSocket:
-    """A socket that one container may connect to, once.
+    """A listening socket that one container may connect to, once.
 
-    Nobody else can: its folder is inside one that only we may enter. After the connection it is gone.
+    Other users cannot reach it: its folder is inside one that only our user may enter. It is removed when the
+    container has connected.
     """
 
     def __init__(self) -> None:
-        """Open it.
+        """Create the folder and the socket.
 
         Raises:
-            OSError: no such socket can be made here.
+            OSError: the machine does not allow it.
         """
         tempdirs.sweep(_FOLDER)
         self._folder = Path(tempdirs.make(_FOLDER))
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            inner = self._folder / "door"
+            inner = self._folder / "mounted"
             inner.mkdir()
             inner.chmod(0o711)
             self._listener.bind(str(inner / NAME))
-            (inner / NAME).chmod(0o666)  # the container's user is none of ours
+            (inner / NAME).chmod(0o666)  # for the container's user, whose id is another
             self._listener.listen(1)
         except OSError:
             self.close()
@@ -53,14 +53,14 @@ class UnixSocket:
         self.mount = Mount(INSIDE, str(inner), type="bind", read_only=True)
 
     def fileno(self) -> int:
-        """For polling: readable when the container has connected."""
+        """Return the descriptor to poll: readable when the container has connected."""
         return self._listener.fileno()
 
     def accept(self, seconds: float) -> socket.socket:
-        """The connection of the container, after which nobody else gets one.
+        """Accept the container's connection and remove the socket.
 
         Raises:
-            WorkerLost: there was none in time.
+            WorkerLost: the container did not connect in time.
         """
         self._listener.settimeout(max(0.01, seconds))
         try:
@@ -72,12 +72,12 @@ class UnixSocket:
         return connection
 
     def close(self) -> None:
-        """Take it away."""
+        """Close and remove the socket."""
         self._listener.close()
         with contextlib.suppress(OSError):
             shutil.rmtree(self._folder)
 
 
-def usable(address: str) -> bool:
-    """Whether the daemon at this address may well see this machine's files."""
+def is_usable(address: str) -> bool:
+    """True if the daemon at this address probably sees this machine's files."""
     return os.name == "posix" and address.startswith("unix://")

@@ -36,13 +36,13 @@ def with_call(canary: Canary, at: int, call: Call) -> Result:
 def test_a_right_answer_is_right() -> None:
     for number in range(20):
         canary = Canary(number)
-        assert canary.fault(right(canary), HELLO, {}) == ""
+        assert canary.find_fault(right(canary), HELLO, {}) == ""
 
 
 def test_every_canary_asks_for_something_else() -> None:
     assert len({repr(Canary(number).run.inputs) for number in range(50)}) == 50
     answer = right(Canary(1))
-    assert "computed" in Canary(2).fault(answer, HELLO, {})
+    assert "computed" in Canary(2).find_fault(answer, HELLO, {})
 
 
 @pytest.mark.parametrize(
@@ -59,31 +59,31 @@ def test_every_canary_asks_for_something_else() -> None:
 )
 def test_what_is_wrong_is_told(at: int, call: Call, fault: str) -> None:
     canary = Canary(1)
-    assert fault in canary.fault(with_call(canary, at, call), HELLO, {})
+    assert fault in canary.find_fault(with_call(canary, at, call), HELLO, {})
 
 
 @pytest.mark.parametrize(
     "result", [Result(Status.OK), Result(Status.WALL_LIMIT), Result(Status.EXCEPTION), Result(Status.EXITED)]
 )
 def test_what_ends_otherwise_is_wrong(result: Result) -> None:
-    assert "ended with" in Canary(1).fault(result, HELLO, {})
+    assert "ended with" in Canary(1).find_fault(result, HELLO, {})
 
 
 def test_the_hash_of_one_seed_is_the_same_in_all_workers() -> None:
     hashes: dict[int, int] = {}
     for seed, hashed in ((0, 1), (1, 2), (0, 1)):
         canary = Canary(1, hash_seed=seed)
-        assert canary.fault(with_call(canary, 2, Call(Status.OK, hashed)), HELLO, hashes) == ""
+        assert canary.find_fault(with_call(canary, 2, Call(Status.OK, hashed)), HELLO, hashes) == ""
     canary = Canary(1, hash_seed=1)
-    assert "hash seed" in canary.fault(with_call(canary, 2, Call(Status.OK, 1)), HELLO, hashes)
+    assert "hash seed" in canary.find_fault(with_call(canary, 2, Call(Status.OK, 1)), HELLO, hashes)
 
 
 def test_a_protection_that_was_not_promised_is_not_asked_for() -> None:
     canary = Canary(1)
     allowed = with_call(canary, 3, Call(Status.OK, "allowed"))
     hello: dict[str, Any] = {"seccomp": False, "landlock": 0}
-    assert canary.fault(allowed, hello, {}) == ""
-    assert canary.fault(with_call(canary, 4, Call(Status.OK, "FileNotFoundError")), HELLO, {}) == ""
+    assert canary.find_fault(allowed, hello, {}) == ""
+    assert canary.find_fault(with_call(canary, 4, Call(Status.OK, "FileNotFoundError")), HELLO, {}) == ""
 
 
 @pytest.mark.docker
@@ -95,5 +95,5 @@ def test_a_real_worker_answers_well(sandbox: Sandbox) -> None:
     canaries = [Canary(seed, hash_seed=seed, profile=profile) for seed in HASH_SEEDS for profile in profiles]
     hashes: dict[int, int] = {}
     for canary, result in zip(canaries, sandbox.run_many([canary.run for canary in canaries]), strict=True):
-        assert canary.fault(result, hello, hashes) == ""
+        assert canary.find_fault(result, hello, hashes) == ""
     assert len(set(hashes.values())) == len(HASH_SEEDS)

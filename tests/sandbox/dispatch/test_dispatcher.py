@@ -1,4 +1,4 @@
-"""The pool over fake workers: who is asked what, and what happens when workers die, lie or do not come."""
+"""The sandbox over fake workers: scheduling, and workers that die, are wrong or do not open."""
 
 from __future__ import annotations
 
@@ -375,7 +375,7 @@ def test_without_threads_workers_are_opened_and_closed_all_the_same(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def start(thread: threading.Thread) -> None:
-        if thread.name == "gasp-sandbox-crew":
+        if thread.name == "gasp-sandbox-pool":
             raise RuntimeError("can't start new thread")
         starting(thread)
 
@@ -547,7 +547,7 @@ def test_what_was_answered_is_verified_and_forgotten_when_there_is_time(
     monkeypatch.setattr(dispatcher, "VERIFY_IDLE_SECONDS", 0.01)
     with Sandbox(workers=1) as sandbox:
         sandbox.run_many(echo(1))
-        [only] = sandbox._dispatcher._links.values()  # type: ignore[union-attr]
+        [only] = sandbox._dispatcher._connections.values()  # type: ignore[union-attr]
         wait_until(lambda: not only.unverified)
         world.wrong = lambda worker: worker.index == 0
         sandbox.run_many(echo(2))
@@ -757,7 +757,7 @@ def test_a_mistake_in_the_dispatcher_hangs_nobody(world: World, monkeypatch: pyt
     caught: list[object] = []
     monkeypatch.setattr(threading, "excepthook", caught.append)
     with Sandbox(workers=1) as sandbox:
-        monkeypatch.setattr(dispatcher.Dispatcher, "_take", lambda *_: 1 / 0)
+        monkeypatch.setattr(dispatcher.Dispatcher, "_accept_answer", lambda *_: 1 / 0)
         [result] = sandbox.run_many(echo(1))
         assert result.status is Status.INFRA_ERROR
         assert "ZeroDivisionError" in result.error

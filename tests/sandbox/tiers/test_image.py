@@ -18,7 +18,7 @@ from gasp_env.sandbox.tiers import image
 
 @pytest.fixture
 def lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the lock file goes, in a temporary folder of this test's own."""
+    """The path of the lock file, in a temporary folder of this test's own."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     return tmp_path / f"gasp-env-build-{os.getuid()}.lock"
 

@@ -10,8 +10,8 @@ import pytest
 from gasp_env.sandbox import SandboxError
 from gasp_env.sandbox.tiers import AUTO, TIERS, docker, process, selftest
 from gasp_env.sandbox.tiers.process import BwrapWorker, LandlockWorker, UnsafeWorker
-from gasp_env.sandbox.tiers.selftest import PROMISED, PROTECTIONS
-from gasp_env.sandbox.tiers.worker import Settings, Worker
+from gasp_env.sandbox.tiers.protections import PROTECTIONS
+from gasp_env.sandbox.tiers.worker import CONSENT_VARIABLE, Settings, Worker
 from tests.sandbox import opened as workers
 
 
@@ -19,8 +19,8 @@ from tests.sandbox import opened as workers
 def test_nothing_gets_through(tier: str) -> None:
     worker = workers.opened(tier)
     try:
-        assert {name: what for name, what in selftest.broken(worker).items() if what} == {}
-        selftest.check(worker)
+        assert {name: what for name, what in selftest.find_breaches(worker).items() if what} == {}
+        selftest.check_promises(worker)
     finally:
         worker.close()
 
@@ -40,13 +40,13 @@ def _weakened(tier: type[process.ProcessWorker], **options: Any) -> Worker:
 def test_a_worker_without_its_filter_is_found_out() -> None:
     worker = _weakened(LandlockWorker, seccomp=False)
     try:
-        broken = {name for name, what in selftest.broken(worker).items() if what}
+        broken = {name for name, what in selftest.find_breaches(worker).items() if what}
         assert {"network", "processes", "signals", "sharing", "kernel"} <= broken
         assert not broken & {"writing", "reading", "privileges"}, "which do not rest on it"
         with pytest.raises(
             SandboxError, match="lets programs do what they must not.*network: a socket.*doctor"
         ):
-            selftest.check(worker)
+            selftest.check_promises(worker)
     finally:
         worker.close()
 
@@ -54,17 +54,17 @@ def test_a_worker_without_its_filter_is_found_out() -> None:
 def test_a_worker_without_landlock_is_found_out_where_that_is_promised() -> None:
     alone = _weakened(LandlockWorker, landlock="off")
     try:
-        assert selftest.broken(alone)["reading"]
+        assert selftest.find_breaches(alone)["reading"]
         with pytest.raises(SandboxError, match=r"reading: /etc/passwd"):
-            selftest.check(alone)
+            selftest.check_promises(alone)
     finally:
         alone.close()
     walled = _weakened(BwrapWorker, landlock="off")
     try:
-        broken = selftest.broken(walled)
+        broken = selftest.find_breaches(walled)
         assert [name for name, what in broken.items() if what] == ["reading"]
         assert "/etc/passwd" not in broken["reading"], "bubblewrap does not show it"
-        selftest.check(walled)
+        selftest.check_promises(walled)
     finally:
         walled.close()
 
@@ -79,18 +79,18 @@ def test_docker_keeps_its_other_promises_on_a_kernel_without_landlock(
     )
     worker = docker.DockerWorker(Settings())
     try:
-        assert [name for name, what in selftest.broken(worker).items() if what] == ["reading"]
-        selftest.check(worker)
+        assert [name for name, what in selftest.find_breaches(worker).items() if what] == ["reading"]
+        selftest.check_promises(worker)
     finally:
         worker.close()
 
 
 def test_it_sees_that_the_unsafe_tier_protects_from_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(process.UNSAFE_VARIABLE, "1")
+    monkeypatch.setenv(CONSENT_VARIABLE, "1")
     worker = UnsafeWorker(Settings(allow_unsafe=True))
     try:
-        assert [name for name, what in selftest.broken(worker).items() if not what] == []
-        selftest.check(worker)  # which promised nothing
+        assert [name for name, what in selftest.find_breaches(worker).items() if not what] == []
+        selftest.check_promises(worker)  # which promised nothing
     finally:
         worker.close()
 
@@ -100,19 +100,21 @@ def test_a_worker_that_cannot_execute_is_refused(monkeypatch: pytest.MonkeyPatch
     try:
         monkeypatch.setattr(selftest, "_PROGRAM", "def f(): return {'network': []}")
         with pytest.raises(SandboxError, match="does not execute programs as it should"):
-            selftest.check(worker)
+            selftest.check_promises(worker)
         monkeypatch.setattr(selftest, "_PROGRAM", "def f(): raise OSError('no thread')")
         with pytest.raises(SandboxError, match="no thread"):
-            selftest.check(worker)
+            selftest.check_promises(worker)
         worker.close()
         with pytest.raises(SandboxError, match="did not survive its self-test"):
-            selftest.check(worker)
+            selftest.check_promises(worker)
     finally:
         worker.close()
 
 
 def test_every_tier_says_what_it_promises() -> None:
-    assert set(PROMISED) == set(TIERS)
-    assert all(names <= set(PROTECTIONS) for names in PROMISED.values())
-    assert PROMISED["unsafe-subprocess"] == frozenset()
-    assert all(len(PROMISED[tier]) >= len(PROTECTIONS) - 1 for tier in AUTO)
+    promised = {name: tier.promises for name, tier in TIERS.items()}
+    assert all(names <= set(PROTECTIONS) for names in promised.values())
+    assert promised["unsafe-subprocess"] == frozenset()
+    assert promised["landlock"] == set(PROTECTIONS)
+    assert promised["docker"] == promised["bwrap"] == set(PROTECTIONS) - {"reading"}
+    assert all(len(promised[tier]) >= len(PROTECTIONS) - 1 for tier in AUTO)

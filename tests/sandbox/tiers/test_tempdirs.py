@@ -1,4 +1,4 @@
-"""Temporary folders of processes that were killed are removed by whoever comes next, and no others."""
+"""Temporary folders of killed processes are removed by the next process, and no others are."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ def test_only_what_nobody_has_any_more_is_swept(tmp_path: Path, monkeypatch: pyt
     }
 
 
-def test_a_doorway_of_a_killed_process_does_not_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_socket_of_a_killed_process_does_not_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     # Not pytest's own folder: the path of a socket must be short.
     with tempfile.TemporaryDirectory() as temporary:
         monkeypatch.setattr(tempfile, "tempdir", temporary)
         there = Path(temporary)
         script = (
-            "from gasp_env.sandbox.tiers.unix_socket import UnixSocket; import os; d = UnixSocket(); "
+            "from gasp_env.sandbox.tiers.unix_socket import UnixSocket; import os; s = UnixSocket(); "
             "os.kill(os.getpid(), 9)"
         )
         environment = os.environ | {"TMPDIR": temporary}
         subprocess.run([sys.executable, "-c", script], env=environment, check=False)
         assert len(list(there.iterdir())) == 1
-        door = unix_socket.UnixSocket()
+        listener = unix_socket.UnixSocket()
         assert len(list(there.iterdir())) == 1, "its own"
-        door.close()
+        listener.close()
         assert not list(there.iterdir())

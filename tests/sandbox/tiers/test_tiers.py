@@ -31,7 +31,8 @@ from gasp_env.sandbox import (
 )
 from gasp_env.sandbox.tiers import AUTO, docker, interpreters, open_worker, process, seccomp
 from gasp_env.sandbox.tiers.process import BwrapWorker, LandlockWorker
-from gasp_env.sandbox.tiers.worker import Settings, Worker
+from gasp_env.sandbox.tiers.protections import PROTECTIONS
+from gasp_env.sandbox.tiers.worker import CONSENT_VARIABLE, Settings, Worker
 from sandbox_image.worker import confine
 from tests.sandbox.opened import TIERS, alive, ask, family, opened
 
@@ -146,7 +147,7 @@ def test_workers_open_at_once_from_threads_that_then_end(tier: str) -> None:
 def test_close_ends_a_program_that_runs(tier: str) -> None:
     there: Any = opened(tier)
     run = Run("import time\ndef f(): time.sleep(60)", ((),), limits=Limits(wall_seconds=60))
-    there.send(memoryview(frames.run_frame(1, run, frames.payload(run))))
+    there.send(memoryview(frames.run_frame(1, run, frames.encode_payload(run))))
     # the supervisor, its zygote and the program; under bwrap one more
     expected = 3 + (tier == "bwrap")
     everybody = _eventually(lambda: family(there._process.pid), lambda pids: len(pids) >= expected)
@@ -231,12 +232,12 @@ worker.close()
 
 def test_unsafe_asks_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     for flag, variable in ((False, None), (True, None), (False, "1"), (True, "yes"), (True, "0")):
-        monkeypatch.delenv(process.UNSAFE_VARIABLE, raising=False)
+        monkeypatch.delenv(CONSENT_VARIABLE, raising=False)
         if variable is not None:
-            monkeypatch.setenv(process.UNSAFE_VARIABLE, variable)
+            monkeypatch.setenv(CONSENT_VARIABLE, variable)
         with pytest.raises(SandboxError, match="not a sandbox.*allow_unsafe=True.*GASP_ENV_ALLOW_UNSAFE=1"):
             open_worker("unsafe-subprocess", Settings(allow_unsafe=flag))
-    monkeypatch.setenv(process.UNSAFE_VARIABLE, "1")
+    monkeypatch.setenv(CONSENT_VARIABLE, "1")
     there = open_worker("unsafe-subprocess", Settings(allow_unsafe=True))
     try:
         result = ask(there, ADD)
@@ -253,7 +254,7 @@ def _refuse(why: str) -> Callable[[Settings], Worker]:
 
 
 def test_auto_goes_down_the_list_and_never_to_unsafe(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(process.UNSAFE_VARIABLE, "1")
+    monkeypatch.setenv(CONSENT_VARIABLE, "1")
     for name in AUTO:
         monkeypatch.setitem(tiers.TIERS, name, _refuse(f"install {name}"))
     with pytest.raises(
@@ -268,6 +269,7 @@ class _Leaky:
     """A worker that is well, but lets programs do one thing too many."""
 
     tier = "docker"
+    promises = docker.DockerWorker.promises
     hello: dict[str, Any] = {"landlock": 0}
     closed = False
 
@@ -280,10 +282,10 @@ def test_a_tier_that_breaks_its_promise_is_not_used(monkeypatch: pytest.MonkeyPa
     monkeypatch.setitem(tiers.TIERS, "docker", lambda settings: leaky)
     for name in AUTO[1:]:
         monkeypatch.setitem(tiers.TIERS, name, _refuse("absent"))
-    broken: dict[str, list[str]] = {name: [] for name in tiers.selftest.PROTECTIONS} | {
+    breaches: dict[str, list[str]] = {name: [] for name in PROTECTIONS} | {
         "network": ["a socket of family AF_INET"]
     }
-    monkeypatch.setattr(tiers.selftest, "broken", lambda worker: broken)
+    monkeypatch.setattr(tiers.selftest, "find_breaches", lambda worker: breaches)
     with pytest.raises(
         SandboxError, match="docker.*network: a socket of family AF_INET.*Nothing is executed"
     ):
@@ -395,12 +397,9 @@ def test_an_old_daemon_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_daemon_that_cannot_filter_system_calls_is_refused() -> None:
     with pytest.raises(SandboxError, match="cannot filter system calls"):
-        docker._user_ids(_client(info={"SecurityOptions": ["name=apparmor"]}))
-    assert (
-        docker._user_ids(_client(info={"SecurityOptions": ["name=seccomp,profile=default"]}))
-        == docker.USER_IDS
-    )
-    rootless = docker._user_ids(_client(info={"SecurityOptions": ["name=seccomp", "name=rootless"]}))
+        docker._user_ids({"SecurityOptions": ["name=apparmor"]})
+    assert docker._user_ids({"SecurityOptions": ["name=seccomp,profile=default"]}) == docker.USER_IDS
+    rootless = docker._user_ids({"SecurityOptions": ["name=seccomp", "name=rootless"]})
     assert rootless.stop <= 2**16
 
 

@@ -7,27 +7,14 @@ from typing import Any
 
 import pytest
 
-from gasp_env.sandbox import SandboxError
+from gasp_env.sandbox import SandboxError, doctor
 from gasp_env.sandbox.__main__ import main
-from gasp_env.sandbox.tiers import AUTO, TIERS, doctor
-from gasp_env.sandbox.tiers.selftest import PROTECTIONS
+from gasp_env.sandbox.tiers import AUTO, TIERS
+from gasp_env.sandbox.tiers.protections import PROTECTIONS, WALLS
 from gasp_env.sandbox.tiers.worker import Settings, Worker
 from tests.sandbox.opened import opened
 
 _HELLO = {"python": "3.11.2", "profiles": ["value", "stdin"], "landlock": 7}
-
-
-class _Worker:
-    """A worker that says of itself what a test wants to hear."""
-
-    def __init__(self, tier: str) -> None:
-        self.tier = tier
-        self.hello: dict[str, Any] = dict(_HELLO)
-        self.identity = ""
-        self.closed = 0
-
-    def close(self) -> None:
-        self.closed += 1
 
 
 @pytest.fixture
@@ -35,22 +22,32 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """A machine in which every tier works; what a test puts in here goes wrong in one."""
     wrong: dict[str, Any] = {"opened": []}
 
-    def opener(tier: str) -> Any:
-        def open_one(settings: Settings) -> _Worker:
-            if isinstance(wrong.get(tier), str):
-                raise SandboxError(wrong[tier])
-            wrong["opened"].append(_Worker(tier))
-            return wrong["opened"][-1]
+    def stand_in(tier: type[Worker]) -> type[Worker]:
+        """The tier with all its facts, whose workers open without a process behind them."""
 
-        return open_one
+        class StandIn(tier):  # type: ignore[valid-type, misc]
+            def __init__(self, settings: Settings) -> None:
+                if isinstance(wrong.get(self.tier), str):
+                    raise SandboxError(wrong[self.tier])
+                self.runtime = settings.runtime
+                self.hello = dict(_HELLO)
+                self.closed = 0
+                if hasattr(self, "_describe"):
+                    self._describe({"MemoryLimit": wrong.get("memory limit", True)})
+                wrong["opened"].append(self)
 
-    def broken(worker: Worker) -> dict[str, list[str]]:
+            def close(self) -> None:
+                self.closed += 1
+
+        return StandIn
+
+    def find_breaches(worker: Worker) -> dict[str, list[str]]:
         return {name: [] for name in PROTECTIONS} | wrong.get(worker.tier, {})
 
-    for name in TIERS:
-        monkeypatch.setitem(TIERS, name, opener(name))
-    monkeypatch.setattr(doctor, "broken", broken)
-    monkeypatch.setattr(doctor, "_machine", lambda settings: ({"system": "Linux"}, True))
+    for name, tier in list(TIERS.items()):
+        monkeypatch.setitem(TIERS, name, stand_in(tier))
+    monkeypatch.setattr(doctor, "find_breaches", find_breaches)
+    monkeypatch.setattr(doctor, "_describe_machine", lambda settings: {"system": "Linux"})
     return wrong
 
 
@@ -110,6 +107,47 @@ def test_no_tier_at_all(machine: dict[str, Any]) -> None:
 def test_another_kernel_is_seen(machine: dict[str, Any]) -> None:
     own = doctor.examine("docker", Settings(runtime="runsc")).tiers["docker"].protections["own kernel"]
     assert own.on
+
+
+def test_what_a_daemon_and_a_runtime_change_is_seen(machine: dict[str, Any]) -> None:
+    machine["memory limit"] = False
+    machine["docker"] = {"reading": ["/etc/passwd"]}
+    found = doctor.examine("docker", Settings(runtime="runsc")).tiers["docker"].protections
+    assert not found["memory cap"].on
+    assert found["memory cap"].fix.startswith("the tier docker, with memory limits enabled in the kernel")
+    assert found["reading"].fix.startswith("none if the kernel that runsc brings has no Landlock")
+
+
+def test_walls_are_those_of_the_tier(machine: dict[str, Any]) -> None:
+    having = {
+        name: {wall for wall in WALLS if report.protections[wall].on}
+        for name, report in doctor.examine("unsafe-subprocess").tiers.items()
+    }
+    assert having == {
+        "docker": {"own processes", "own network", "memory cap"},
+        "bwrap": {"own processes", "own network"},
+        "landlock": set(),
+        "unsafe-subprocess": set(),
+    }
+    fixes = {
+        wall: report.fix
+        for wall, report in doctor.examine("landlock").tiers["landlock"].protections.items()
+        if wall in WALLS
+    }
+    assert fixes == {
+        "own processes": "the tier docker or bwrap",
+        "own network": "the tier docker or bwrap",
+        "memory cap": "the tier docker, with memory limits enabled in the kernel "
+        "(cgroup v2, or cgroup_enable=memory)",
+        "own kernel": "the tier docker with a runtime that brings its own kernel: Sandbox(runtime='runsc')",
+    }
+
+
+def test_in_a_tier_without_promises_the_fix_is_another_tier(machine: dict[str, Any]) -> None:
+    machine["unsafe-subprocess"] = {name: ["an attempt"] for name in PROTECTIONS}
+    report = doctor.examine("unsafe-subprocess").tiers["unsafe-subprocess"]
+    assert report.usable
+    assert {report.protections[name].fix for name in PROTECTIONS} == {"any other tier"}
 
 
 def test_it_fits_one_screen(machine: dict[str, Any]) -> None:
