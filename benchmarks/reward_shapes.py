@@ -139,7 +139,7 @@ def greatest(mean: Array, tolerance: float) -> list[tuple[int, int]]:
 
 def ask(rewards: TeacherRewards, outcomes: Sequence[Outcome]) -> list[float]:
     """The reward of each outcome: all at once if it compares them, else one at a time."""
-    together = "batch" in rewards.by_stage[outcomes[0].stage].needs
+    together = "batch" in rewards.needs_of(outcomes[0].stage)
     batches = [list(outcomes)] if together else [[outcome] for outcome in outcomes]
     return [sum((terms or {}).values()) for batch in batches for terms in rewards(batch)]
 
@@ -152,7 +152,7 @@ def shapes(name: str, n: int) -> list[Shape]:
     """
     rewards = TeacherRewards(name)
     found: dict[tuple[float, ...], Shape] = {}
-    for stage in (stage for stage in ("lemma", "lift", "propose") if stage in rewards.by_stage):
+    for stage in (stage for stage in ("lemma", "lift", "propose") if rewards.reward(stage) is not None):
         reference = proposals(stage, n)
         refused = replace(
             reference[0], reason="unparsable", correct=0, samples=0, attempts=(), answers=(), task=None
@@ -165,7 +165,7 @@ def shapes(name: str, n: int) -> list[Shape]:
         except Exception as error:
             raise ValueError(f"reward {name!r}: {type(error).__name__}: {error}") from error
         key = (*paid, invalid)
-        batch = "batch" in rewards.by_stage[stage].needs
+        batch = "batch" in rewards.needs_of(stage)
         more = batch or any(values != paid for values in again) or (key in found and found[key].more)
         stages = (*found[key].stages, str(stage)) if key in found else (str(stage),)
         found[key] = Shape(name, stages, n, tuple(paid), invalid, more)

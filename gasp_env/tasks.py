@@ -49,9 +49,9 @@ class Goalpost:
 
     id: str
     statement: str
-    signature: str
-    inputs: tuple[Arguments, ...]
-    outputs: tuple[Any, ...]
+    signature: str = ""
+    inputs: tuple[Arguments, ...] = ()
+    outputs: tuple[Any, ...] = ()
     shown: int = 0
     reference: str | None = None
     evidence: tuple[Evidence, ...] = ()

@@ -153,11 +153,14 @@ def real_problem(context: Context, goalpost: Goalpost) -> Generator[Ask, Answers
     )
 
 
-def answer(context: Context, stage: str, question: Any, samples: int) -> Generator[Ask, Answers, Answers]:
-    """A turn whose texts answer a question."""
+def answer(
+    context: Context, stage: str, question: Any, samples: int, *, prompt: str | None = None
+) -> Generator[Ask, Answers, Answers]:
+    """A turn whose texts answer a question; ``prompt`` is read in place of the question's own."""
     role = stage_of(context.options.stages, stage).role
     read = partial(context.domain.read_answer, question)
-    answers = yield Ask(role, stage, question.prompt, read, samples, question.kind, question=question)
+    shown = question.prompt if prompt is None else prompt
+    answers = yield Ask(role, stage, shown, read, samples, question.kind, question=question)
     end_if_unscored(context, all(one.verdict.scored for one in answers))
     return answers
 

@@ -49,6 +49,20 @@ class Request:
     parent: Task | None = None
     given: Task | None = None
 
+    def task(self, content: Any, fingerprint: str) -> Task:
+        """The task that a valid proposal is, with all that is known of where it came from."""
+        parent, goalpost = self.parent, self.goalpost
+        return Task(
+            content=content,
+            fingerprint=fingerprint,
+            stage=self.stage,
+            axis=self.axis,
+            # A lift from the library is a step towards the goalpost of the task it lifts, whichever episode this is.
+            goalpost=parent.goalpost if parent is not None else goalpost.id if goalpost is not None else None,
+            parent=parent.fingerprint if parent is not None else None,
+            kind=self.kind,
+        )
+
 
 class Question(Protocol):
     """Something to be answered. A domain adds whatever its `Domain.read_answer` needs.
@@ -77,6 +91,7 @@ class Domain(ABC):
         style: prompts: a method for each stage that a curriculum asks it for (``lemma(goalpost, sees, axis)``,
             ``lift(task, axis)``, ``sighted_lift(task, goalpost, sees, axis)``, ``propose(kind, references, given)``).
         kinds: task kinds an unguided teacher is asked for; the first is what a variant is.
+        executes: False if nothing it reads is ever executed: then no sandbox is opened.
         version: of the rules (prompts, reading, gate): stored episodes name it, and none is replayed under another.
         novelty: check for new proposals unless curriculum or env choose one.
         sees: what of a goalpost the teacher is shown unless the env says otherwise.
@@ -85,6 +100,7 @@ class Domain(ABC):
     name: str
     style: Any
     kinds: tuple[str, ...]
+    executes: bool = True
     version: int = 1
     novelty: str = "exact"
     sees: Sees = "statement"

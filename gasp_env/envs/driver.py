@@ -193,11 +193,13 @@ class Driver:
         # Actions are checked and the sandbox opened before the first episode moves.
         turns = self.turns
         moving = [(n, _texts(n, action, turns[n])) for n, action in enumerate(actions) if action is not None]
-        sandbox = self.sandbox
-        sandbox.open()
+        executes, sandbox = self.domain.executes, self.sandbox
+        if executes:
+            sandbox.open()
         try:
             asked = [(number, texts, self._episode(number).submit(texts)) for number, texts in moving]
-            results = iter(sandbox.run_many([run for _, _, runs in asked for run in runs]))
+            wanted = [run for _, _, runs in asked for run in runs]
+            results = iter(sandbox.run_many(wanted) if executes else ())
             measured = self._measure([number for number, _ in moving])
             resolutions = [
                 self._episode(number).resolve([next(results) for _ in runs], measured[number])
@@ -211,7 +213,7 @@ class Driver:
             for (number, texts, _), resolution, own in zip(asked, resolutions, credits, strict=True):
                 episode, transcript = self._episode(number), self._transcripts[number]
                 assert transcript is not None
-                transcript.add(resolution, texts, own, episode, sandbox.tier)
+                transcript.add(resolution, texts, own, episode, sandbox.tier if executes else "")
                 terminated = episode.done and not episode.truncated
                 stepped[number] = Stepped(resolution, own, terminated, episode.truncated, self.agents)
                 if setup.deferred:

@@ -41,7 +41,7 @@ def records() -> list[dict[str, Any]]:
             "formula": spec.formula,
             "needs": sorted(spec.needs),
             "available": spec.available,
-            "stages": list(spec.stages),
+            "stages": list(spec.stages) or ["any"],
             "deviation": spec.deviation,
         }
         for kind, spec in known

@@ -20,8 +20,8 @@ class Need:
 
 NEEDS = {
     "batch": Need(
-        "the other proposals of a step, which it compares with each other",
-        "a single env settles one at a time; use the vector env with num_envs > 1",
+        "the other proposals of an update, which it compares with each other",
+        "its credits come deferred; `score_deferred()` of the driver, or of the vector env, scores all at once",
     ),
     "embedding": Need(
         "the nearest task of the library", "give the env an embedder with its option `novelty`"

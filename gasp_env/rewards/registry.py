@@ -21,7 +21,6 @@ from gasp_env.registry import Registry
 from gasp_env.rewards.checks import checked_solver, teacher_terms
 from gasp_env.rewards.needs import NEEDS, OFFERED, explain
 from gasp_env.rewards.spec import (
-    PROPOSING,
     RewardFunction,
     SolverReward,
     SolverSpec,
@@ -50,9 +49,6 @@ __all__ = [
     "teacher_reward",
     "teacher_rewards",
 ]
-
-#: What a mapping from stages to rewards has to have.
-_MAPPED = ("lemma", "lift")
 
 
 def _as_teacher_reward(name: str, found: Any) -> TeacherReward:
@@ -89,7 +85,7 @@ def teacher_reward(
     formula: str = "",
     tag: Tag = "ours",
     deviation: str = "",
-    stages: Sequence[str] = PROPOSING,
+    stages: Sequence[str] = (),
 ) -> Callable[[RewardFunction], RewardFunction]:
     """Register a teacher reward under ``name``, in place of one that has it; `Registry.register` says what warns.
 
@@ -101,7 +97,7 @@ def teacher_reward(
         formula: in a line; by default the first line of the docstring.
         tag: see `Tag`.
         deviation: in what it differs from its source. These four are for ``python -m gasp_env.rewards``.
-        stages: where it can be used, if not everywhere.
+        stages: the stages it can be used for, if not every stage.
 
     Raises:
         ValueError: the name is empty or has a colon, or a need or a stage is unknown.
@@ -217,36 +213,34 @@ def get_solver_reward(name: str) -> SolverReward:
 
 
 class TeacherRewards:
-    """A teacher reward as an env uses it: one name, or one name per stage.
+    """A teacher reward as an env uses it: one name for every stage, or one name per stage.
 
     Args:
-        choice: a name; ``"module:name"`` or ``"file.py:name"``, see `Registry.get`; or a mapping from ``lemma`` and
-            ``lift``, and perhaps ``propose``, to such names.
+        choice: a name; ``"module:name"`` or ``"file.py:name"``, see `Registry.get`; or a mapping from stages to such
+            names, with one for each stage in which a proposal is made.
 
     Attributes:
-        by_stage: the reward of every stage that has one.
+        by_stage: rewards of single stages.
+        default: the reward of every other stage, None if there is none.
 
     Raises:
         ValueError: there is no such reward, or it needs what nothing here can give, or ``choice`` is something else.
     """
 
     def __init__(self, choice: str | Mapping[str, str]) -> None:
-        named = choice.values() if isinstance(choice, Mapping) else (choice,)
-        if not all(isinstance(name, str) for name in named):
+        named = [*choice, *choice.values()] if isinstance(choice, Mapping) else [choice]
+        if not named or not all(isinstance(name, str) for name in named):
             raise ValueError(
-                "expected the name of a teacher reward, or a mapping from 'lemma', 'lift' and perhaps 'propose' to "
-                f"names, got {choice!r}"
+                f"expected the name of a teacher reward, or a mapping from stages to names, got {choice!r}"
             )
+        names: Mapping[str, str] = {}
+        self.default: TeacherReward | None = None
         if isinstance(choice, str):
             chosen = _available(choice)
             names = chosen.parts or dict.fromkeys(chosen.stages, choice)
-        elif set(_MAPPED) <= set(choice) <= set(PROPOSING):
-            names = choice
+            self.default = None if names else chosen
         else:
-            raise ValueError(
-                "expected a teacher reward for each of 'lemma' and 'lift', and perhaps 'propose', "
-                f"got {list(choice)}"
-            )
+            names = choice
         self.by_stage = {stage: _available(name) for stage, name in names.items()}
         for stage, reward in self.by_stage.items():
             if reward.parts:
@@ -254,35 +248,45 @@ class TeacherRewards:
                     f"teacher reward {reward.name!r} is one reward per stage: choose it alone, or name "
                     f"{dict(reward.parts)}"
                 )
-            if stage not in reward.stages:
+            if reward.stages and stage not in reward.stages:
                 raise ValueError(
                     f"teacher reward {reward.name!r} is for {list(reward.stages)}, and was chosen for {stage!r}"
                 )
         self._choice = choice
 
+    def reward(self, stage: str) -> TeacherReward | None:
+        """The reward of a stage, None if it has none."""
+        return self.by_stage.get(stage, self.default)
+
+    def needs_of(self, stage: str) -> frozenset[str]:
+        """Needs that the reward of a stage declared."""
+        reward = self.reward(stage)
+        return frozenset() if reward is None else reward.needs
+
     @property
     def needs(self) -> frozenset[str]:
-        """What the rewards declared."""
-        return frozenset().union(*(reward.needs for reward in self.by_stage.values()))
+        """Needs that the rewards declared."""
+        own = [reward.needs for reward in self.by_stage.values()]
+        return frozenset().union(*own, self.default.needs if self.default else ())
 
-    def check(self, available: Collection[str], stages: Collection[str] = ()) -> None:
+    def check(self, available: Collection[str], stages: Collection[str]) -> None:
         """Refuse a reward that an environment cannot compute.
 
         Args:
             available: the needs that the environment meets; names of `gasp_env.rewards.needs.NEEDS`.
-            stages: the stages in which its teacher proposes; empty for those that have a reward.
+            stages: the stages in which proposals are made.
 
         Raises:
             ValueError: a stage has no reward, or a reward's need is not met; says what to do.
         """
-        for stage in stages or self.by_stage:
-            if stage not in self.by_stage:
+        for stage in stages:
+            reward = self.reward(stage)
+            if reward is None:
                 raise ValueError(
                     f"teacher reward {self._choice!r} is for {sorted(self.by_stage)}, and this curriculum has the "
                     f"stage {stage!r}; choose one that serves every stage, such as 'azr_paper', or give {stage!r} "
                     "a reward of its own by a mapping"
                 )
-            reward = self.by_stage[stage]
             for need in sorted(reward.needs - set(available)):
                 raise ValueError(f"teacher reward {reward.name!r} needs {explain(need)}")
 
@@ -301,9 +305,9 @@ class TeacherRewards:
             if outcome.scored:
                 places.setdefault(outcome.stage, []).append(place)
         for stage, at in places.items():
-            if stage not in self.by_stage:
-                self.check(self.needs, (stage,))
-            reward = self.by_stage[stage]
+            self.check(self.needs, (stage,))
+            reward = self.reward(stage)
+            assert reward is not None
             assert reward.function is not None  # `_available` refuses what cannot be computed
             paid = teacher_terms(reward.name, reward.function, [outcomes[i] for i in at])
             for place, value in zip(at, paid, strict=True):
@@ -319,11 +323,10 @@ def _known(name: str, needs: Sequence[str]) -> frozenset[str]:
 
 
 def _known_stages(name: str, stages: Sequence[str]) -> tuple[str, ...]:
-    if not stages or not set(stages) <= set(PROPOSING):
-        raise ValueError(
-            f"teacher reward {name!r}: expected stages among {list(PROPOSING)}, got {list(stages)}"
-        )
-    return tuple(stages)
+    wanted = (stages,) if isinstance(stages, str) else tuple(stages)
+    if not all(isinstance(stage, str) and stage for stage in wanted):
+        raise ValueError(f"teacher reward {name!r}: expected names of stages, got {stages!r}")
+    return wanted
 
 
 def _available(name: str) -> TeacherReward:

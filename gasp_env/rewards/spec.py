@@ -14,9 +14,6 @@ SolverReward = Callable[[str], Terms]
 #: Origin of a formula: the ``paper``, its authors' ``code`` where that differs or alone has it, or ``ours``.
 Tag = Literal["paper", "code", "ours"]
 
-#: Stages in which a teacher proposes.
-PROPOSING = ("lemma", "lift", "propose")
-
 
 class RewardFunction(Protocol):
     """Terms for each of the outcomes that one step resolved, in the same order."""
@@ -38,7 +35,7 @@ class TeacherReward:
         formula: in a line.
         tag: see `Tag`.
         deviation: known differences from its source.
-        stages: the stages it can be used for.
+        stages: the stages it can be used for; empty for every stage of every curriculum.
         parts: names of the rewards that it stands for, by stage; empty unless it is one reward per stage.
     """
 
@@ -49,7 +46,7 @@ class TeacherReward:
     formula: str = ""
     tag: Tag = "ours"
     deviation: str = ""
-    stages: tuple[str, ...] = PROPOSING
+    stages: tuple[str, ...] = ()
     parts: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -167,7 +167,7 @@ def _replayed(record: Mapping[str, Any], sandbox: Sandbox) -> dict[str, Any]:
             break
         runs = episode.submit(texts)
         measured = [turn["samples"][0].get("relevance")] if episode.measures else []
-        resolution = episode.resolve(sandbox.run_many(runs) if runs else [], measured)
+        resolution = episode.resolve(sandbox.run_many(runs) if parts.domain.executes else [], measured)
         credits = score([resolution], teacher, solver, context.relevance)[0]
         if teacher.needs & {"batch"}:
             credits = [_as_stored(credit, record, resolution) for credit in credits]
