@@ -16,8 +16,7 @@ from typing import Any
 import gymnasium as gym
 import pytest
 
-from gasp_env.policies import partners
-from gasp_env.policies.scripted import GOALPOST
+from gasp_env.policies.scripted import GOALPOST, scripted
 from gasp_env.sandbox import Sandbox
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
@@ -42,6 +41,7 @@ def run(name: str, *arguments: str) -> str:
 def test_all_of_them_are_here() -> None:
     assert {path.name for path in EXAMPLES.glob("*.py")} == {
         "gymnasium_loop.py",
+        "my_policy.py",
         "my_reward.py",
         "openai_policy.py",
         "pettingzoo_loop.py",
@@ -97,7 +97,7 @@ class Handler(BaseHTTPRequestHandler):
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         asked["path"] = self.path
         self.server.asked.append(asked)
-        (texts,) = partners.scripted([asked["messages"][0]["content"]], [asked["n"]])
+        (texts,) = scripted([asked["messages"][0]["content"]], [asked["n"]])
         choices = [
             {"index": number, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
             for number, text in enumerate(texts[: self.server.most])
@@ -155,7 +155,7 @@ def test_a_reward_of_ones_own(sandbox: Sandbox) -> None:
     observation, _ = env.reset(seed=0, options={"goalpost": GOALPOST})
     terms, over = [], False
     while not over:
-        (texts,) = partners.scripted([observation["prompt"]], [1])
+        (texts,) = scripted([observation["prompt"]], [1])
         observation, _, over, _, info = env.step(texts)
         terms += [dict(credit.terms) for credit in info["credits"]]
     half, eighth = 6.75 * 0.5 * 0.5**2, 6.75 * 0.125 * 0.875**2
@@ -163,3 +163,22 @@ def test_a_reward_of_ones_own(sandbox: Sandbox) -> None:
         {"learnability": pytest.approx(half), "harder": 0.0},
         {"learnability": pytest.approx(eighth), "harder": 0.2},
     ]
+
+
+def test_a_policy_of_ones_own(sandbox: Sandbox) -> None:
+    chosen = f"{EXAMPLES / 'my_policy.py'}:load"
+    played = subprocess.run(
+        [sys.executable, "-m", "gasp_env.play", "--policy", chosen, "--words", "No idea."],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONIOENCODING": "utf-8"},
+    )
+    assert (played.returncode, played.stderr) == (0, "")
+    assert "No idea." in played.stdout
+    assert "  = no task: no_program" in played.stdout
+    env = gym.make("GASP-Code-v0", focal="teacher_0", partner=chosen)
+    env.reset(seed=0, options={"goalpost": GOALPOST})
+    ((lemma,),) = scripted([env.unwrapped.driver.turns[0].prompt], [1])
+    *_, info = env.step(lemma)
+    assert [credit.reward for credit in info["credits"]] == [-0.5]

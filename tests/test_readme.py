@@ -10,10 +10,9 @@ from typing import Any
 
 import pytest
 
-from gasp_env import goalposts
 from gasp_env.envs.env import GaspCodeEnv
 from gasp_env.episode.outcome import Outcome
-from gasp_env.policies.scripted import ScriptedPlayer
+from gasp_env.policies.scripted import scripted
 from gasp_env.rewards import registry
 from gasp_env.rewards.registry import TeacherRewards
 from gasp_env.sandbox import Sandbox
@@ -27,10 +26,9 @@ def test_the_loop_plays_an_episode(sandbox: Sandbox, tmp_path: Path) -> None:
     heard: list[tuple[Any, ...]] = []
     script = tmp_path / "loop.py"
     script.write_text(BLOCKS[0])
-    players = [ScriptedPlayer(goalpost) for goalpost in goalposts.ours()]
 
     def model(prompt: str, samples: int) -> tuple[str, ...]:
-        return players[0](prompt, samples)
+        return scripted([prompt], [samples])[0]
 
     runpy.run_path(str(script), {"model": model, "learn": lambda *credit: heard.append(credit)})
     # Goalpost and turns depend on the seed; the teacher is always paid for the first turn.

@@ -24,6 +24,7 @@ from gasp_env.episode.turns import MAX_PROMPT, Credit, Resolution, Turn
 from gasp_env.library import embedders
 from gasp_env.library.library import Library
 from gasp_env.options import PROPOSES, Options
+from gasp_env.policies import CutOff
 from gasp_env.rewards.credits import score
 from gasp_env.rewards.registry import TeacherRewards, get_solver_reward
 from gasp_env.sandbox import Sandbox, SandboxError, shared
@@ -335,4 +336,5 @@ def _texts(number: int, action: Action, turn: Turn | None) -> list[str]:
         raise ValueError(f"expected a text or a tuple of texts, got {type(action).__name__}")
     if not 1 <= len(texts) <= turn.samples:
         raise ValueError(f"expected 1 to {turn.samples} texts for stage {turn.stage}, got {len(texts)}")
-    return [str(text) for text in texts]
+    # An answer that was cut off has failed, even if what there is of it happens to be right.
+    return ["" if isinstance(text, CutOff) else str(text) for text in texts]

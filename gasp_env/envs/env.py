@@ -96,7 +96,7 @@ class GaspCodeEnv(gym.Env[Observation, Action]):
     Args:
         render_mode: ``"ansi"`` for a `render` that gives the episode as text.
         focal: ``"teacher_0"`` or ``"solver_0"``: observe only that role's turns and be paid only its rewards.
-        partner: with ``focal``, name of the policy that plays the other role (`gasp_env.policies.partners`).
+        partner: with ``focal``, what plays the other role, a policy by name or as an object (`gasp_env.policies`).
         options: see `gasp_env.options.Options`.
 
     Raises:
@@ -110,7 +110,7 @@ class GaspCodeEnv(gym.Env[Observation, Action]):
         *,
         render_mode: str | None = None,
         focal: str | None = None,
-        partner: str | None = None,
+        partner: Any = None,
         **options: Any,
     ) -> None:
         if render_mode not in (None, "ansi"):

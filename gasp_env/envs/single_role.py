@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from gasp_env import policies
 from gasp_env.envs.driver import Action, Driver, Stepped
 from gasp_env.options import PROPOSES
-from gasp_env.policies import partners
 from gasp_env.records import shorten
 from gasp_env.tasks import AGENTS
 
@@ -45,7 +45,7 @@ class Focal:
     Args:
         driver: plays the episodes.
         agent: the role whose turns are left to the caller; None for both roles.
-        partner: name of the policy that plays the other role's turns (`gasp_env.policies.partners`).
+        partner: the policy that plays the other role's turns, by name or as an object (`gasp_env.policies.get`).
 
     Attributes:
         agents: the roles whose turns are left to the caller.
@@ -54,15 +54,17 @@ class Focal:
         ValueError: one of ``agent`` and ``partner`` is there without the other, or is none.
     """
 
-    def __init__(self, driver: Driver, agent: str | None = None, partner: str | None = None) -> None:
+    def __init__(self, driver: Driver, agent: str | None = None, partner: Any = None) -> None:
         if agent is None and partner is not None:
-            raise ValueError(f"expected a focal role for partner {partner!r} to play with, got focal=None")
+            raise ValueError(
+                f"expected a focal role for partner {shorten(partner)} to play with, got focal=None"
+            )
         if agent is not None and agent not in AGENTS:
             raise ValueError(f"expected focal to be None or one of {', '.join(AGENTS)}, got {agent!r}")
         if agent is not None and partner is None:
             other = next(one for one in AGENTS if one != agent)
             raise ValueError(
-                f"expected the partner that plays {other} (see gasp_env.policies.partners), got partner=None"
+                f"expected the partner that plays {other} (see gasp_env.policies), got partner=None"
             )
         schedule = driver.schedule
         if agent == "teacher_0" and (schedule.goalpost_rate >= 1 or not PROPOSES[schedule.curriculum]):
@@ -71,8 +73,8 @@ class Focal:
             )
         self._driver = driver
         self.agents: tuple[str, ...] = AGENTS if agent is None else (agent,)
-        self._name = partner or ""
-        self._policy = None if partner is None else partners.get(partner)
+        self._name = partner if isinstance(partner, str) else shorten(partner)
+        self._policy = None if partner is None else policies.get(partner)
 
     def check(self, options: Mapping[str, Any] | None) -> None:
         """Refuse options of a reset before anything is changed by it.
@@ -173,6 +175,6 @@ class Focal:
     def _answers(self, numbers: Sequence[int]) -> list[tuple[str, ...]]:
         assert self._policy is not None
         turns = [turn for turn in (self._driver.turns[number] for number in numbers) if turn is not None]
-        return partners.ask(
+        return policies.answer(
             self._policy, self._name, [turn.prompt for turn in turns], [turn.samples for turn in turns]
         )

@@ -48,7 +48,7 @@ class GaspCodeVectorEnv(VectorEnv[dict[str, Any], Sequence[Action | None], np.nd
         render_mode: str | None = None,
         autoreset_mode: AutoresetMode | str = AutoresetMode.DISABLED,
         focal: str | None = None,
-        partner: str | None = None,
+        partner: Any = None,
         **options: Any,
     ) -> None:
         if isinstance(num_envs, bool) or not isinstance(num_envs, int | np.integer) or num_envs < 1:
