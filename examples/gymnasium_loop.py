@@ -1,15 +1,15 @@
-"""A plain Gymnasium loop over one episode; any policy that turns a prompt into texts takes the place of this one."""
+"""A plain Gymnasium loop over one episode; any policy, or whatever turns a prompt into texts, may take its place."""
 
 import gymnasium as gym
 
-from gasp_env.policies import partners
+from gasp_env import policies
 
-policy = partners.get("scripted")
+policy = policies.get("scripted")
 env = gym.make("gasp_env:GASP-Code-v0", render_mode="ansi")
 observation, info = env.reset(seed=0)
 terminated = truncated = False
 while not (terminated or truncated):
-    (texts,) = policy([observation["prompt"]], [observation["samples"]])
+    (texts,) = policies.answer(policy, "scripted", [observation["prompt"]], [observation["samples"]])
     observation, reward, terminated, truncated, info = env.step(texts)
     for credit in info["credits"]:
         print(f"turn {credit.turn} sample {credit.sample}: {credit.agent} {credit.reward} {credit.terms}")

@@ -1,9 +1,9 @@
 """A PettingZoo loop over one episode; two policies may take the place of this one, a policy an agent."""
 
+from gasp_env import policies
 from gasp_env.envs import aec
-from gasp_env.policies import partners
 
-policy = partners.get("scripted")
+policy = policies.get("scripted")
 env = aec.env()
 env.reset(seed=0)
 for agent in env.agent_iter():
@@ -12,4 +12,4 @@ for agent in env.agent_iter():
     if terminated or truncated:
         env.step(None)
     else:
-        env.step(policy([observation["prompt"]], [observation["samples"]])[0])
+        env.step(policies.answer(policy, "scripted", [observation["prompt"]], [observation["samples"]])[0])

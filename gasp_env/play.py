@@ -2,6 +2,8 @@
 
     python -m gasp_env.play                             a scripted player, to see what happens
     python -m gasp_env.play --human --goalpost late-fees
+    python -m gasp_env.play --policy miniature --domain learners.miniature:domain
+    python -m gasp_env.play --policy my_policy.py:load --model PATH --solver-policy silent
     python -m gasp_env.play --save episode.jsonl
     python -m gasp_env.play --replay episode.jsonl      every run executed, every reward computed anew
 
@@ -15,13 +17,15 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from gasp_env import policies
 from gasp_env.envs.env import GaspCodeEnv
 from gasp_env.goalposts.schema import GoalpostError
-from gasp_env.policies.scripted import GOALPOST, ScriptedPlayer
+from gasp_env.policies import Policy, PolicyError, Sampling, command_line
+from gasp_env.policies.scripted import GOALPOST
 from gasp_env.sandbox import SandboxError, shared
 from gasp_env.sandbox.tiers import HELP
 from gasp_env.transcripts.render import (
@@ -38,8 +42,8 @@ from gasp_env.transcripts.render import (
 from gasp_env.transcripts.replay import load, replay
 from gasp_env.transcripts.schema import TranscriptError
 
-Player = Callable[[str, int], tuple[str, ...]]
-
+#: Roles of the game; each may have a policy of its own.
+ROLES = ("teacher", "solver")
 END = "."
 _COLOURS = (
     (re.compile(r"^── "), "1"),
@@ -65,6 +69,13 @@ class Terminal:
             print(f"\x1b[{code}m{line}\x1b[0m" if code and self._colour else line, flush=True)
 
 
+class Seat(NamedTuple):
+    """A policy that plays a role, and its name for messages."""
+
+    name: str
+    policy: Policy
+
+
 class Stopped(Exception):
     """The person has had enough."""
 
@@ -82,9 +93,27 @@ def ask_person(prompt: str, samples: int) -> tuple[str, ...]:
 
 
 def play(
-    env: GaspCodeEnv, player: Player, terminal: Terminal, *, seed: int, goalpost: str | None
+    env: GaspCodeEnv,
+    seats: Mapping[str, Seat | None],
+    terminal: Terminal,
+    *,
+    goalpost: str | None,
+    sampling: Sampling,
 ) -> dict[str, Any]:
-    """Play one episode and show it turn by turn; returns its transcript."""
+    """Play one episode and show it turn by turn; returns its transcript.
+
+    Args:
+        env: plays it.
+        seats: who plays each role; None for the person at the keyboard.
+        terminal: shows it.
+        goalpost: id of the goalpost to play; None for a drawn one.
+        sampling: of the policies; its seed is the episode's too.
+
+    Raises:
+        PolicyError, ValueError: a policy failed, or gave something else than was asked.
+        Stopped: the person ended the episode.
+    """
+    seed = sampling.seed
     observation, info = env.reset(seed=seed, options={"goalpost": goalpost})
     # Opened before anything is shown: a person should not think about a prompt that nobody can judge.
     env.driver.sandbox.open()
@@ -92,15 +121,20 @@ def play(
     assert record is not None
     # The episode's own seed was drawn with the one that was asked for, which is what begins it again.
     terminal.say(render_title({**record, "seed": seed}))
-    shown, seen, over = -1, 0, False
+    shown, seen, over, calls = -1, 0, False, 0
     while not over:
         if info["turn"] != shown:
             shown, seen = info["turn"], 0
             terminal.say("\n" + render_heading({**info, "index": shown}))
             terminal.say(render_prompt(observation["prompt"]) + "\n")
-        observation, _, terminated, truncated, info = env.step(
-            player(observation["prompt"], observation["samples"])
-        )
+        seat = seats[info["agent"].partition("_")[0]]
+        prompt, samples = observation["prompt"], int(observation["samples"])
+        if seat is None:
+            texts = ask_person(prompt, samples)
+        else:
+            (texts,) = policies.answer(seat.policy, seat.name, [prompt], [samples], sampling.call(calls))
+            calls += 1
+        observation, _, terminated, truncated, info = env.step(texts)
         over = terminated or truncated
         record = env.transcript
         assert record is not None
@@ -162,33 +196,25 @@ def replay_file(path: Path, chosen: int | None, tier: str, trust: bool, terminal
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
-    options = _parser().parse_args(arguments)
     terminal = Terminal()
     try:
+        words = sys.argv[1:] if arguments is None else arguments
+        options, given = command_line.parse(_parser(), words, ROLES, default="scripted")
         if options.seed < 0:
             raise ValueError(f"expected a seed of at least 0, got {options.seed}")
         if options.replay:
             return replay_file(options.replay, options.episode, options.sandbox, options.trust, terminal)
         if options.save:
             check_writable(options.save)
+        sampling = Sampling(options.temperature, max_tokens=options.max_tokens, seed=options.seed)
         env = GaspCodeEnv(domain=options.domain, attempts=options.attempts, sandbox=options.sandbox)
-        goalpost = options.goalpost
-        player: Player = ask_person
-        if not options.human:
-            by_id = {one.id: one for one in env.driver.goalposts}
-            goalpost = goalpost or GOALPOST
-            if goalpost != GOALPOST or goalpost not in by_id:
-                raise ValueError(
-                    f"the scripted player plays {GOALPOST!r} of the domain 'python' only; came domain "
-                    f"{options.domain!r}, goalpost {goalpost!r}: play it yourself with --human"
-                )
-            player = ScriptedPlayer(by_id[goalpost])
-        record = play(env, player, terminal, seed=options.seed, goalpost=goalpost)
+        goalpost = _goalpost(options, env)
+        record = play(env, _seats(options, given), terminal, goalpost=goalpost, sampling=sampling)
         if options.save:
             with options.save.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(record) + "\n")
             terminal.say(f"saved     {options.save}")
-    except (ValueError, GoalpostError, SandboxError, OSError) as error:
+    except (ValueError, GoalpostError, PolicyError, SandboxError, OSError) as error:
         print(f"gasp_env.play: {printable(str(error))}", file=sys.stderr)
         return 2
     except (Stopped, KeyboardInterrupt):
@@ -197,8 +223,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _seats(options: argparse.Namespace, given: command_line.Options) -> dict[str, Seat | None]:
+    """Who plays each role, on this command line; None is the person at the keyboard."""
+    own = {role: getattr(options, f"{role}_policy") for role in ROLES}
+    others: Seat | None = None
+    if not options.human and None in own.values():
+        others = Seat(options.policy, policies.get(options.policy, **given.get("", {})))
+    return {
+        role: others if name is None else Seat(name, policies.get(name, **given.get(role, {})))
+        for role, name in own.items()
+    }
+
+
+def _goalpost(options: argparse.Namespace, env: GaspCodeEnv) -> str | None:
+    """The goalpost to play: the scripted teacher has only one."""
+    teacher = options.teacher_policy or ("" if options.human else options.policy)
+    if teacher != "scripted":
+        return options.goalpost
+    goalpost = options.goalpost or GOALPOST
+    if goalpost != GOALPOST or goalpost not in [one.id for one in env.driver.goalposts]:
+        raise ValueError(
+            f"the scripted player plays {GOALPOST!r} of the domain 'python' only; got domain {options.domain!r}, "
+            f"goalpost {goalpost!r}: play it yourself with --human, or choose another --policy"
+        )
+    return goalpost
+
+
+def _parser() -> command_line.Parser:
+    parser = command_line.Parser(
         prog="python -m gasp_env.play", description="Play one episode in the terminal, or stored ones again."
     )
     parser.add_argument(
@@ -213,6 +265,10 @@ def _parser() -> argparse.ArgumentParser:
         "--attempts", type=int, default=8, help="tries of the solver at a proposal (default 8)"
     )
     parser.add_argument("--sandbox", default="auto", metavar="TIER", help=HELP)
+    parser.add_argument("--temperature", type=float, default=1.0, help="of a policy that samples (default 1)")
+    parser.add_argument(
+        "--max-tokens", type=int, default=1024, help="most tokens of an answer that is sampled (default 1024)"
+    )
     parser.add_argument("--save", type=Path, metavar="FILE", help="append the episode to this file")
     parser.add_argument(
         "--replay", type=Path, metavar="FILE", help="play the episodes stored in this file again"

@@ -1,96 +1,178 @@
-"""Mistakes in options end the program with one line, before anything is trained."""
+"""Options of `learners.reinforcepp` and what no run can be made with."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
 
-import torch
-from safetensors import SafetensorError
+from gasp_env import domains
+from gasp_env.rewards import TeacherRewards
+from gasp_env.sandbox import shared
+from learners import command_line
+from learners.advantages import Baseline, Norm, Weighting
+from learners.losses import KL
 
-from gasp_env.sandbox import SandboxError
-
-#: Exit status of a program that Ctrl-C ended, as the shell counts it.
-INTERRUPTED = 130
-#: What a wrong value leads to. Anything else is a defect, and keeps its traceback.
-MISTAKES = (ValueError, TypeError, AttributeError, OSError, ImportError, RuntimeError, SafetensorError)
-
-
-#: No option means anything at this size, and infinity least of all.
-LARGE = 2**32
+#: Roles of the games that are trained on.
+ROLES = ("teacher", "solver")
 
 
-@contextmanager
-def command() -> Iterator[None]:
-    """Around a whole program: what ends it from outside, Ctrl-C or Docker going away, is no defect of it either."""
-    try:
-        yield
-    except SandboxError as error:
-        raise SystemExit(" ".join(str(error).split())) from None
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        raise SystemExit(INTERRUPTED) from None
+@dataclass
+class Args:
+    """Options of the reference learner. The defaults are the miniature's main run."""
+
+    name: str = ""
+    """Name of the run; its files lie in RUNS/NAME. Default: the time."""
+    runs: Path = Path("runs")
+    """Where runs lie."""
+    resume: str = ""
+    """Go on from a checkpoint: `auto` for the newest of this run (without --name: of the newest run), or a path.
+    Where `auto` finds none, a new run begins. Other options must be those of the run."""
+    seed: int = 0
+    """Of episodes, sampling and minibatches, and of the measurements."""
+    policy: str = "miniature"
+    """The policy that plays and trains: a name (see gasp_env.policies), module:name or file.py:name. The options of
+    its factory are flags."""
+    teacher_policy: str = ""
+    """Another policy for the teacher, which does not train; the options of its factory are --teacher-..."""
+    solver_policy: str = ""
+    """Another policy for the solver, likewise; not for the measurements, which are of --policy."""
+    policy_options: command_line.Hidden = field(default_factory=dict)
+    """Options of factories, by role."""
+    device: str = "cpu"
+    """Where the policy computes."""
+    threads: int = 0
+    """Threads torch computes with; 0 leaves its choice. Use 1 on a machine that others use too."""
+
+    domain: str = "learners.miniature:domain"
+    """What is played: `python` or module:name."""
+    goalposts: str = ""
+    """Goalposts to be guided by: a .jsonl file or module:name; empty for the domain's own."""
+    heldout: str = "learners.miniature:heldout"
+    """Problems on which pass@1 and pass@8 are measured before and after, named likewise; empty for none."""
+    sandbox: str = "auto"
+    """Isolation tier: docker, bwrap, landlock, or auto for the first of them that opens."""
+    episodes: int = 64
+    """Episodes of one update."""
+    attempts: int = 8
+    """Tries of the solver at a proposal, and at a goalpost."""
+    goalpost_rate: float = 0.0
+    """Share of episodes played on the goalpost itself: 0 is GASP, 1 is RL on the real problems."""
+    axis: Literal["both", "io", "f"] = "both"
+    """What lemmas and lifts change."""
+    teacher_reward: str = "gasp"
+    """Name of the teacher's reward, or module:name of your own."""
+    solver_reward: str = "azr"
+    """Name of the solver's reward."""
+    temperature: float = 1.0
+    """Of the sampling, in training and evaluation."""
+    max_tokens: int = 96
+    """Of an answer, end token included; one that does not end by then has failed."""
+
+    train_roles: str = "both"
+    """Whose turns train, both, teacher or solver; the others play as well."""
+    train_on: Literal["solve", "attempts", "both"] = "solve"
+    """Which of the solver's turns train: solve turns (as published), attempts at proposals, or both. Goalpost
+    turns train with each."""
+    norm: Norm = "role_stage_kind"
+    """Populations of the advantages; role_kind reproduces AZR."""
+    baseline: Baseline = "none"
+    """Subtract the mean of the prompt's group before normalising (REINFORCE++-baseline)."""
+    weighting: Weighting = "token"
+    """Whether statistics weigh tokens (OpenRLHF, verl, AZR) or answers alike."""
+    std_floor: float = 1e-3
+    """Least standard deviation to divide by."""
+    advantage_cap: float | None = None
+    """Largest advantage."""
+    shuffle_advantages: bool = False
+    """Control: hand every row another row's advantage."""
+
+    updates: int = 100
+    """Updates to make."""
+    seconds: float | None = None
+    """Stop sooner, after this much training time (evaluation not counted)."""
+    lr: float = 2e-4
+    """Learning rate of AdamW; falls linearly to 5 % over the second half."""
+    minibatches: int = 2
+    """Optimizer steps an epoch: rows are shuffled by prompt, since a prompt's answers share its computation."""
+    epochs: int = 1
+    """Passes over the rows of an update."""
+    clip_low: float = 0.2
+    """The ratio is clipped below 1 minus this."""
+    clip_high: float = 0.28
+    """The ratio is clipped above 1 plus this."""
+    dual_clip: float = 3.0
+    """Bound of the loss where the advantage is negative, in advantages."""
+    kl: KL = "none"
+    """Divergence from the start model: k1 in the reward, or k2 or k3 as a loss."""
+    kl_coef: float = 0.05
+    """Its coefficient, where there is one."""
+    entropy_coef: float = 0.0
+    """Bonus for entropy."""
+    grad_clip: float = 1.0
+    """Largest norm of the gradient."""
+
+    eval_samples: int = 16
+    """Answers to each held-out problem, before and after; at least 8, which pass@8 takes."""
+    goalpost_samples: int = 64
+    """Answers to each goalpost, before and after; 0 leaves this out."""
+    checkpoint_every: int = 20
+    """Updates between checkpoints; the end, and Ctrl-C, make one too."""
+    keep_checkpoints: int = 2
+    """Checkpoints kept."""
+    episodes_every: int = 10
+    """Updates between stored episodes; those of the first are stored too."""
+    episodes_kept: int = 4
+    """Episodes stored each time."""
 
 
-@contextmanager
-def option(name: str, value: object = "", fix: str = "") -> Iterator[None]:
-    """Blame an option for what fails inside.
+#: What may differ between a run and its continuation.
+FREE = {"name", "runs", "resume", "device", "threads", "sandbox", "updates", "seconds", "eval_samples",
+        "goalpost_samples", "checkpoint_every", "keep_checkpoints", "episodes_every", "episodes_kept"}  # fmt: skip
 
-    Meant for short stretches that do nothing but make something of that option.
 
-    Args:
-        name: of the option, as it is typed.
-        value: what was given.
-        fix: what to do, where the error does not say.
+def trains(role: str, args: Args) -> bool:
+    """Whether the turns of a role train: the option says so, and the policy in training plays them."""
+    return args.train_roles in ("both", role) and not getattr(args, f"{role}_policy", "")
+
+
+def check(args: Args) -> None:
+    """Refuse what no run can be made with, before anything is loaded.
 
     Raises:
-        SystemExit: with one line, whatever the number of lines of the error.
+        SystemExit: with one line that names the option.
     """
-    try:
-        yield
-    except MISTAKES as error:
-        given = f"{name} {value}".strip()
-        said = " ".join(str(error).split()) or type(error).__name__
-        raise SystemExit(f"{given}: {said}{'; ' + fix if fix else ''}") from error
-
-
-def at_least(args: Any, **bounds: float) -> None:
-    """Refuse numbers below their bound; None is no number and passes."""
-    for name, bound in bounds.items():
-        value = getattr(args, name)
-        if value is not None and not value >= bound:
-            raise SystemExit(f"{flag(name)} {value:g}: expected {bound:g} or more, got {value:g}")
-        _not_too_large(name, value)
-
-
-def positive(args: Any, *names: str) -> None:
-    """Refuse numbers that are not above zero; None is no number and passes."""
-    for name in names:
-        value = getattr(args, name)
-        if value is not None and not value > 0:
-            raise SystemExit(f"{flag(name)} {value:g}: expected more than 0, got {value:g}")
-        _not_too_large(name, value)
-
-
-def _not_too_large(name: str, value: float | None) -> None:
-    if value is not None and not value < LARGE:
-        raise SystemExit(f"{flag(name)} {value:g}: expected less than 2**32, got {value:g}")
-
-
-def computes(device: str) -> None:
-    """Refuse a device that torch cannot use here."""
-    try:
-        torch.empty(1, device=device).item()
-    except (RuntimeError, AssertionError, ImportError, NotImplementedError) as error:
-        said = " ".join(str(error).split())
+    command_line.at_least(
+        args, seed=0, threads=0, episodes=1, attempts=1, max_tokens=1, updates=1, minibatches=1, epochs=1
+    )
+    command_line.at_least(
+        args, goalpost_samples=0, checkpoint_every=1, keep_checkpoints=1, episodes_every=1, episodes_kept=1
+    )
+    command_line.at_least(
+        args, goalpost_rate=0, clip_low=0, clip_high=0, dual_clip=1, kl_coef=0, entropy_coef=0
+    )
+    command_line.positive(args, "temperature", "std_floor", "advantage_cap", "seconds", "lr", "grad_clip")
+    if args.goalpost_rate > 1:
+        raise SystemExit(f"--goalpost-rate {args.goalpost_rate}: expected a share, from 0 to 1")
+    if args.heldout and args.eval_samples < 8:
         raise SystemExit(
-            f"--device {device}: expected a device torch can use here, got this from it: {said}; "
-            "use --device cpu, or install a torch built for the device"
-        ) from error
-
-
-def flag(name: str) -> str:
-    """An option as it is typed."""
-    return f"--{name.replace('_', '-')}"
+            f"--eval-samples {args.eval_samples}: expected 8 or more, which pass@8 takes, got {args.eval_samples}; "
+            'use more, or --heldout "" to measure nothing'
+        )
+    if args.train_roles not in ("both", *ROLES):
+        raise SystemExit(f"--train-roles {args.train_roles}: expected both, {' or '.join(ROLES)}")
+    if not any(trains(role, args) for role in ROLES):
+        raise SystemExit(
+            f"--train-roles {args.train_roles}: expected a role that --policy plays, got other policies for all of them"
+        )
+    if Path(args.name).name != args.name or args.name in (".", ".."):
+        raise SystemExit(f"--name {args.name}: expected the name of a folder in --runs, not a path")
+    if args.shuffle_advantages and args.kl == "k1_reward":
+        raise SystemExit("--shuffle-advantages moves whole rows: expected --kl other than k1_reward")
+    command_line.computes(args.device)
+    with command_line.option("--domain", args.domain):
+        domains.get(args.domain)
+    with command_line.option("--teacher-reward", args.teacher_reward, "module:name imports one of your own"):
+        TeacherRewards(args.teacher_reward)
+    with command_line.option("--sandbox", args.sandbox):
+        shared(tier=args.sandbox)

@@ -3,6 +3,9 @@
 python -m learners.evaluate                                        # the miniature as it was shipped
 python -m learners.evaluate --weights runs/NAME/policy             # after a run
 python -m learners.evaluate --goalposts my.jsonl --samples 100
+python -m learners.evaluate --policy my_policy.py:load --model PATH --domain python --goalposts my.jsonl
+
+Any policy can be measured, one behind a server too; the options of its factory are flags.
 """
 
 from __future__ import annotations
@@ -14,20 +17,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from gasp_env import domains
+from gasp_env import domains, registry
 from gasp_env import goalposts as files
 from gasp_env.envs.vector import GaspCodeVectorEnv
+from gasp_env.policies import Policy, Sampling
 from gasp_env.sandbox import shared
 from gasp_env.tasks import Goalpost
-from learners import config, policies
+from learners import command_line, policies
 from learners.metrics import bootstrap_interval, pass_at_k, zero_success_bound
-from learners.policies import Sampling, TrainablePolicy
 from learners.rollout import play
 
-#: Completions sampled at once; bounds memory, changes nothing else.
-ROWS = 1024
+#: Tokens at most that the answers of one batch may have, and problems of one batch: what memory and time allow.
+TOKENS, PROBLEMS = 2**20, 512
 
 
 @dataclass(frozen=True)
@@ -57,30 +59,28 @@ class Evaluation:
 
 
 def evaluate(
-    policy: TrainablePolicy,
+    policy: Policy,
     goalposts: Sequence[Goalpost],
     *,
     samples: int,
     sampling: Sampling,
-    seed: int,
     domain: str,
     sandbox: Any = "auto",
 ) -> Evaluation:
     """Draw ``samples`` answers to every goalpost and have them judged.
 
     Args:
-        policy: is not changed; nor is torch's global random state.
+        policy: is not changed; with a seed, nor is its random stream.
         goalposts: each is one episode of one goalpost turn.
         samples: answers to each.
-        sampling: the same for everything that is compared.
-        seed: of the sampling.
+        sampling: the same for everything that is compared. Its seed is that of the first batch.
         domain: whose prompts and judge apply.
         sandbox: as for the env.
     """
-    start, tokens, generator = time.perf_counter(), 0, torch.Generator().manual_seed(seed)
+    start, tokens = time.perf_counter(), 0
     counts: dict[str, tuple[int, int]] = {}
-    size = max(1, ROWS // samples)
-    for first in range(0, len(goalposts), size):
+    size = min(PROBLEMS, max(1, TOKENS // (samples * sampling.max_tokens)))
+    for batch, first in enumerate(range(0, len(goalposts), size)):
         chunk = tuple(goalposts[first : first + size])
         envs = GaspCodeVectorEnv(
             num_envs=len(chunk),
@@ -90,10 +90,10 @@ def evaluate(
             attempts=samples,
             sandbox=sandbox,
         )
-        envs.reset(seed=seed)
+        envs.reset(seed=0)  # of nothing: the goalpost is pinned, and there is no other turn
         for env, goalpost in enumerate(chunk):
             envs.reset(options={"reset_mask": np.arange(len(chunk)) == env, "goalpost": goalpost.id})
-        rollout = play(envs, policy, sampling, generator)
+        rollout = play(envs, policy, sampling.call(batch))
         envs.close()
         tokens += rollout.tokens
         for goalpost in chunk:
@@ -117,7 +117,7 @@ def load_goalposts(name: str, domain: str) -> tuple[Goalpost, ...]:
     elif name.endswith(".jsonl"):
         found = files.load(Path(name))
     elif ":" in name:
-        source = policies.resolve(name)
+        source = registry.load(name, "goalposts")
         found = tuple(source()) if callable(source) else ()
     else:
         raise ValueError(f"expected a file that ends in .jsonl or a function as module:name, got {name!r}")
@@ -131,8 +131,11 @@ def load_goalposts(name: str, domain: str) -> tuple[Goalpost, ...]:
 class Args:
     """Options of ``python -m learners.evaluate``."""
 
-    policy: str = "learners.miniature:policy"
-    """Factory of the policy, module:name."""
+    policy: str = "miniature"
+    """The policy that answers: a name (see gasp_env.policies), module:name or file.py:name. The options of its factory
+    are flags."""
+    policy_options: command_line.Hidden = field(default_factory=dict)
+    """Options of the factory."""
     weights: Path | None = None
     """Directory of weights that the policy saved, instead of the shipped ones."""
     domain: str = "learners.miniature:domain"
@@ -159,26 +162,27 @@ def main(args: Args) -> Evaluation:
     Raises:
         SystemExit: an option is wrong, or what it names cannot be had.
     """
-    config.at_least(args, samples=1, max_tokens=1, seed=0)
-    config.positive(args, "temperature")
-    config.computes(args.device)
-    with config.option("--domain", args.domain):
+    command_line.at_least(args, samples=1, max_tokens=1, seed=0)
+    command_line.positive(args, "temperature")
+    command_line.computes(args.device)
+    with command_line.option("--domain", args.domain):
         domains.get(args.domain)
-    with config.option("--goalposts", args.goalposts):
+    with command_line.option("--goalposts", args.goalposts):
         goalposts = load_goalposts(args.goalposts, args.domain)
-    with config.option("--policy", args.policy, "name a function that returns a TrainablePolicy"):
-        policy = policies.load(args.policy, args.device)
+    with command_line.option("--policy", args.policy):
+        policy = policies.load(args.policy, args.device, **args.policy_options.get("", {}))
     if args.weights is not None:
-        with config.option("--weights", args.weights, "expected the policy/ of a run or of a checkpoint"):
-            policy.load(args.weights)
-    with config.option("--sandbox", args.sandbox):
+        with command_line.option(
+            "--weights", args.weights, "expected the policy/ of a run or of a checkpoint"
+        ):
+            policies.trainable(policy).load(args.weights)
+    with command_line.option("--sandbox", args.sandbox):
         shared(tier=args.sandbox).open()
     found = evaluate(
         policy,
         goalposts,
         samples=args.samples,
-        sampling=Sampling(args.temperature, args.max_tokens),
-        seed=args.seed,
+        sampling=Sampling(args.temperature, max_tokens=args.max_tokens, seed=args.seed),
         domain=args.domain,
         sandbox=args.sandbox,
     )
@@ -196,7 +200,5 @@ def main(args: Args) -> Evaluation:
 
 
 if __name__ == "__main__":
-    import tyro
-
-    with config.command():
-        main(tyro.cli(Args, prog="python -m learners.evaluate", description=__doc__))
+    with command_line.command():
+        main(command_line.parse(Args, "python -m learners.evaluate", __doc__))

@@ -4,6 +4,7 @@
     python -m learners.reinforcepp --resume auto                   # go on after Ctrl-C
     python -m learners.reinforcepp --updates 300 --seed 1 --name longer
     python -m learners.reinforcepp --shuffle-advantages            # control: nothing to learn from
+    python -m learners.reinforcepp --teacher-policy silent         # another policy for a role, which does not train
     python -m learners.reinforcepp --policy my_package:policy --domain python --heldout ""
 
 One update: play ``--episodes`` episodes to their end under the current policy (a teacher's credit
@@ -12,153 +13,44 @@ arrives when its proposal has been attempted), turn rewards into advantages per 
 before.json (the start model, measured), manifest.json, metrics.jsonl, tensorboard/, checkpoints/,
 policy/ (the final weights), summary.json, and episodes/*.jsonl, which
 ``python -m gasp_env.play --replay FILE`` plays again.
+
+Left out: a critic, a reference model unless ``--kl`` asks for one, and asynchronous sampling: a rollout is
+played and trained on by the same weights.
 """
 
 from __future__ import annotations
 
 import copy
-import signal
 import time
-from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
 from functools import partial
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
-import tyro
 
-from gasp_env import domains
 from gasp_env.envs.vector import GaspCodeVectorEnv
-from gasp_env.rewards import TeacherRewards
+from gasp_env.policies import Policy, Sampling
 from gasp_env.rewards.registry import get_solver_reward
-from gasp_env.sandbox import shared
-from learners import config as usage
-from learners import policies, training_state
-from learners.advantages import Baseline, Norm, Weighting, populations, task_relative
+from learners import config, policies, training_state
+from learners.advantages import populations, task_relative
 from learners.batches import MICRO_ROWS, constants, minibatches, padded, score
+from learners.command_line import INTERRUPTED, Interrupted, command, option, parse
+from learners.config import ROLES, Args
 from learners.evaluate import Evaluation, evaluate, load_goalposts
-from learners.losses import KL, k3, kl_loss, policy_loss
+from learners.losses import k3, kl_loss, policy_loss
 from learners.manifest import manifest
-from learners.metrics import Ledger, MaskedMeans, describe
-from learners.policies import Sampling, TrainablePolicy
+from learners.metrics import MaskedMeans, describe
+from learners.policies import TrainablePolicy
 from learners.rollout import play
-from learners.run_dir import Report, directory, table
-from learners.training_state import State
+from learners.run_dir import Report, directory, note, summarise, table
+from learners.training_state import Training
 from learners.turn_records import TurnRecord
-
-
-@dataclass
-class Args:
-    """Options of the reference learner. The defaults are the miniature's main run."""
-
-    name: str = ""
-    """Name of the run; its files lie in RUNS/NAME. Default: the time."""
-    runs: Path = Path("runs")
-    """Where runs lie."""
-    resume: str = ""
-    """Go on from a checkpoint: `auto` for the newest of this run (without --name: of the newest run), or a path.
-    Where `auto` finds none, a new run begins. Other options must be those of the run."""
-    seed: int = 0
-    """Of episodes, sampling and minibatches, and of the measurements."""
-    policy: str = "learners.miniature:policy"
-    """Function that returns the policy, module:name, called with device=."""
-    device: str = "cpu"
-    """Where the policy computes."""
-    threads: int = 0
-    """Threads torch computes with; 0 leaves its choice. Use 1 on a machine that others use too."""
-
-    domain: str = "learners.miniature:domain"
-    """What is played: `python` or module:name."""
-    goalposts: str = ""
-    """Goalposts to be guided by: a .jsonl file or module:name; empty for the domain's own."""
-    heldout: str = "learners.miniature:heldout"
-    """Problems on which pass@1 and pass@8 are measured before and after, named likewise; empty for none."""
-    sandbox: str = "auto"
-    """Isolation tier, or auto for the first that opens; `python -m gasp_env.sandbox doctor` lists them."""
-    episodes: int = 64
-    """Episodes of one update."""
-    attempts: int = 8
-    """Tries of the solver at a proposal, and at a goalpost."""
-    goalpost_rate: float = 0.0
-    """Share of episodes played on the goalpost itself: 0 is GASP, 1 is RL on the real problems."""
-    axis: Literal["both", "io", "f"] = "both"
-    """What lemmas and lifts change."""
-    teacher_reward: str = "gasp"
-    """Name of the teacher's reward, or module:name of your own."""
-    solver_reward: str = "azr"
-    """Name of the solver's reward."""
-    temperature: float = 1.0
-    """Of the sampling, in training and evaluation."""
-    max_tokens: int = 96
-    """Of an answer, end token included; one that does not end by then has failed."""
-
-    train_roles: Literal["both", "teacher", "solver"] = "both"
-    """Whose turns train; the others play as well."""
-    train_on: Literal["solve", "attempts", "both"] = "solve"
-    """Which of the solver's turns train: solve turns (as published), attempts at proposals, or both. Goalpost
-    turns train with each."""
-    norm: Norm = "role_stage_kind"
-    """Populations of the advantages; role_kind reproduces AZR."""
-    baseline: Baseline = "none"
-    """Subtract the mean of the prompt's group before normalising (REINFORCE++-baseline)."""
-    weighting: Weighting = "token"
-    """Whether statistics weigh tokens (OpenRLHF, verl, AZR) or answers alike."""
-    std_floor: float = 1e-3
-    """Least standard deviation to divide by."""
-    advantage_cap: float | None = None
-    """Largest advantage."""
-    shuffle_advantages: bool = False
-    """Control: hand every row another row's advantage."""
-
-    updates: int = 100
-    """Updates to make."""
-    seconds: float | None = None
-    """Stop sooner, after this much training time (evaluation not counted)."""
-    lr: float = 2e-4
-    """Learning rate of AdamW; falls linearly to 5 % over the second half."""
-    minibatches: int = 2
-    """Optimizer steps an epoch: rows are shuffled by prompt, since a prompt's answers share its computation."""
-    epochs: int = 1
-    """Passes over the rows of an update."""
-    clip_low: float = 0.2
-    """The ratio is clipped below 1 minus this."""
-    clip_high: float = 0.28
-    """The ratio is clipped above 1 plus this."""
-    dual_clip: float = 3.0
-    """Bound of the loss where the advantage is negative, in advantages."""
-    kl: KL = "none"
-    """Divergence from the start model: k1 in the reward, or k2 or k3 as a loss."""
-    kl_coef: float = 0.05
-    """Its coefficient, where there is one."""
-    entropy_coef: float = 0.0
-    """Bonus for entropy."""
-    grad_clip: float = 1.0
-    """Largest norm of the gradient."""
-
-    eval_samples: int = 16
-    """Answers to each held-out problem, before and after; at least 8, which pass@8 takes."""
-    goalpost_samples: int = 64
-    """Answers to each goalpost, before and after; 0 leaves this out."""
-    checkpoint_every: int = 20
-    """Updates between checkpoints; the end, and Ctrl-C, make one too."""
-    keep_checkpoints: int = 2
-    """Checkpoints kept."""
-    episodes_every: int = 10
-    """Updates between stored episodes; those of the first are stored too."""
-    episodes_kept: int = 4
-    """Episodes stored each time."""
-
-
-#: What may differ between a run and its continuation.
-FREE = {"name", "runs", "resume", "device", "threads", "sandbox", "updates", "seconds", "eval_samples",
-        "goalpost_samples", "checkpoint_every", "keep_checkpoints", "episodes_every", "episodes_kept"}  # fmt: skip
 
 
 def trains(record: TurnRecord, args: Args) -> bool:
     """Whether a row takes part in statistics and loss (unscored rows are masked later)."""
-    if args.train_roles not in ("both", record.role):
+    if not config.trains(record.role, args):
         return False
     return {"attempt": args.train_on != "solve", "solve": args.train_on != "attempts"}.get(record.stage, True)
 
@@ -254,73 +146,43 @@ def update(
     }
 
 
-def check(args: Args) -> None:
-    """Refuse what no run can be made with, before anything is loaded.
-
-    Raises:
-        SystemExit: with one line that names the option.
-    """
-    usage.at_least(
-        args, seed=0, threads=0, episodes=1, attempts=1, max_tokens=1, updates=1, minibatches=1, epochs=1
-    )
-    usage.at_least(
-        args, goalpost_samples=0, checkpoint_every=1, keep_checkpoints=1, episodes_every=1, episodes_kept=1
-    )
-    usage.at_least(args, goalpost_rate=0, clip_low=0, clip_high=0, dual_clip=1, kl_coef=0, entropy_coef=0)
-    usage.positive(args, "temperature", "std_floor", "advantage_cap", "seconds", "lr", "grad_clip")
-    if args.goalpost_rate > 1:
-        raise SystemExit(f"--goalpost-rate {args.goalpost_rate}: expected a share, from 0 to 1")
-    if args.heldout and args.eval_samples < 8:
-        raise SystemExit(
-            f"--eval-samples {args.eval_samples}: expected 8 or more, which pass@8 takes, got {args.eval_samples}; "
-            'use more, or --heldout "" to measure nothing'
-        )
-    if Path(args.name).name != args.name or args.name in (".", ".."):
-        raise SystemExit(f"--name {args.name}: expected the name of a folder in --runs, not a path")
-    if args.shuffle_advantages and args.kl == "k1_reward":
-        raise SystemExit("--shuffle-advantages moves whole rows: expected --kl other than k1_reward")
-    usage.computes(args.device)
-    with usage.option("--domain", args.domain):
-        domains.get(args.domain)
-    with usage.option("--teacher-reward", args.teacher_reward, "module:name imports one of your own"):
-        TeacherRewards(args.teacher_reward)
-    with usage.option("--sandbox", args.sandbox):
-        shared(tier=args.sandbox)
-
-
 def main(args: Args) -> dict[str, Any]:
     """Train, evaluate, and return what summary.json holds; nothing if the run was interrupted.
 
     Raises:
         SystemExit: an option is wrong, or what it names cannot be had.
     """
-    check(args)
+    began = time.perf_counter()
+    config.check(args)
     if args.threads:
         torch.set_num_threads(args.threads)
-    began = time.perf_counter()
-    with usage.option("--name", args.name):
+    with option("--name", args.name):
         run = directory(args.runs, args.name, args.resume)
-    with usage.option("--resume", args.resume):
+    with option("--resume", args.resume):
         found = training_state.find(args.resume, run) if args.resume else None
 
-    # Everything random: episodes (the envs' own), sampling, minibatches.
+    # The policy that trains, and those that play the other roles.
     torch.manual_seed(args.seed)
-    generator, rng = torch.Generator().manual_seed(args.seed), np.random.default_rng(args.seed)
-    episode_seeds = [int(seed) for seed in np.random.SeedSequence(args.seed).generate_state(args.episodes)]
-
-    with usage.option("--policy", args.policy, "name a function that returns a TrainablePolicy"):
-        policy = policies.load(args.policy, args.device)
+    with option("--policy", args.policy):
+        chosen = policies.load(args.policy, args.device, **args.policy_options.get("", {}))
+        policy = policies.trainable(chosen)
         policy.module.eval()
+    seats: dict[str, Policy] = dict.fromkeys(ROLES, policy)
+    for role in ROLES:
+        if name := getattr(args, f"{role}_policy"):
+            with option(f"--{role}-policy", name):
+                seats[role] = policies.load(name, args.device, **args.policy_options.get(role, {}))
     start = None if args.kl == "none" else copy.deepcopy(policy)
     optimizer = torch.optim.AdamW(policy.module.parameters(), lr=args.lr, weight_decay=0.0)
-    sampling = Sampling(args.temperature, args.max_tokens)
-    with usage.option("--goalposts", args.goalposts):
+
+    # What they play.
+    with option("--goalposts", args.goalposts):
         goalposts = load_goalposts(args.goalposts, args.domain)
-    with usage.option("--heldout", args.heldout):
+    with option("--heldout", args.heldout):
         heldout = load_goalposts(args.heldout, args.domain) if args.heldout else ()
-    with usage.option("--solver-reward", args.solver_reward):
+    with option("--solver-reward", args.solver_reward):
         get_solver_reward(args.solver_reward)  # only now: the modules named above may have registered it
-    with usage.option("--domain", args.domain):
+    with option("--domain", args.domain):
         envs = GaspCodeVectorEnv(
             num_envs=args.episodes,
             domain=args.domain,
@@ -332,48 +194,37 @@ def main(args: Args) -> dict[str, Any]:
             solver_reward=args.solver_reward,
             sandbox=args.sandbox,
         )
-    with usage.option("--sandbox", args.sandbox):
+    with option("--sandbox", args.sandbox):
         envs.sandbox.open()
-    runs_before = envs.sandbox.runs
 
-    # Go on where a checkpoint left off.
-    step, trained, ledger, earlier = 0, 0.0, Ledger(), {"seconds": 0.0, "runs": 0}
-    config = training_state.config_hash({k: v for k, v in asdict(args).items() if k not in FREE})
-    with usage.option("--resume", args.resume):
-        state = None if found is None else training_state.load(found, policy, optimizer, config)
-    if state is not None:
-        step, trained, earlier = state.step, state.data["trained"], state.data["spent"]
-        policy.version, ledger = state.data["version"], Ledger.restore(state.data["ledger"])
-        envs.set_state(state.data["envs"])
-        rng.bit_generator.state = state.data["numpy"]
-        generator.set_state(state.generators["sampling"])
-        torch.set_rng_state(state.generators["torch"])
+    # Everything random: episodes (the envs' own), sampling (the policies' own), minibatches.
+    rng = np.random.default_rng(args.seed)
+    episode_seeds = [int(seed) for seed in np.random.SeedSequence(args.seed).generate_state(args.episodes)]
+    streams = {"sampling": policy.generator.manual_seed(args.seed)}
+    for number, role in enumerate(ROLES, start=1):
+        generator = getattr(seats[role], "generator", None)
+        if isinstance(generator, torch.Generator) and seats[role] is not policy:
+            streams[role] = generator.manual_seed(args.seed + number)
 
-    def spent() -> dict[str, Any]:
-        seconds = earlier["seconds"] + time.perf_counter() - began
-        return {"seconds": seconds, "runs": earlier["runs"] + envs.sandbox.runs - runs_before}
+    settings = {key: value for key, value in asdict(args).items() if key not in config.FREE}
+    training = Training(policy, optimizer, envs, rng, streams, training_state.config_hash(settings), began)
+    if found is not None:  # go on where a checkpoint left off
+        with option("--resume", args.resume):
+            training.restore(found)
 
-    def save() -> Path:
-        counters = {"trained": trained, "spent": spent(), "version": policy.version, "ledger": ledger.state()}
-        data = {**counters, "envs": envs.state(), "numpy": rng.bit_generator.state}
-        generators = {"sampling": generator.get_state(), "torch": torch.get_rng_state()}
-        state = State(step, config, data, generators)
-        return training_state.save(run / "checkpoints", policy, optimizer, state, args.keep_checkpoints)
+    sampling = Sampling(args.temperature, max_tokens=args.max_tokens)
 
     def measure(seed: int) -> dict[str, Evaluation]:
         """Held-out problems and goalposts, by one protocol before and after."""
         sets = {"heldout": (heldout, args.eval_samples), "goalposts": (goalposts, args.goalpost_samples)}
-        ask = partial(
-            evaluate, policy, sampling=sampling, seed=seed, domain=args.domain, sandbox=args.sandbox
-        )
+        seeded = replace(sampling, seed=seed)
+        ask = partial(evaluate, policy, sampling=seeded, domain=args.domain, sandbox=args.sandbox)
         return {key: ask(them, samples=n) if them and n else Evaluation() for key, (them, n) in sets.items()}
 
-    facts = {"policy": args.policy, "sandbox": envs.sandbox.tier, "config": config, "resumed_at": step}
-    ran = manifest(asdict(args), **facts)
-    with usage.option("--runs", args.runs):
-        report = Report(run, step, args.updates)
+    with option("--runs", args.runs):
+        report = Report(run, training.step, args.updates)
     report.say(f"{run}: {args.policy} plays {args.domain}, judged in the {envs.sandbox.tier} sandbox")
-    if step == 0:
+    if training.step == 0:
         report.say("measuring the start model")
         try:
             measured = measure(10_001 + args.seed)
@@ -383,53 +234,44 @@ def main(args: Args) -> dict[str, Any]:
             return {}
         report.write("before.json", {key: asdict(value) for key, value in measured.items()})
     # The manifest says that a run of this name exists, so it is written once there is something to keep.
-    report.write(f"manifest-{step:06d}.json" if step else "manifest.json", ran)
-    with usage.option("--resume", args.resume, "resume a checkpoint inside its run's directory"):
+    facts = {"policy": args.policy, "sandbox": envs.sandbox.tier, "config": training.config}
+    ran = manifest(asdict(args), **facts, resumed_at=training.step)
+    report.write(f"manifest-{training.step:06d}.json" if training.step else "manifest.json", ran)
+    with option("--resume", args.resume, "resume a checkpoint inside its run's directory"):
         before = {key: Evaluation(**value) for key, value in report.read("before.json").items()}
 
-    interrupted = False
-
-    def interrupt(*_: object) -> None:
-        nonlocal interrupted
-        interrupted = True
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # a second Ctrl-C does not wait
-
-    handler = signal.signal(signal.SIGINT, interrupt)
-    with report:
-        while step < args.updates and not interrupted and (args.seconds is None or trained < args.seconds):
+    with report, Interrupted() as interrupted:
+        while training.step < args.updates and not interrupted.pressed:
+            if args.seconds is not None and training.trained >= args.seconds:
+                break
             clock = time.perf_counter()
-            progress = max(step / args.updates, 0.0 if args.seconds is None else trained / args.seconds)
+            progress = training.step / args.updates
+            if args.seconds is not None:
+                progress = max(progress, training.trained / args.seconds)
             for group in optimizer.param_groups:
                 group["lr"] = args.lr * learning_rate(progress)
-            envs.reset(seed=episode_seeds if step == 0 else None)
-            envs.library.step = step + 1
-            rollout = play(envs, policy, sampling, generator)
+            envs.reset(seed=episode_seeds if training.step == 0 else None)
+            envs.library.step = training.step + 1
+            rollout = play(envs, seats, sampling)
             played = time.perf_counter()
             metrics = update(policy, start, optimizer, rollout.records, args, rng)
             seconds = {**rollout.seconds, "update": time.perf_counter() - played}
-            trained += time.perf_counter() - clock
-            step += 1
-            ledger.add(rollout.records)
-            accepted = Counter(entry.task.stage for entry in envs.library.entries if entry.accepted)
+            training.trained += time.perf_counter() - clock
+            training.step += 1
+            training.ledger.add(rollout.records)
             metrics |= describe(rollout.records)
             metrics |= {f"seconds/{name}": value for name, value in seconds.items()}
-            metrics |= {f"library/accepted_{stage}s": float(accepted[stage]) for stage in ("lemma", "lift")}
-            metrics["library/valid"] = float(len(envs.library))
-            metrics["tokens/total"] = float(sum(ledger.tokens.values()))
-            metrics["sandbox/runs"] = float(spent()["runs"])
+            metrics |= training.totals()
             metrics["train/lr"] = optimizer.param_groups[0]["lr"]
-            note = "  ".join(f"{n[7:]} {v:+.2f}" for n, v in metrics.items() if n.startswith("reward/"))
-            note += f"  lemmas {accepted['lemma']}  lifts {accepted['lift']}  {trained / step:.1f} s/update"
-            report.log(step, metrics, note)
-            if step % args.episodes_every == 0 or step == 1:
-                report.episodes(step, envs.transcripts[: args.episodes_kept])
-            if step % args.checkpoint_every == 0:
-                save()
-    signal.signal(signal.SIGINT, handler)
-    kept = save()
-    if interrupted:
+            report.log(training.step, metrics, note(metrics, training))
+            if training.step % args.episodes_every == 0 or training.step == 1:
+                report.episodes(training.step, envs.transcripts[: args.episodes_kept])
+            if training.step % args.checkpoint_every == 0:
+                training.save(run / "checkpoints", args.keep_checkpoints)
+    kept = training.save(run / "checkpoints", args.keep_checkpoints)
+    if interrupted.pressed:
         report.say(
-            f"interrupted after update {step}; saved {kept}. Go on with the same options and --resume {run}"
+            f"interrupted after update {training.step}; saved {kept}. Go on with the same options and --resume {run}"
         )
         return {}
 
@@ -442,30 +284,7 @@ def main(args: Args) -> dict[str, Any]:
         )
         return {}
     policy.save(run / "policy")
-    totals = spent()
-    accepted = Counter(entry.task.stage for entry in envs.library.entries if entry.accepted)
-    summary = {
-        "accepted_lemmas": accepted["lemma"],
-        "accepted_lifts": accepted["lift"],
-        "sandbox": {"tier": envs.sandbox.tier, "runs": totals["runs"]},
-        "pass_at_1": {"before": before["heldout"].pass_at(1), "after": after["heldout"].pass_at(1)},
-        "pass_at_8": {"before": before["heldout"].pass_at(8), "after": after["heldout"].pass_at(8)},
-        "goalposts_reached": {
-            "base_resampled": before["goalposts"].reached,
-            "after": after["goalposts"].reached,
-            "samples_each": args.goalpost_samples,
-            "of": len(goalposts),
-        },
-        "solve_rates": ledger.solve_rates(),
-        "proposals": ledger.proposed,
-        "rewards": ledger.quarters(),
-        "tokens": {"total": sum(ledger.tokens.values()), "solver": ledger.tokens["solver"]},
-        "groups": ledger.groups,
-        "updates": step,
-        "seconds": totals["seconds"],
-        "seconds_training": trained,
-        "episodes": str(max((run / "episodes").glob("*.jsonl"))),
-    }
+    summary = summarise(run, args, training, len(goalposts), before, after)
     report.console.print(table(summary))
     report.say(f"summary: {report.write('summary.json', summary)}")
     report.say(f"play episodes again: python -m gasp_env.play --replay {summary['episodes']}")
@@ -473,6 +292,6 @@ def main(args: Args) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    with usage.command():
-        if not main(tyro.cli(Args, prog="python -m learners.reinforcepp", description=__doc__)):
-            raise SystemExit(usage.INTERRUPTED)
+    with command():
+        if not main(parse(Args, "python -m learners.reinforcepp", __doc__, ROLES)):
+            raise SystemExit(INTERRUPTED)

@@ -1,4 +1,4 @@
-"""A run's directory and its face: manifest, logs, episode files, progress bar, the table at the end."""
+"""A run's directory and its display: manifest, logs, episode files, progress bar, the table at the end."""
 
 from __future__ import annotations
 
@@ -14,6 +14,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Column, Table
 from torch.utils.tensorboard import SummaryWriter
+
+from learners.config import Args
+from learners.evaluate import Evaluation
+from learners.training_state import Training
 
 #: Updates between lines of text where there is no terminal to draw a bar in.
 QUIET_EVERY = 10
@@ -114,6 +118,61 @@ class Report:
         path = self.run / "episodes" / f"{step:06d}.jsonl"
         path.write_text("".join(json.dumps(transcript) + "\n" for transcript in transcripts))
         return path
+
+
+def note(metrics: Mapping[str, float], training: Training) -> str:
+    """One update in a line: mean rewards, tasks accepted so far, speed."""
+    rewards = [f"{name[7:]} {value:+.2f}" for name, value in metrics.items() if name.startswith("reward/")]
+    accepted, speed = training.accepted(), training.trained / training.step
+    counts = [f"lemmas {accepted['lemma']}", f"lifts {accepted['lift']}"]
+    return "  ".join([*rewards, *counts, f"{speed:.1f} s/update"])
+
+
+def summarise(
+    run: Path,
+    args: Args,
+    training: Training,
+    goalposts: int,
+    before: Mapping[str, Evaluation],
+    after: Mapping[str, Evaluation],
+) -> dict[str, Any]:
+    """A run in numbers; what summary.json holds and `table` shows.
+
+    Args:
+        run: the run's directory.
+        args: its options.
+        training: as it ended.
+        goalposts: how many there are.
+        before: measurements of ``heldout`` and ``goalposts`` with the start model.
+        after: the same with the trained one.
+    """
+    spent, accepted, ledger = training.spent(), training.accepted(), training.ledger
+    sets = ("heldout", "goalposts")
+    (heldout, aims), (heldout_after, aims_after) = (
+        [found[name] for name in sets] for found in (before, after)
+    )
+    return {
+        "accepted_lemmas": accepted["lemma"],
+        "accepted_lifts": accepted["lift"],
+        "sandbox": {"tier": training.envs.sandbox.tier, "runs": spent["runs"]},
+        "pass_at_1": {"before": heldout.pass_at(1), "after": heldout_after.pass_at(1)},
+        "pass_at_8": {"before": heldout.pass_at(8), "after": heldout_after.pass_at(8)},
+        "goalposts_reached": {
+            "base_resampled": aims.reached,
+            "after": aims_after.reached,
+            "samples_each": args.goalpost_samples,
+            "of": goalposts,
+        },
+        "solve_rates": ledger.solve_rates(),
+        "proposals": ledger.proposed,
+        "rewards": ledger.quarters(),
+        "tokens": {"total": sum(ledger.tokens.values()), "solver": ledger.tokens["solver"]},
+        "groups": ledger.groups,
+        "updates": training.step,
+        "seconds": spent["seconds"],
+        "seconds_training": training.trained,
+        "episodes": str(max((run / "episodes").glob("*.jsonl"))),
+    }
 
 
 def table(summary: Mapping[str, Any]) -> Table:

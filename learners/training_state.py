@@ -1,11 +1,11 @@
-"""Checkpoints without pickle: tensors in safetensors, everything else in JSON, and a rename to make it true.
+"""A run in progress, and its checkpoints: tensors in safetensors, everything else in JSON, no pickle.
 
     runs/NAME/checkpoints/000120/policy/...            whatever the policy's ``save`` writes
                                  optimizer.safetensors moments
                                  random.safetensors    states of torch generators
                                  state.json            step, configuration hash, environment, counters
 
-A directory appears under its final name only when it is complete.
+A directory is renamed to its final name when it is complete.
 """
 
 from __future__ import annotations
@@ -14,15 +14,20 @@ import hashlib
 import json
 import os
 import shutil
+import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
-from learners.policies.base import TrainablePolicy
+from gasp_env.envs.vector import GaspCodeVectorEnv
+from learners.metrics import Ledger
+from learners.policies import TrainablePolicy
 
 
 class CheckpointError(RuntimeError):
@@ -110,6 +115,88 @@ def find(resume: str, run: Path) -> Path | None:
     if not (newest / "state.json").is_file():
         raise CheckpointError(f"expected --resume to name a run or a checkpoint, found neither at {path}")
     return newest
+
+
+class Training:
+    """A run in progress: everything that changes during it, saved and restored together.
+
+    Args:
+        policy, optimizer, envs: what is trained, by what, on what.
+        rng: of minibatches.
+        streams: torch generators by name, such as the policies'.
+        config: see `State`.
+        began: `time.perf_counter` when the program began.
+
+    Attributes:
+        step: updates done.
+        trained: seconds they took.
+        ledger: counts over the run.
+    """
+
+    def __init__(
+        self,
+        policy: TrainablePolicy,
+        optimizer: torch.optim.Optimizer,
+        envs: GaspCodeVectorEnv,
+        rng: np.random.Generator,
+        streams: Mapping[str, torch.Generator],
+        config: str,
+        began: float,
+    ) -> None:
+        self.policy, self.optimizer, self.envs, self.rng = policy, optimizer, envs, rng
+        self.config = config
+        self.step, self.trained, self.ledger = 0, 0.0, Ledger()
+        self._streams = streams
+        self._began, self._runs_before = began, envs.sandbox.runs
+        self._earlier: dict[str, Any] = {"seconds": 0.0, "runs": 0}
+
+    def spent(self) -> dict[str, Any]:
+        """Seconds since the program began and runs of the sandbox, those before a resume included."""
+        seconds = self._earlier["seconds"] + time.perf_counter() - self._began
+        return {
+            "seconds": seconds,
+            "runs": self._earlier["runs"] + self.envs.sandbox.runs - self._runs_before,
+        }
+
+    def accepted(self) -> Counter[str]:
+        """Accepted tasks in the library, by stage."""
+        return Counter(entry.task.stage for entry in self.envs.library.entries if entry.accepted)
+
+    def totals(self) -> dict[str, float]:
+        """The library, tokens and runs so far, for the logs."""
+        accepted = self.accepted()
+        return {
+            **{f"library/accepted_{stage}s": float(accepted[stage]) for stage in ("lemma", "lift")},
+            "library/valid": float(len(self.envs.library)),
+            "tokens/total": float(sum(self.ledger.tokens.values())),
+            "sandbox/runs": float(self.spent()["runs"]),
+        }
+
+    def save(self, directory: Path, keep: int) -> Path:
+        """Write a checkpoint (see `save`); returns its path."""
+        data = {
+            "trained": self.trained,
+            "spent": self.spent(),
+            "version": self.policy.version,
+            "ledger": self.ledger.state(),
+            "envs": self.envs.state(),
+            "numpy": self.rng.bit_generator.state,
+        }
+        generators = {name: generator.get_state() for name, generator in self._streams.items()}
+        generators["torch"] = torch.get_rng_state()
+        state = State(self.step, self.config, data, generators)
+        return save(directory, self.policy, self.optimizer, state, keep)
+
+    def restore(self, path: Path) -> None:
+        """Go on where `save` was called. Raises `CheckpointError`: see `load`."""
+        state = load(path, self.policy, self.optimizer, self.config)
+        self.step, self.trained, self._earlier = state.step, state.data["trained"], state.data["spent"]
+        self.policy.version, self.ledger = state.data["version"], Ledger.restore(state.data["ledger"])
+        self.envs.set_state(state.data["envs"])
+        self.rng.bit_generator.state = state.data["numpy"]
+        for name, generator in self._streams.items():
+            generator.set_state(state.generators[name])
+        torch.set_rng_state(state.generators["torch"])
 
 
 def _flatten(optimizer: torch.optim.Optimizer) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
-
-Role = Literal["teacher", "solver"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +19,8 @@ class TurnRecord:
         logprobs: of each id under the policy that sampled it, or None where the engine cannot tell.
         reward: None when the turn is unscored (the infrastructure failed): such a row is masked
             out of statistics and loss, it is never worth 0.
-        role, stage, kind, axis: whose turn it was and what was asked.
+        agent: that acted, such as ``solver_0``.
+        role, stage, kind, axis: what it was asked as, such as ``solver``, and what it was asked.
         group: rows with one group id answered the same prompt in the same update.
         version: of the policy that sampled it.
         stop: ``"length"`` when the answer was cut off; nothing was submitted in its place.
@@ -36,7 +34,8 @@ class TurnRecord:
     mask: tuple[bool, ...]
     logprobs: tuple[float, ...] | None
     reward: float | None
-    role: Role
+    agent: str
+    role: str
     stage: str
     kind: str | None
     axis: str | None
@@ -57,7 +56,7 @@ class TurnRecord:
 
     @property
     def scored(self) -> bool:
-        """Whether anybody judged it."""
+        """Whether it was judged."""
         return self.reward is not None
 
 

@@ -4,15 +4,15 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gasp_env import goalposts, play, values
+from gasp_env import play, values
 from gasp_env.envs.env import GaspCodeEnv
-from gasp_env.policies.scripted import GOALPOST, SCRIPTS, ScriptedPlayer
+from gasp_env.policies.scripted import GOALPOST, scripted, scripts
 from gasp_env.sandbox import Run, Sandbox, Status
 from gasp_env.transcripts.render import render_transcript
 
@@ -20,6 +20,20 @@ PROGRAM = (
     "def f(x):\n    total = 7\n    for _ in range(3):\n        total = total * 2 + x\n    return total\n"
 )
 STAGES = ["lemma", "attempt", "lift", "attempt", "solve"]
+HERE = str(Path(__file__).resolve())
+
+
+def needy(model: str, times: int = 1) -> Any:
+    """A factory of a policy, with an option that it needs."""
+    if model == "none":
+        raise ValueError("no model")
+
+    def says(prompts: Sequence[str], samples: Sequence[int]) -> list[tuple[str, ...]]:
+        if model == "broken":
+            raise RuntimeError("out of memory")
+        return [(" ".join([model] * times),) * count for count in samples]
+
+    return says
 
 
 def command(*arguments: str, typed: str = "", cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -162,15 +176,13 @@ def test_replay_reports_what_was_altered(
 @pytest.mark.docker
 def test_the_scripted_player_knows_both_axes_and_every_kind(sandbox: Sandbox) -> None:
     env = GaspCodeEnv(sandbox=sandbox)
-    player = ScriptedPlayer(next(one for one in goalposts.builtin_goalposts() if one.id == GOALPOST))
     seen = set()
     for seed in range(16):
         observation, _ = env.reset(seed=seed, options={"goalpost": GOALPOST})
         over = False
         while not over:
-            observation, _, terminated, truncated, _ = env.step(
-                player(observation["prompt"], observation["samples"])
-            )
+            (texts,) = scripted([observation["prompt"]], [observation["samples"]])
+            observation, _, terminated, truncated, _ = env.step(texts)
             over = terminated or truncated
         record = env.transcript
         assert record is not None
@@ -183,17 +195,17 @@ def test_the_scripted_player_knows_both_axes_and_every_kind(sandbox: Sandbox) ->
 
 @pytest.mark.docker
 def test_what_the_scripted_player_wrote_down_is_what_its_programs_return(sandbox: Sandbox) -> None:
-    scripts = [script for pair in SCRIPTS.values() for script in pair]
-    inputs = [tuple(values.parse_arguments(text) for text in script.inputs) for script in scripts]
+    written = [script for pair in scripts().values() for script in pair]
+    inputs = [tuple(values.parse_arguments(text) for text in script.inputs) for script in written]
     runs = [
         Run(program, given)
-        for script, given in zip(scripts, inputs, strict=True)
+        for script, given in zip(written, inputs, strict=True)
         for program in (script.program, script.answer)
     ]
     results = sandbox.run_many(runs)
     for number, result in enumerate(results):
         assert result.status is Status.OK, result.error
-        assert tuple(values.render(call.value) for call in result.calls) == scripts[number // 2].outputs
+        assert tuple(values.render(call.value) for call in result.calls) == written[number // 2].outputs
 
 
 @pytest.mark.docker
@@ -210,10 +222,9 @@ def test_a_person_can_play(sandbox: Sandbox, tmp_path: Path) -> None:
 
 @pytest.mark.docker
 def test_a_person_attempts_one_text_at_a_time(sandbox: Sandbox) -> None:
-    teacher = ScriptedPlayer(next(one for one in goalposts.builtin_goalposts() if one.id == GOALPOST))
     env = GaspCodeEnv()
     observation, _ = env.reset(seed=3, options={"goalpost": GOALPOST})
-    (proposal,) = teacher(observation["prompt"], 1)
+    ((proposal,),) = scripted([observation["prompt"]], [1])
     typed = "\n.\n".join([proposal, "no idea", "none", ""])
     done = command("--human", "--goalpost", GOALPOST, "--seed", "3", "--attempts", "2", typed=typed)
     assert done.returncode == 0, done.stderr
@@ -228,6 +239,33 @@ def test_a_person_can_stop(sandbox: Sandbox, tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "not finished" in done.stderr
     assert not (tmp_path / "never.jsonl").exists()
+
+
+@pytest.mark.docker
+def test_a_person_may_play_one_role(sandbox: Sandbox) -> None:
+    done = command(
+        *("--human", "--teacher-policy", "scripted", "--attempts", "2"), typed="no idea\n.\nnone\n.\nno\n.\n"
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "  = lemma solved 0 of 2: not accepted" in done.stdout
+
+
+@pytest.mark.docker
+def test_each_role_plays_by_its_policy(
+    sandbox: Sandbox, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "episode.jsonl"
+    words = ["--solver-policy", f"{HERE}:needy", "--solver-model", "pass", "--solver-times", "2"]
+    assert play.main([*words, "--save", str(path), "--sandbox", "docker"]) == 0
+    (line,) = path.read_text().splitlines()
+    said = {turn["agent"]: turn["samples"][0]["text"] for turn in json.loads(line)["turns"]}
+    assert said["solver_0"] == "pass pass"
+    assert said["teacher_0"].startswith("```python\ndef f(bookings")
+    capsys.readouterr()
+    assert play.main(["--policy", f"{HERE}:needy", "--model", "broken", "--sandbox", "docker"]) == 2
+    printed = capsys.readouterr().err
+    assert "failed at 1 prompts: RuntimeError: out of memory" in printed
+    assert printed.count("\n") == 1
 
 
 def _no_outcome(record: dict[str, Any]) -> str:
@@ -379,6 +417,12 @@ def test_to_see_whether_a_file_can_be_written_changes_nothing(tmp_path: Path) ->
         (["--human", "--goalpost", "no-such"], "got 'no-such'"),
         (["--attempts", "0"], "integer of at least 1"),
         (["--seed", "-1"], "expected a seed of at least 0"),
+        (["--policy", "gpt"], "expected a policy among scripted, silent"),
+        (["--modle", "m"], "unrecognized: --modle m; policy 'scripted' takes no options"),
+        (["--solver-policy", "gpt"], "expected a policy among scripted, silent"),
+        (["--policy", "silent", "--temperature", "-1"], "expected temperature to be a number of at least 0"),
+        (["--policy", f"{HERE}:needy"], "required: --model; policy"),
+        (["--policy", f"{HERE}:needy", "--model", "none"], "cannot be made: ValueError: no model"),
         (["--replay", "absent.jsonl"], "absent.jsonl"),
         (["--replay", "empty.jsonl"], "expected at least one transcript"),
         (["--replay", "text.jsonl"], "text.jsonl, line 1"),

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from gasp_env import goalposts, play
+from gasp_env import play
 from gasp_env.envs.env import GaspCodeEnv
 from gasp_env.episode.outcome import Outcome
-from gasp_env.policies.scripted import ScriptedPlayer
+from gasp_env.policies.scripted import scripted
 from gasp_env.rewards import teacher_rewards
 from gasp_env.rewards.registry import TEACHER_REWARDS, TeacherRewards
 from gasp_env.sandbox import Sandbox
@@ -36,10 +36,9 @@ BLOCKS = blocks(README, "python")
 def play_a_loop(source: str, path: Path) -> list[tuple[Any, ...]]:
     """Run a loop that asks ``model`` and tells ``learn``; return all it told."""
     heard: list[tuple[Any, ...]] = []
-    players = [ScriptedPlayer(goalpost) for goalpost in goalposts.builtin_goalposts()]
     path.write_text(source)
     given = {
-        "model": lambda prompt, samples: players[0](prompt, samples),
+        "model": lambda prompt, samples: scripted([prompt], [samples])[0],
         "learn": lambda *credit: heard.append(credit),
     }
     runpy.run_path(str(path), given)

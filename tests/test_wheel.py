@@ -69,7 +69,8 @@ def test_the_wheel_holds_what_runs_and_nothing_else(wheel: Path) -> None:
         if path.is_file() and "__pycache__" not in path.parts
     }
     assert here <= set(names), "every file of the packages is in the wheel"
-    for needed in ("gasp_env/data/goalposts.jsonl", "gasp_env/py.typed", "sandbox_image/Dockerfile"):
+    data = ("gasp_env/data/goalposts.jsonl", "gasp_env/data/scripted.json")
+    for needed in (*data, "gasp_env/py.typed", "sandbox_image/Dockerfile"):
         assert needed in names
     assert any(name.startswith("sandbox_image/worker/") for name in names)
     assert any(name.startswith("learners/miniature/data/") for name in names)

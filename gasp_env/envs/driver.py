@@ -17,7 +17,7 @@ import numpy as np
 from gasp_env.envs import matchmaking
 from gasp_env.envs.setup import Setup
 from gasp_env.episode.machine import Context, Episode
-from gasp_env.episode.turns import Credit, Resolution, Settled, Turn
+from gasp_env.episode.turns import Credit, CutOff, Resolution, Settled, Turn
 from gasp_env.rewards.credits import score, score_settled
 from gasp_env.sandbox import Sandbox, SandboxError
 from gasp_env.transcripts.library_log import RecordedGoalposts, RecordedView
@@ -282,4 +282,5 @@ def _texts(number: int, action: Action, turn: Turn | None) -> list[str]:
         raise ValueError(f"expected a text or a tuple of texts, got {type(action).__name__}")
     if not 1 <= len(texts) <= turn.samples:
         raise ValueError(f"expected 1 to {turn.samples} texts for stage {turn.stage}, got {len(texts)}")
-    return [str(text) for text in texts]
+    # An answer that was cut off has failed, even if what there is of it happens to be right.
+    return [text if isinstance(text, CutOff) else str(text) for text in texts]

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from gasp_env import policies
 from gasp_env.envs.driver import Action, Driver, Stepped
-from gasp_env.policies import partners
+from gasp_env.policies import Sampling
 from gasp_env.records import shorten
 
 #: Episodes begun, one after the other, until there is one in which the role acts.
@@ -66,8 +67,8 @@ class SingleRole:
                 f"expected role={' or '.join(map(repr, sorted(acting)))}, which act with these options, got {role!r}"
             )
         self._driver, self._role = driver, role
-        self._name = partner if isinstance(partner, str) else type(partner).__name__
-        self._policy = None if partner is None else partners.get(partner)
+        self._name = partner if isinstance(partner, str) else shorten(partner)
+        self._policy = None if partner is None else policies.get(partner)
 
     def check(self, options: Mapping[str, Any] | None) -> None:
         """Refuse options of a reset before anything is changed by it.
@@ -171,6 +172,14 @@ class SingleRole:
     def _answers(self, numbers: Sequence[int]) -> list[tuple[str, ...]]:
         assert self._policy is not None
         turns = [turn for turn in (self._driver.turns[number] for number in numbers) if turn is not None]
-        return partners.ask(
-            self._policy, self._name, [turn.prompt for turn in turns], [turn.samples for turn in turns]
+        first = self._driver.episodes[numbers[0]]
+        assert first is not None
+        # A partner that samples follows the env's seed, as everything random does.
+        seed = np.random.SeedSequence((first.context.seed, turns[0].index)).generate_state(1)
+        return policies.answer(
+            self._policy,
+            self._name,
+            [turn.prompt for turn in turns],
+            [turn.samples for turn in turns],
+            Sampling(seed=int(seed[0])),
         )

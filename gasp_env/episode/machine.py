@@ -17,12 +17,24 @@ from typing import Any
 
 import numpy as np
 
-from gasp_env.episode.turns import MAX_PROMPT, Ask, Judged, Pending, Resolution, Settled, Turn
+from gasp_env.episode.turns import (
+    MAX_PROMPT,
+    Ask,
+    CutOff,
+    Judged,
+    Pending,
+    Resolution,
+    Settled,
+    Turn,
+    Verdict,
+)
 from gasp_env.episode.view import View
 from gasp_env.sandbox.runs import Result, Run
 from gasp_env.tasks import Entry, Goalpost
 
 Game = Generator[Ask, tuple[Judged, ...], None]
+
+_CUT_OFF = Judged(Verdict("cut_off", "the text was cut off before its end"))
 
 
 class Truncated(Exception):
@@ -132,7 +144,7 @@ class Episode:
         left = ask.samples - len(self._given)
         if not 1 <= len(texts) <= left:
             raise ValueError(f"expected 1 to {left} texts for stage {ask.stage}, got {len(texts)}")
-        self._pending = [ask.read(text) for text in texts]
+        self._pending = [_CUT_OFF if isinstance(text, CutOff) else ask.read(text) for text in texts]
         return [run for item in self._pending if isinstance(item, Pending) for run in item.runs]
 
     def resolve(self, results: Sequence[Result], measured: Sequence[float | None] = ()) -> Resolution:

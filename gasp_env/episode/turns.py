@@ -16,13 +16,24 @@ if TYPE_CHECKING:
 MAX_PROMPT = 131_072
 
 
+class CutOff(str):
+    """A text whose end is missing, because the answer ran into its token limit.
+
+    A class of its own tells it from a text that is whole. It counts as failed, even if the part that is there happens
+    to be right: its verdict is ``cut_off``, paid as a malformed text is.
+    """
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True)
 class Verdict:
     """The decision on one text.
 
     Attributes:
         reason: of an answer ``correct``, ``wrong``, ``malformed`` or how its execution failed; of a proposal
-            ``valid`` or the code of the check that refused it; ``infra_error`` when nothing was decided.
+            ``valid`` or the code of the check that refused it; of either ``cut_off``, or ``infra_error`` when nothing
+            was decided.
         detail: one line for a person. Not part of any promise.
         answer: equal texts for equal answers, right or wrong. Of a program, a digest of the values it returned or
             printed on the hidden inputs, or of the status it failed with; else of the value or the arguments. Empty

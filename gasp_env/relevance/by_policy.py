@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
+from gasp_env import policies
 from gasp_env.domains.python import parsing
 from gasp_env.domains.python.triplet import Proposal
+from gasp_env.policies import Sampling
+from gasp_env.records import shorten
 from gasp_env.relevance.registry import RelevanceFunction
 from gasp_env.tasks import Goalpost
 
@@ -40,31 +44,30 @@ Those were all the data. Answer with one whole number from 0 to 10 in one fenced
 _SCORE = re.compile(r"10|[0-9]")
 
 
-def policy_relevance(policy: str) -> RelevanceFunction:
-    """The relevance by a policy, named as `gasp_env.policies.partners.get` takes it: its score divided by ten.
+def policy_relevance(policy: Any) -> RelevanceFunction:
+    """The relevance by a policy, by name or as an object (`gasp_env.policies.get`): its score divided by ten.
 
     An answer that cannot be read is asked for again, `RETRIES` times. After that the proposal is not measured
     (None), and so unscored: the failure is the judge's, and a judge that never keeps to the form shows as a run
     without scores instead of one that goes on with zeros. A teacher that provokes it gets neither reward nor
     admission, but no penalty either. A policy that cannot answer now says nothing (an empty text); one that raises
-    stops the step. Episodes repeat only as far as the policy does.
+    stops the step. Episodes repeat only as far as the policy does, which is given the same seed for each first try.
 
     Raises:
         ValueError: there is no such policy.
     """
-    # Only who asks a policy needs them.
-    from gasp_env.policies import partners
-
-    chosen = partners.get(policy)
+    chosen = policies.get(policy)
+    name = policy if isinstance(policy, str) else shorten(policy)
 
     def judge(pairs: Sequence[tuple[Proposal, Goalpost]]) -> list[float | None]:
         scores: list[float | None] = [None] * len(pairs)
         prompts = [prompt(proposal, goalpost) for proposal, goalpost in pairs]
         waiting = list(range(len(pairs)))
-        for _ in range(1 + RETRIES):
+        for attempt in range(1 + RETRIES):
             if not waiting:
                 break
-            answers = partners.ask(chosen, policy, [prompts[i] for i in waiting], [1] * len(waiting))
+            asked = [prompts[i] for i in waiting]
+            answers = policies.answer(chosen, name, asked, [1] * len(asked), Sampling(seed=attempt))
             for index, (answer,) in zip(waiting, answers, strict=True):
                 scores[index] = read(answer)
             waiting = [index for index in waiting if scores[index] is None]

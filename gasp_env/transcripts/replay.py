@@ -16,7 +16,7 @@ from typing import Any
 
 from gasp_env import curricula, domains
 from gasp_env.episode.machine import Context, Episode
-from gasp_env.episode.turns import Credit, Resolution
+from gasp_env.episode.turns import Credit, CutOff, Resolution
 from gasp_env.options import Options
 from gasp_env.records import RecordError, shorten
 from gasp_env.relevance import RelevanceRule
@@ -162,7 +162,7 @@ def _replayed(record: Mapping[str, Any], sandbox: Sandbox) -> dict[str, Any]:
     episode = Episode(parts.curriculum.play, context)
     transcript = Transcript(head(parts, context), episode.context)
     for turn in record["turns"]:
-        texts = [sample["text"] for sample in turn["samples"]]
+        texts = [CutOff(one["text"]) if one.get("cut_off") else one["text"] for one in turn["samples"]]
         if episode.turn is None or not 1 <= len(texts) <= episode.turn.samples:
             break
         runs = episode.submit(texts)

@@ -93,6 +93,7 @@ class TranscriptRecord(Record):
             self.text(self._of(value, field, name), f"{field}.{name}", empty=True)
         self._optional(self._of(value, field, "reward"), f"{field}.reward", self._number)
         self._each(self._of(value, field, "terms"), f"{field}.terms", self._number)
+        self._optional(value.get("cut_off"), f"{field}.cut_off", self._truth)
         # Only a proposal has one.
         self._optional(value.get("relevance"), f"{field}.relevance", self._number)
 

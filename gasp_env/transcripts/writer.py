@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from gasp_env.curricula.base import Curriculum
 from gasp_env.domains.base import Domain
 from gasp_env.episode.machine import Context, Episode
-from gasp_env.episode.turns import Credit, Resolution
+from gasp_env.episode.turns import Credit, CutOff, Resolution
 from gasp_env.options import Options
 
 FORMAT = 3
@@ -60,7 +60,8 @@ class Transcript:
         for text, verdict, relevance in zip(texts, resolution.verdicts, measured, strict=True):
             self._turns[turn.index]["samples"].append(
                 {
-                    "text": text,
+                    "text": str(text),
+                    **({"cut_off": True} if isinstance(text, CutOff) else {}),
                     "verdict": verdict.reason,
                     "detail": verdict.detail,
                     "reward": None,

@@ -70,7 +70,7 @@ class Ledger:
         """Count one update's turns."""
         sums: dict[str, tuple[float, int]] = {}
         for record in records:
-            self.tokens[record.role] += len(record.completion_ids)
+            self.tokens[record.role] = self.tokens.get(record.role, 0) + len(record.completion_ids)
             if record.role == "teacher":
                 counts = self.proposed.setdefault(record.stage, {})
                 counts[record.verdict] = counts.get(record.verdict, 0) + 1

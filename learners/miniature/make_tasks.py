@@ -20,13 +20,13 @@ import torch
 import tyro
 
 from gasp_env import goalposts as files
+from gasp_env.policies import Sampling
 from gasp_env.tasks import Evidence, Goalpost
 from learners.evaluate import Evaluation, evaluate
 from learners.metrics import pass_at_k
 from learners.miniature import corpus, pools, world
 from learners.miniature.miniature_policy import MiniaturePolicy
 from learners.miniature.world import Program
-from learners.policies.base import Sampling
 
 TESTS = 12
 #: Solvable tasks are sought around this pass@1.
@@ -110,8 +110,7 @@ def measure(policy: MiniaturePolicy, tasks: Sequence[Goalpost], samples: int, se
         policy,
         tasks,
         samples=samples,
-        sampling=Sampling(max_tokens=40),
-        seed=seed,
+        sampling=Sampling(max_tokens=40, seed=seed),
         domain="learners.miniature:domain",
     )
 

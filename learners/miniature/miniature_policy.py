@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
@@ -12,16 +12,17 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from gasp_env.policies import Completion, Sampling
 from learners.miniature.model import Shape, Transformer, causal_bias
 from learners.miniature.sampler import Draws, Sampler
 from learners.miniature.tokenizer import Tokenizer
-from learners.policies.base import Completion, Sampling, Scores
+from learners.policies.base import Scores
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 
 #: Completions sampled at once, and padded tokens scored at once: enough to keep a processor busy, few enough
 #: to stay near its caches.
-_SAMPLED_ROWS, _SCORED_TOKENS = 2048, 2048
+_SAMPLED_ROWS, _SCORED_TOKENS = 1024, 2048
 #: Completions packed behind one copy of their prompt; the mask grows with the square.
 _PACKED = 16
 
@@ -32,6 +33,7 @@ class MiniaturePolicy:
     def __init__(self, module: Transformer, tokenizer: Tokenizer, version: int = 0) -> None:
         self.transformer, self.tokenizer, self.version = module, tokenizer, version
         self.module: torch.nn.Module = module
+        self.generator = torch.Generator()
 
     @classmethod
     def fresh(cls, shape: Shape, tokenizer: Tokenizer, device: str = "cpu") -> MiniaturePolicy:
@@ -51,10 +53,6 @@ class MiniaturePolicy:
     def device(self) -> torch.device:
         """Where the weights are."""
         return self.transformer.features.device
-
-    def encode(self, prompt: str) -> list[int]:
-        """Token ids of a prompt. Raises `UnknownTextError` for text outside the vocabulary."""
-        return self.tokenizer.encode(prompt)
 
     def save(self, directory: Path, dtype: torch.dtype = torch.float32) -> None:
         """Write weights and configuration. Half precision halves the size and is what ships."""
@@ -90,36 +88,48 @@ class MiniaturePolicy:
 
     @torch.no_grad()
     def generate(
-        self, prompts: Sequence[str], samples: Sequence[int], sampling: Sampling, generator: torch.Generator
+        self, prompts: Sequence[str], samples: Sequence[int], sampling: Sampling
     ) -> list[list[Completion]]:
-        """See `Policy.generate`. The draws depend on the generator and on the whole call, batching included."""
+        """See `gasp_env.policies.Policy`. The draws depend on the whole call, batching included.
+
+        Raises:
+            ValueError: the sampling asks for temperature 0 or a ``top_p`` below 1.
+            UnknownTextError: a prompt has text outside the vocabulary.
+        """
+        if not sampling.temperature or sampling.top_p < 1:
+            raise ValueError(f"expected a temperature above 0 and top_p 1 for the miniature, got {sampling}")
+        generator = self.generator
+        if sampling.seed is not None:
+            generator = torch.Generator().manual_seed(sampling.seed)
         drawn: list[list[Completion]] = []
         start = 0
         while start < len(prompts):
             stop = start + 1
             while stop < len(prompts) and sum(samples[start : stop + 1]) <= _SAMPLED_ROWS:
                 stop += 1
-            ids = [self.encode(prompt) for prompt in prompts[start:stop]]
+            ids = [self.tokenizer.encode(prompt) for prompt in prompts[start:stop]]
             sampler = Sampler(self.transformer, ids, self.tokenizer.pad)
             draws = sampler.run(
                 samples[start:stop], sampling.max_tokens, sampling.temperature, self.tokenizer.end, generator
             )
-            completions = iter(self._completions(draws))
+            of_row = (
+                tuple(row) for row, count in zip(ids, samples[start:stop], strict=True) for _ in range(count)
+            )
+            completions = self._completions(of_row, draws)
             drawn += [list(islice(completions, count)) for count in samples[start:stop]]
             start = stop
         return drawn
 
-    def _completions(self, draws: Draws) -> list[Completion]:
-        columns = (draws.ids, draws.logprobs, draws.lengths, draws.ended)
-        return [
-            Completion(
+    def _completions(self, prompts: Iterable[tuple[int, ...]], draws: Draws) -> Iterator[Completion]:
+        columns = [column.tolist() for column in (draws.ids, draws.logprobs, draws.lengths, draws.ended)]
+        for prompt, ids, logprobs, length, ended in zip(prompts, *columns, strict=True):
+            yield Completion(
                 text=self.tokenizer.decode(ids[:length]),
+                prompt_ids=prompt,
                 ids=tuple(ids[:length]),
                 logprobs=tuple(logprobs[:length]),
                 stop="stop" if ended else "length",
             )
-            for ids, logprobs, length, ended in zip(*(column.tolist() for column in columns), strict=True)
-        ]
 
     def score(
         self, groups: Sequence[tuple[Sequence[int], Sequence[Sequence[int]]]], temperature: float = 1.0

@@ -1,30 +1,39 @@
-"""What plays: the interface every learner speaks to (`learners.policies.base`) and how to name one."""
+"""Policies that learners train: the protocol (`learners.policies.base`), and those that ship."""
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from typing import Any, cast
 
-from learners.policies.base import Completion, Policy, Sampling, Scores, TrainablePolicy
+from gasp_env import policies
+from gasp_env.policies import Policy
+from learners.policies.base import Scores, TrainablePolicy
 
-__all__ = ["Completion", "Policy", "Sampling", "Scores", "TrainablePolicy", "load", "resolve"]
+__all__ = ["Scores", "TrainablePolicy", "load", "trainable"]
+
+_ASKED = ("module", "generator", "score", "save", "load")
 
 
-def resolve(name: str) -> Any:
-    """The object that ``"module:name"`` names.
+def load(name: str, device: str, **options: Any) -> Policy:
+    """The policy of a name (`gasp_env.policies.get`); ``device`` is given to a factory that takes one.
 
     Raises:
-        ValueError: there is none.
+        ValueError: see `gasp_env.policies.get`.
     """
-    module, colon, attribute = name.partition(":")
-    if not colon:
-        raise ValueError(f"expected 'module:name', got {name!r}")
-    try:
-        return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise ValueError(f"{name!r} cannot be loaded: {error}") from error
+    if "device" in policies.options_of(name):
+        options = {"device": device, **options}
+    return policies.get(name, **options)
 
 
-def load(name: str, device: str = "cpu") -> TrainablePolicy:
-    """The policy that the factory ``"module:name"`` makes when called with ``device=``."""
-    return resolve(name)(device=device)
+def trainable(policy: Policy) -> TrainablePolicy:
+    """The policy, if it can be trained.
+
+    Raises:
+        ValueError: it lacks a part of `TrainablePolicy`.
+    """
+    lacking = [name for name in _ASKED if not hasattr(policy, name)]
+    if lacking:
+        raise ValueError(
+            f"expected a policy that can be trained (learners.policies.TrainablePolicy), got {type(policy).__name__}, "
+            f"which lacks {', '.join(lacking)}"
+        )
+    return cast(TrainablePolicy, policy)

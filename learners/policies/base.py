@@ -1,55 +1,15 @@
-"""What a policy is, to every learner: text in, sampled completions out, and log-probabilities to train on.
-
-A language model served elsewhere, a transformer in this process and a scripted player differ
-only behind these names.
-"""
+"""A policy that can be trained: a `gasp_env.policies.Policy` whose weights are in this process."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 import torch
 
-
-@dataclass(frozen=True)
-class Sampling:
-    """How completions are drawn. ``max_tokens`` counts the end token."""
-
-    temperature: float = 1.0
-    max_tokens: int = 96
-
-
-@dataclass(frozen=True)
-class Completion:
-    """One sampled answer.
-
-    Attributes:
-        text: what the environment is given (template, system prompt and end token stripped).
-        ids: sampled token ids, end token included.
-        logprobs: log-probability of each id under the policy that sampled it, at the sampling
-            temperature; None where the engine cannot tell.
-        stop: ``"stop"`` when the end token was sampled, ``"length"`` when ``max_tokens`` cut it off.
-    """
-
-    text: str
-    ids: tuple[int, ...]
-    logprobs: tuple[float, ...] | None
-    stop: Literal["stop", "length"]
-
-
-class Policy(Protocol):
-    """Anything that can play."""
-
-    version: int
-
-    def generate(
-        self, prompts: Sequence[str], samples: Sequence[int], sampling: Sampling, generator: torch.Generator
-    ) -> list[list[Completion]]:
-        """Draw ``samples[i]`` completions of ``prompts[i]``; each prompt is prefilled once."""
-        ...
+from gasp_env.policies import Policy
 
 
 @dataclass(frozen=True)
@@ -65,13 +25,18 @@ class Scores:
 
 
 class TrainablePolicy(Policy, Protocol):
-    """A policy whose weights live here."""
+    """A policy whose weights live here.
+
+    Its completions have ``prompt_ids`` and ``ids``, which are what `score` takes.
+
+    Attributes:
+        module: the weights.
+        generator: draws what `generate` samples where the sampling has no seed. A learner seeds it, and keeps its
+            state in checkpoints, so that a resumed run samples what the whole run would have.
+    """
 
     module: torch.nn.Module
-
-    def encode(self, prompt: str) -> list[int]:
-        """Token ids of a prompt, with whatever template the policy adds."""
-        ...
+    generator: torch.Generator
 
     def score(
         self, groups: Sequence[tuple[Sequence[int], Sequence[Sequence[int]]]], temperature: float = 1.0

@@ -13,8 +13,7 @@ from pettingzoo.utils.conversions import turn_based_aec_to_parallel
 from gasp_env.envs import aec
 from gasp_env.envs.env import GaspCodeEnv
 from gasp_env.episode.turns import Credit
-from gasp_env.policies import partners
-from gasp_env.policies.scripted import GOALPOST
+from gasp_env.policies.scripted import GOALPOST, scripted
 from gasp_env.sandbox import Result, Run, Sandbox, Status
 from tests.envs.test_env import OPTIONS, FailingSandbox, containers
 from tests.players import AGENTS, PROGRAMS, answer, proposal
@@ -53,7 +52,7 @@ def play(env: Any) -> list[tuple[str, float, dict[str, Any]]]:
         texts = None
         if not (terminated or truncated):
             assert (info["agent"], bool(observation["prompt"])) == (agent, True)
-            (texts,) = partners.scripted([observation["prompt"]], [observation["samples"]])
+            (texts,) = scripted([observation["prompt"]], [observation["samples"]])
         env.step(texts)
     return said
 
@@ -87,7 +86,7 @@ def test_rewards_reach_each_agent_at_its_next_last(sandbox: Sandbox, seed: int) 
     observation, _ = single.reset(seed=seed, options={"goalpost": GOALPOST})
     total, over = 0.0, False
     while not over:
-        (texts,) = partners.scripted([observation["prompt"]], [observation["samples"]])
+        (texts,) = scripted([observation["prompt"]], [observation["samples"]])
         observation, reward, over, *_ = single.step(texts)
         total += float(reward)
     assert record == single.transcript

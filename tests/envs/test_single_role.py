@@ -10,14 +10,13 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from gasp_env import registry
+from gasp_env import policies, registry
 from gasp_env.envs.env import GaspCodeEnv
 from gasp_env.envs.vector import GaspCodeVectorEnv
-from gasp_env.policies import partners
-from gasp_env.policies.scripted import GOALPOST
+from gasp_env.policies.scripted import GOALPOST, scripted, silent
 from gasp_env.sandbox import Result, Run, Sandbox
 from tests.envs.test_env import OPTIONS, FailingSandbox
-from tests.players import AGENTS, PROGRAMS, answer, goalpost_of, proposal
+from tests.players import AGENTS, PROGRAMS, goalpost_of, proposal
 
 #: What `tests/envs/test_single_role.py:NAME` names, from wherever the tests run.
 HERE = str(Path(__file__).resolve())
@@ -26,14 +25,14 @@ PINNED = {"goalpost": GOALPOST}
 
 def scripted_texts(observation: dict[str, Any]) -> list[tuple[str, ...]]:
     """What the scripted player answers to a batch of observations."""
-    return partners.scripted(list(observation["prompt"]), [int(count) for count in observation["samples"]])
+    return scripted(list(observation["prompt"]), [int(count) for count in observation["samples"]])
 
 
 def play(env: GaspCodeEnv, observation: dict[str, Any]) -> list[tuple[float, bool, dict[str, Any]]]:
     """Give the scripted player's texts until the episode is over."""
     steps, over = [], False
     while not over:
-        (texts,) = partners.scripted([observation["prompt"]], [observation["samples"]])
+        (texts,) = scripted([observation["prompt"]], [observation["samples"]])
         observation, reward, terminated, truncated, info = env.step(texts)
         assert not truncated
         over = terminated
@@ -112,7 +111,7 @@ def test_a_partners_unscored_turn_shows(sandbox: Sandbox, agent: str, on_infra_e
     observation, _ = env.reset(seed=3, options=PINNED)
     envs.reset(seed=3, options=PINNED)
     for step in range(batches - 1 if agent == "solver_0" else 2):
-        (texts,) = partners.scripted([observation["prompt"]], [observation["samples"]])
+        (texts,) = scripted([observation["prompt"]], [observation["samples"]])
         observation, _, terminated, truncated, info = env.step(texts)
         *_, infos = envs.step([texts])
         if agent == "teacher_0" and step == 0:
@@ -180,7 +179,7 @@ ASKED: list[list[int]] = []
 def counted(prompts: Sequence[str], samples: Sequence[int]) -> list[tuple[str, ...]]:
     """Remembers for how many prompts it was asked, and how many texts of each."""
     ASKED.append(list(samples))
-    return partners.silent(prompts, samples)
+    return silent(prompts, samples)
 
 
 @pytest.mark.docker
@@ -241,7 +240,7 @@ NOT_CALLABLE = 3
         ("too_few", ValueError, "expected 1 answers, one per prompt, got 0"),
         ("one_text", ValueError, "expected a tuple of texts for prompt 0, got 'xxxxxxxx'"),
         ("too_many", ValueError, "expected 8 texts for prompt 0, got 9"),
-        ("numbers", ValueError, r"expected a tuple of texts for prompt 0, got \(1, 1"),
+        ("numbers", ValueError, r"expected a tuple of texts for prompt 0, got \[1, 1"),
     ],
 )
 def test_what_a_partner_does_wrong_is_said(
@@ -249,7 +248,7 @@ def test_what_a_partner_does_wrong_is_said(
 ) -> None:
     envs = GaspCodeVectorEnv(num_envs=2, role="teacher", partner=f"{HERE}:{name}", **OPTIONS)
     envs.reset(seed=0)
-    with pytest.raises(kind, match=f"partner '.*:{name}'.*{complaint}"):
+    with pytest.raises(kind, match=f"policy '.*:{name}'.*{complaint}"):
         envs.step([proposal(PROGRAMS[0]), None])
     assert [turn is None for turn in envs.turns] == [True, False]
     with pytest.raises(RuntimeError, match="reset"):
@@ -263,14 +262,14 @@ def test_what_a_partner_does_wrong_is_said(
     [
         ({"role": "teacher_0"}, "expected role to be None or one of teacher, solver, got 'teacher_0'"),
         ({"role": ["teacher"]}, r"expected role to be None or one of .* got \['teacher'\]"),
-        ({"role": "solver", "partner": ["x"]}, r"expected a partner among .* got \['x'\]"),
-        ({"role": "solver", "partner": 5}, "expected a partner among .* got 5"),
+        ({"role": "solver", "partner": ["x"]}, r"expected a policy .* got \['x'\]"),
+        ({"role": "solver", "partner": 5}, "expected a policy .* got 5"),
         ({"role": "teacher"}, "expected the partner that plays solver"),
         ({"partner": "silent"}, "expected a role for partner 'silent'"),
-        ({"role": "solver", "partner": "gpt"}, "expected a partner among scripted, silent, .* got 'gpt'"),
-        ({"role": "solver", "partner": "nowhere:policy"}, "partner: 'nowhere' cannot be imported"),
+        ({"role": "solver", "partner": "gpt"}, "expected a policy among scripted, silent, .* got 'gpt'"),
+        ({"role": "solver", "partner": "nowhere:policy"}, "policy: 'nowhere' cannot be imported"),
         ({"role": "solver", "partner": f"{HERE}:nothing"}, "has no 'nothing'"),
-        ({"role": "solver", "partner": f"{HERE}:NOT_CALLABLE"}, "expected a callable .* got 3"),
+        ({"role": "solver", "partner": f"{HERE}:NOT_CALLABLE"}, "expected a policy .* a callable .* got 3"),
         ({"role": "teacher", "partner": "silent", "goalpost_rate": 1.0}, "expected role='solver'"),
         ({"role": "teacher", "partner": "silent", "curriculum": "rlvr"}, "expected role='solver'"),
     ],
@@ -281,7 +280,37 @@ def test_arguments_say_what_is_expected(options: dict[str, Any], complaint: str)
             make(**options)
 
 
-def test_built_in_partners_answer_as_many_as_are_asked_for() -> None:
-    prompts, samples = ["who are you?", answer("python", PROGRAMS[0])], [1, 3]
-    for name, policy in partners.BUILT_IN.items():
-        assert [len(texts) for texts in partners.ask(policy, name, prompts, samples)] == samples
+class Cut:
+    """A policy whose answers are right, and cut off."""
+
+    version = 0
+
+    def generate(
+        self, prompts: Sequence[str], samples: Sequence[int], sampling: policies.Sampling
+    ) -> list[list[policies.Completion]]:
+        return [
+            [policies.Completion(text, stop="length") for text in texts]
+            for texts in scripted(prompts, samples)
+        ]
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("partner", [scripted, policies.get("scripted")])
+def test_a_partner_may_be_an_object(sandbox: Sandbox, partner: object) -> None:
+    named = GaspCodeEnv(role="teacher", partner="scripted")
+    given = gym.make("GASP-Code-v0", role="teacher", partner=partner).unwrapped
+    assert isinstance(given, GaspCodeEnv)
+    for env in (named, given):
+        observation, _ = env.reset(seed=3, options=PINNED)
+        play(env, observation)
+    assert given.transcript == named.transcript
+
+
+@pytest.mark.docker
+def test_a_partners_answers_that_were_cut_off_have_failed(sandbox: Sandbox) -> None:
+    env = GaspCodeEnv(role="teacher", partner=Cut())
+    observation, _ = env.reset(seed=3, options=PINNED)
+    play(env, observation)
+    record = env.transcript
+    assert record is not None
+    assert [outcome["correct"] for outcome in record["outcomes"]] == [0]

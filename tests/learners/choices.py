@@ -12,7 +12,9 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
-from learners.policies import Completion, Sampling, Scores
+from gasp_env.policies import Completion, Sampling
+from gasp_env.tasks import Goalpost
+from learners.policies import Scores
 
 #: Rows of the table, and how a prompt of each is recognised.
 PROMPTS = {
@@ -48,6 +50,7 @@ class ChoicePolicy:
     """Logits by (kind of prompt, place in the answer)."""
 
     def __init__(self, seed: int = 0) -> None:
+        self.generator = torch.Generator()
         generator = torch.Generator().manual_seed(seed)
         self.module = torch.nn.ParameterDict(
             {"table": 0.1 * torch.randn(len(PROMPTS), LENGTH, END + 1, generator=generator)}
@@ -61,18 +64,16 @@ class ChoicePolicy:
             table[:, 1, len(FORMS) + 2] += 1.5
             table[:, 2, END] += 9
 
-    def encode(self, prompt: str) -> list[int]:
-        return [next(row for row, mark in enumerate(PROMPTS.values()) if mark in prompt)]
-
     def generate(
-        self, prompts: Sequence[str], samples: Sequence[int], sampling: Sampling, generator: torch.Generator
+        self, prompts: Sequence[str], samples: Sequence[int], sampling: Sampling
     ) -> list[list[Completion]]:
-        answers = []
+        generator, answers = self.generator, []
+        if sampling.seed is not None:
+            generator = torch.Generator().manual_seed(sampling.seed)
         length = min(LENGTH, sampling.max_tokens)
         for prompt, count in zip(prompts, samples, strict=True):
-            logp = (self.module["table"][self.encode(prompt)[0]].detach() / sampling.temperature).log_softmax(
-                -1
-            )
+            row = next(row for row, mark in enumerate(PROMPTS.values()) if mark in prompt)
+            logp = (self.module["table"][row].detach() / sampling.temperature).log_softmax(-1)
             group = []
             for _ in range(count):
                 drawn = torch.multinomial(logp.exp(), 1, generator=generator)[:, 0].tolist()[:length]
@@ -80,7 +81,7 @@ class ChoicePolicy:
                 body = ids[:-1] if ids[-1] == END else ids
                 chosen = tuple(float(logp[place, token]) for place, token in enumerate(ids))
                 stop = "stop" if ids[-1] == END else "length"
-                group.append(Completion(text_of(body), tuple(ids), chosen, stop))
+                group.append(Completion(text_of(body), (row,), tuple(ids), chosen, stop))
             answers.append(group)
         return answers
 
@@ -106,3 +107,16 @@ class ChoicePolicy:
 
 def policy(device: str = "cpu") -> ChoicePolicy:
     return ChoicePolicy()
+
+
+def sized(size: int):
+    """A factory of a callable that answers every prompt with a program that adds ``size``."""
+
+    def texts(prompts: Sequence[str], samples: Sequence[int]) -> list[tuple[str, ...]]:
+        return [(f"```python\ndef f(x):\n    return x + {size}\n```",) * count for count in samples]
+
+    return texts
+
+
+def sevens() -> tuple[Goalpost, ...]:
+    return (Goalpost("plus-seven", "Add seven.", "def f(x)", ((1,), (2,)), (8, 9), shown=1),)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -42,6 +43,10 @@ MISTAKES = (
     ("--name", "a/b"),
     ("--policy", "os:path"),
     ("--policy", "builtins:dict"),
+    ("--policy", "silent"),
+    ("--policy", "transformers"),
+    ("--teacher-policy", "nope"),
+    ("--train-roles", "critic"),
     ("--goalposts", "json:dumps"),
     ("--device", "meta"),
     ("--seed", "-1"),
@@ -111,6 +116,45 @@ def test_a_wrong_option_of_the_evaluation(name, value):
     assert complaint(evaluate, "--goalposts", "learners.miniature:heldout", name, value).startswith(
         f"{name} {value}: "
     )
+
+
+def command(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-m", *words],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["--policy", "nope"], "expected a policy among scripted, .* got 'nope'"),
+        (["--modle", "m"], r"unrecognized: --modle m; policy 'miniature' takes \[--path\]; --help"),
+        (
+            ["--policy", "tests.learners.choices:sized", "--size", "x"],
+            "--size: invalid int value: 'x'; policy",
+        ),
+    ],
+)
+@pytest.mark.parametrize("program", ["learners.reinforcepp", "learners.evaluate"])
+def test_a_mistake_about_a_policy_is_one_line(program, words, complaint):
+    ended = command(program, *words)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith(f"python -m {program}: ")
+    assert re.search(complaint, line)
+
+
+def test_the_options_of_a_factory_reach_it(sandbox):
+    ended = command(
+        *("learners.evaluate", "--policy", "tests.learners.choices:sized", "--size", "7", "--samples", "2"),
+        *("--domain", "python", "--goalposts", "tests.learners.choices:sevens", "--sandbox", sandbox.tier),
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "1 of 1 problems solved" in ended.stdout
 
 
 @pytest.mark.parametrize("program", ["learners.reinforcepp", "learners.evaluate"])

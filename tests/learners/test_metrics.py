@@ -43,7 +43,9 @@ def test_bootstrap_interval_holds_the_mean():
 def record(reward, role="solver", stage="attempt", group=0, kind="induction"):
     verdict = "valid" if role == "teacher" else "correct" if reward == 1 else "wrong"
     ids, mask = (2, 3), (True, True)
-    return TurnRecord((1,), ids, mask, None, reward, role, stage, kind, "io", group, 0, verdict=verdict)
+    return TurnRecord(
+        (1,), ids, mask, None, reward, f"{role}_0", role, stage, kind, "io", group, 0, verdict=verdict
+    )
 
 
 def test_ledger_counts_and_survives_json():
@@ -81,4 +83,4 @@ def test_describe_leaves_unscored_out_of_means():
 
 def test_a_record_checks_its_lengths():
     with pytest.raises(ValueError, match="one mask bit"):
-        TurnRecord((1,), (2, 3), (True,), None, 1.0, "solver", "solve", None, None, 0, 0)
+        TurnRecord((1,), (2, 3), (True,), None, 1.0, "solver_0", "solver", "solve", None, None, 0, 0)

@@ -11,9 +11,9 @@ import pytest
 from safetensors.torch import load_file
 
 from gasp_env.transcripts import replay
-from learners import reinforcepp, training_state
+from learners import config, training_state
 from learners.reinforcepp import Args, main
-from tests.learners.choices import ChoicePolicy
+from tests.learners.choices import PROMPTS, ChoicePolicy
 
 SUMMARY = {
     *(
@@ -163,10 +163,57 @@ def test_a_run_is_not_overwritten_nor_resumed_with_other_settings(options):
         main(Args(name="run", resume="auto", **{**small, "lr": 0.2}))
 
 
+def test_a_role_with_a_policy_of_its_own_does_not_train(options, tmp_path, monkeypatch):
+    # The other policy has a random stream too, which has to go on where it was.
+    own = {
+        **options,
+        "teacher_policy": f"{__name__}:seeded",
+        "policy_options": {"teacher": {"seed": 3}},
+        "goalpost_samples": 0,
+        "train_on": "solve",
+        "updates": 3,
+    }
+    whole = main(Args(name="whole", **own))
+    table = load_file(tmp_path / "whole" / "policy" / "table.safetensors")["table"]
+    changed = (table - ChoicePolicy().module["table"]).abs().sum((1, 2)) > 0
+    rows = dict(zip(PROMPTS, changed.tolist(), strict=True))
+    assert not rows["lemma"]
+    assert not rows["lift"]
+    assert any(rows.values())
+    manifest = json.loads((tmp_path / "whole" / "manifest.json").read_text())
+    assert manifest["args"]["policy_options"] == {"teacher": {"seed": 3}}
+
+    press_ctrl_c(monkeypatch, version=1)
+    assert main(Args(name="cut", **own)) == {}
+    assert timeless(main(Args(name="cut", resume="auto", **own))) == timeless(whole)
+    assert table.equal(load_file(tmp_path / "cut" / "policy" / "table.safetensors")["table"])
+    with pytest.raises(SystemExit, match="other settings"):
+        main(Args(name="cut", resume="auto", **{**own, "policy_options": {}}))
+
+
+def test_a_policy_without_tokens_may_play_a_role(options):
+    summary = main(
+        Args(name="run", **{**options, "teacher_policy": "silent", "updates": 1, "goalpost_samples": 0})
+    )
+    assert summary["proposals"] == {"lemma": {"no_program": 6}}
+    assert summary["tokens"]["total"] == summary["tokens"]["solver"]
+
+
+def test_somebody_has_to_train():
+    with pytest.raises(SystemExit, match="--train-roles teacher: expected a role that --policy plays"):
+        main(Args(train_roles="teacher", teacher_policy="silent"))
+    with pytest.raises(SystemExit, match="--train-roles both: expected a role that --policy plays"):
+        main(Args(solver_policy="silent", teacher_policy="silent"))
+
+
+def seeded(seed: int = 0) -> ChoicePolicy:
+    return ChoicePolicy(seed)
+
+
 def test_shuffling_refuses_what_it_cannot_shuffle():
     with pytest.raises(SystemExit, match="k1_reward"):
         main(Args(shuffle_advantages=True, kl="k1_reward"))
 
 
 def test_every_free_setting_is_a_setting():
-    assert {field.name for field in dataclasses.fields(Args)} >= reinforcepp.FREE
+    assert {field.name for field in dataclasses.fields(Args)} >= config.FREE

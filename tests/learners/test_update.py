@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from gasp_env.policies import Sampling
 from learners import batches, reinforcepp
-from learners.policies import Sampling
 from learners.reinforcepp import Args, learning_rate, trains, update
 from learners.turn_records import TurnRecord
 from tests.learners.choices import PROMPTS, ChoicePolicy
@@ -25,21 +25,21 @@ STAGES = {
 
 def turns(policy: ChoicePolicy, rows: int = 24) -> list[TurnRecord]:
     """Completions of every stage, rewarded by their second token, so that there is something to learn."""
-    generator = torch.Generator().manual_seed(1)
+    policy.generator.manual_seed(1)
     records = []
     for group, (stage, bucket) in enumerate(STAGES.items()):
         prompt = PROMPTS[bucket]
-        for answer in policy.generate([prompt], [rows], Sampling(), generator)[0]:
+        for answer in policy.generate([prompt], [rows], Sampling())[0]:
             reward = 1.0 if len(answer.ids) > 1 and answer.ids[1] % 2 else -0.5
             role = "teacher" if stage in ("lemma", "lift") else "solver"
             ids = answer.ids
-            prompt_ids = tuple(policy.encode(prompt))
             record = TurnRecord(
-                prompt_ids,
+                answer.prompt_ids,
                 ids,
                 (True,) * len(ids),
                 answer.logprobs,
                 reward,
+                f"{role}_0",
                 role,
                 stage,
                 None,

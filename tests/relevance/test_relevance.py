@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from gasp_env import goalposts
 from gasp_env.domains.python import parsing
 from gasp_env.domains.python.triplet import Proposal
-from gasp_env.policies import scripted
+from gasp_env.policies import Completion, scripted
 from gasp_env.relevance import (
     MODES,
     Mode,
@@ -287,8 +287,8 @@ def quantiles(values: Sequence[float | None]) -> list[float]:
 )
 def test_variants_written_by_hand(name: str, golden: list[float]) -> None:
     (problem,) = [goalpost for goalpost in OURS if goalpost.id == scripted.GOALPOST]
-    scripts = [scripted.GAPS_OF_ONE, scripted.GAPS_OF_MANY, scripted.BOOKED_ONCE, scripted.BOOKED_TWICE]
-    measured = get(name).measure([(of(script.program, script.message), problem) for script in scripts])
+    written = [script for pair in scripted.scripts().values() for script in pair]
+    measured = get(name).measure([(of(script.program, script.message), problem) for script in written])
     assert measured == pytest.approx(golden, abs=0.01)
     assert name != "operations" or all(RelevanceRule(name, "gate").passes(value or 0.0) for value in measured)
 
@@ -534,6 +534,26 @@ def test_a_policy_is_asked_until_it_can_be_read(tmp_path: Path) -> None:
     assert get("judge:silent").measure([(of("x = 7"), PROBLEM)]) == [None]
     with pytest.raises(RuntimeError, match="failed at 1 prompts"):
         chosen.measure([(of("x"), PROBLEM)])
+
+
+def test_a_judge_may_be_an_object() -> None:
+    asked: list[int | None] = []
+
+    class Seven:
+        version = 0
+
+        def generate(self, prompts, samples, sampling):
+            asked.append(sampling.seed)
+            return [[Completion("```score\n7\n```")] for _ in prompts]
+
+    def unsure(prompts, samples):
+        return [("Seven.",) for _ in prompts]
+
+    assert by_policy.policy_relevance(Seven())([(of("x = 1"), PROBLEM)]) == [0.7]
+    assert by_policy.policy_relevance(unsure)([(of("x = 1"), PROBLEM)]) == [None]
+    assert asked == [0], "the first try always has the same seed"
+    with pytest.raises(ValueError, match="expected a policy"):
+        by_policy.policy_relevance("nobody")
 
 
 @pytest.mark.parametrize(

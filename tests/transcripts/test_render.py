@@ -9,8 +9,7 @@ import pytest
 
 from gasp_env.envs.env import GaspCodeEnv
 from gasp_env.episode.turns import Turn
-from gasp_env.policies import partners
-from gasp_env.policies.scripted import GOALPOST
+from gasp_env.policies.scripted import GOALPOST, scripted
 from gasp_env.sandbox import Sandbox
 from gasp_env.transcripts.render import ANSWERS, WIDTH, render_answers, render_transcript
 from tests.envs.test_env import OPTIONS
@@ -42,7 +41,7 @@ def test_an_episode_reads_from_top_to_bottom(sandbox: Sandbox) -> None:
     assert begun.endswith("teacher_0 is to write a text")
     over = False
     while not over:
-        (texts,) = partners.scripted([observation["prompt"]], [observation["samples"]])
+        (texts,) = scripted([observation["prompt"]], [observation["samples"]])
         observation, _, over, *_ = env.step(texts)
     shown, record = env.render(), env.transcript
     assert shown is not None

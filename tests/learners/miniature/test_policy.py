@@ -8,12 +8,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from gasp_env.policies import Sampling
 from learners import miniature
 from learners.miniature import style, world
 from learners.miniature.miniature_policy import WEIGHTS, MiniaturePolicy
 from learners.miniature.model import Shape
 from learners.miniature.tokenizer import Tokenizer
-from learners.policies.base import Sampling, TrainablePolicy
+from learners.policies import TrainablePolicy
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +44,7 @@ def prompts() -> list[str]:
 
 
 def draw(policy, prompts, samples, seed=0, **sampling):
-    return policy.generate(prompts, samples, Sampling(**sampling), torch.Generator().manual_seed(seed))
+    return policy.generate(prompts, samples, Sampling(seed=seed, **sampling))
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.7])
@@ -51,7 +52,7 @@ def test_sampling_and_both_ways_of_scoring_agree(policy, prompts, temperature):
     samples = [1 + (7 * i) % 20 for i in range(len(prompts))]
     drawn = draw(policy, prompts, samples, temperature=temperature, max_tokens=18)
     assert [len(group) for group in drawn] == samples
-    groups = [(policy.encode(p), [c.ids for c in group]) for p, group in zip(prompts, drawn, strict=True)]
+    groups = [(group[0].prompt_ids, [c.ids for c in group]) for group in drawn]
     alone = [(prompt, [ids]) for prompt, completions in groups for ids in completions]
     packed, unpacked = policy.score(groups, temperature), policy.score(alone, temperature)
 
@@ -69,8 +70,8 @@ def test_sampling_and_both_ways_of_scoring_agree(policy, prompts, temperature):
 
 
 def test_scores_are_what_one_plain_forward_pass_says(policy, prompts):
-    prompt = policy.encode(prompts[0])
-    completion = [*policy.encode(world.text((0, 3))), policy.tokenizer.end]
+    prompt = policy.tokenizer.encode(prompts[0])
+    completion = [*policy.tokenizer.encode(world.text((0, 3))), policy.tokenizer.end]
     ids = torch.tensor([prompt + completion])
     segment, offset = policy.module.places(ids)
     bias = torch.full((ids.shape[1], ids.shape[1]), -torch.inf).triu(1)
@@ -82,9 +83,8 @@ def test_scores_are_what_one_plain_forward_pass_says(policy, prompts):
 
 
 def test_entropy_and_logprobs_carry_gradients_to_every_weight(policy, prompts):
-    groups = [
-        (policy.encode(prompts[0]), [policy.encode(world.text((0,))), policy.encode(world.text((1, 2)))])
-    ]
+    encode = policy.tokenizer.encode
+    groups = [(encode(prompts[0]), [encode(world.text((0,))), encode(world.text((1, 2)))])]
     policy.module.zero_grad()
     scores = policy.score(groups)
     (scores.logprobs.sum() + scores.entropy.sum()).backward()
@@ -94,12 +94,31 @@ def test_entropy_and_logprobs_carry_gradients_to_every_weight(policy, prompts):
 
 def test_what_is_scored_together_does_not_matter(policy, prompts):
     drawn = draw(policy, prompts, [3] * len(prompts), max_tokens=12)
-    groups = [(policy.encode(p), [c.ids for c in group]) for p, group in zip(prompts, drawn, strict=True)]
+    groups = [(group[0].prompt_ids, [c.ids for c in group]) for group in drawn]
     whole, width = policy.score(groups).logprobs, 0
     for at, group in enumerate(groups):
         part = policy.score([group]).logprobs
         width = part.shape[1]
         torch.testing.assert_close(part, whole[3 * at : 3 * at + 3, :width], atol=1e-4, rtol=0)
+
+
+def test_without_a_seed_the_policys_own_stream_goes_on(policy, prompts):
+    def stream(between=lambda: None):
+        policy.generator.manual_seed(3)
+        first = draw(policy, prompts[:5], [4] * 5, seed=None, max_tokens=12)
+        between()
+        return first, draw(policy, prompts[:5], [4] * 5, seed=None, max_tokens=12)
+
+    first, second = stream()
+    assert first != second
+    assert stream(lambda: draw(policy, prompts[:5], [4] * 5, seed=9)) == (first, second)
+    assert draw(policy, prompts[:5], [4] * 5, seed=3, max_tokens=12) == first
+
+
+@pytest.mark.parametrize("sampling", [{"temperature": 0.0}, {"top_p": 0.9}])
+def test_sampling_it_cannot_do_is_refused(policy, prompts, sampling):
+    with pytest.raises(ValueError, match="expected a temperature above 0 and top_p 1"):
+        draw(policy, prompts[:1], [1], **sampling)
 
 
 def test_the_generator_decides_the_draws(policy, prompts):
@@ -114,7 +133,7 @@ def test_draws_follow_the_distribution(policy, prompts):
     assert all(c.stop == "stop" if c.ids[0] == policy.tokenizer.end else c.stop == "length" for c in drawn)
     vocabulary = range(len(policy.tokenizer))
     with torch.no_grad():
-        scores = policy.score([(policy.encode(prompts[0]), [[token] for token in vocabulary])])
+        scores = policy.score([(policy.tokenizer.encode(prompts[0]), [[token] for token in vocabulary])])
     expected = scores.logprobs[:, 0].exp()
     assert float(expected.sum()) == pytest.approx(1, abs=1e-4)
     counts = torch.bincount(torch.tensor([c.ids[0] for c in drawn]), minlength=len(vocabulary)) / 4000

@@ -1,0 +1,157 @@
+"""The command line of a learner: policies' options as flags, and mistakes that end the program with one line."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol, TypeVar
+
+import torch
+import tyro
+from safetensors import SafetensorError
+
+from gasp_env.policies.command_line import Options, PolicyFlags
+from gasp_env.sandbox import SandboxError
+
+#: Exit status of a program that Ctrl-C ended, as the shell counts it.
+INTERRUPTED = 130
+#: What a wrong value leads to. Anything else is a defect, and keeps its traceback.
+MISTAKES = (ValueError, TypeError, AttributeError, OSError, ImportError, RuntimeError, SafetensorError)
+#: No option means anything at this size, and infinity least of all.
+LARGE = 2**32
+
+#: The type of a field of options that is no flag: options of policies' factories, by role.
+Hidden = tyro.conf.Suppress[Options]
+
+
+class _Args(Protocol):
+    """Options of a command that plays with policies."""
+
+    policy: str
+    policy_options: Options
+
+
+Kind = TypeVar("Kind", bound=_Args)
+
+
+def parse(kind: type[Kind], program: str, about: str | None, roles: Sequence[str] = ()) -> Kind:
+    """The options of a command line; those of policies' factories are in ``policy_options``.
+
+    Args:
+        kind: a dataclass of options with defaults.
+        program: as it is started, for messages.
+        about: its help.
+        roles: that have a ``ROLE_policy``.
+
+    Raises:
+        SystemExit: with status 2, after one line about the policies or tyro's about the other options.
+    """
+    words, defaults = sys.argv[1:], kind()
+    policies = PolicyFlags(roles, defaults.policy, list(vars(defaults)))
+    try:
+        rest, options = policies.separate(words)
+        about = f"{about or ''}\n\n{policies.describe(words)}"
+        args, unknown = tyro.cli(kind, args=rest, prog=program, description=about, return_unknown_args=True)
+        policies.refuse(unknown, words)
+    except ValueError as error:
+        print(f"{program}: {' '.join(str(error).split())}", file=sys.stderr)
+        raise SystemExit(2) from None
+    args.policy_options = options
+    return args
+
+
+@contextmanager
+def command() -> Iterator[None]:
+    """Around a whole program: what ends it from outside, Ctrl-C or Docker going away, is no defect of it either."""
+    try:
+        yield
+    except SandboxError as error:
+        raise SystemExit(" ".join(str(error).split())) from None
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        raise SystemExit(INTERRUPTED) from None
+
+
+class Interrupted:
+    """Ctrl-C inside: once, it is noted here, so that work in progress is finished; the second time it interrupts.
+
+    Attributes:
+        pressed: whether it was.
+    """
+
+    pressed = False
+
+    def __enter__(self) -> Interrupted:
+        self._handler = signal.signal(signal.SIGINT, self._press)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGINT, self._handler)
+
+    def _press(self, *_: object) -> None:
+        self.pressed = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@contextmanager
+def option(name: str, value: object = "", fix: str = "") -> Iterator[None]:
+    """Blame an option for what fails inside.
+
+    Meant for short stretches that do nothing but make something of that option.
+
+    Args:
+        name: of the option, as it is typed.
+        value: what was given.
+        fix: what to do, where the error does not say.
+
+    Raises:
+        SystemExit: with one line, whatever the number of lines of the error.
+    """
+    try:
+        yield
+    except MISTAKES as error:
+        given = f"{name} {value}".strip()
+        said = " ".join(str(error).split()) or type(error).__name__
+        raise SystemExit(f"{given}: {said}{'; ' + fix if fix else ''}") from error
+
+
+def at_least(args: Any, **bounds: float) -> None:
+    """Refuse numbers below their bound; None is no number and passes."""
+    for name, bound in bounds.items():
+        value = getattr(args, name)
+        if value is not None and not value >= bound:
+            raise SystemExit(f"{flag(name)} {value:g}: expected {bound:g} or more, got {value:g}")
+        _not_too_large(name, value)
+
+
+def positive(args: Any, *names: str) -> None:
+    """Refuse numbers that are not above zero; None is no number and passes."""
+    for name in names:
+        value = getattr(args, name)
+        if value is not None and not value > 0:
+            raise SystemExit(f"{flag(name)} {value:g}: expected more than 0, got {value:g}")
+        _not_too_large(name, value)
+
+
+def _not_too_large(name: str, value: float | None) -> None:
+    if value is not None and not value < LARGE:
+        raise SystemExit(f"{flag(name)} {value:g}: expected less than 2**32, got {value:g}")
+
+
+def computes(device: str) -> None:
+    """Refuse a device that torch cannot use here."""
+    try:
+        torch.empty(1, device=device).item()
+    except (RuntimeError, AssertionError, ImportError, NotImplementedError) as error:
+        said = " ".join(str(error).split())
+        raise SystemExit(
+            f"--device {device}: expected a device torch can use here, got this from it: {said}; "
+            "use --device cpu, or install a torch built for the device"
+        ) from error
+
+
+def flag(name: str) -> str:
+    """An option as it is typed."""
+    return f"--{name.replace('_', '-')}"
