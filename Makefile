@@ -17,12 +17,12 @@ READY  := $(VENV)/.installed
 
 help:
 	@echo "make train    train a teacher and a solver on the miniature in the sandbox (5 to 10 minutes on 2 cores)"
-	@echo "make test     ruff, mypy and the tests"
+	@echo "make test     make lint, and the tests"
 	@echo "make fuzz     the property tests with fresh examples, FUZZ=10 times as many; make test draws the same ones always"
 	@echo "make docs     build docs/ into docs/_build/html; a warning is an error"
 	@echo "make docker   install and start Docker Engine, and bubblewrap (Debian and Ubuntu, as root)"
 	@echo "make image    build the sandbox image"
-	@echo "make lint     ruff and mypy"
+	@echo "make lint     ruff, mypy, and the layers that imports keep to"
 	@echo "make format   let ruff format the code"
 	@echo "make clean    remove the virtual environment and the caches"
 	@echo
@@ -45,6 +45,7 @@ lint: $(READY)
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
+	$(VENV)/bin/lint-imports
 
 format: $(READY)
 	$(RUN) -m ruff check --fix .

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gasp_env.envs.env import GaspCodeEnv
+from gasp_env.episode.turns import CutOff
 from gasp_env.sandbox import Sandbox
 from gasp_env.transcripts import replay
 from gasp_env.transcripts.render import render_transcript
@@ -234,3 +235,27 @@ def test_a_text_that_is_no_utf8_is_kept_and_played_again(sandbox: Sandbox) -> No
     assert info["verdicts"] == ["not_utf8"]
     stored = json.loads(json.dumps(env.transcript))
     assert replay.replay(stored, sandbox) == []
+
+
+def test_the_published_episodes_play_again(sandbox: Sandbox) -> None:
+    stored = replay.load(Path(__file__).resolve().parents[2] / "benchmarks/results/train/episodes.jsonl")
+    assert len(stored) == 4
+    assert [replay.replay(record, sandbox) for record in stored] == [[]] * 4
+
+
+def test_an_answer_that_was_cut_off_stays_so(sandbox: Sandbox) -> None:
+    env = GaspCodeEnv(attempts=2, **OPTIONS)
+    env.reset(seed=1)
+    env.step(proposal(PROGRAMS[0]))
+    right = right_answer(env.driver.episodes[0].ask.question)
+    *_, info = env.step((CutOff(right), right))
+    assert info["verdicts"] == ["cut_off", "correct"]
+    assert [credit.reward for credit in info["credits"] if credit.agent == "solver_0"] == [-1.0, 1.0]
+    record = json.loads(json.dumps(env.transcript))
+    assert [sample.get("cut_off") for sample in record["turns"][1]["samples"]] == [True, None]
+    assert replay.replay(record, sandbox) == []
+    record["turns"][1]["samples"][0].pop("cut_off")
+    assert replay.replay(record, sandbox)
+    env.reset(seed=1)
+    *_, info = env.step(CutOff(proposal(PROGRAMS[0])))
+    assert (info["verdicts"], info["credits"][0].reward) == (["cut_off"], -1.0)
