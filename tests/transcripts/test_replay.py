@@ -20,7 +20,7 @@ from gasp_env.transcripts import replay
 from gasp_env.transcripts.render import render_transcript
 from tests.envs.test_env import OPTIONS, play
 from tests.fuzz import examples
-from tests.players import PROGRAMS, proposal
+from tests.players import PROGRAMS, proposal, right_answer
 
 pytestmark = pytest.mark.docker
 
