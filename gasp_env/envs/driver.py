@@ -18,7 +18,7 @@ import numpy as np
 from gasp_env import domains, goalposts
 from gasp_env import relevance as relevances
 from gasp_env.domains.base import Sees
-from gasp_env.domains.python.parsing import MAX_TEXT_BYTES
+from gasp_env.domains.python.syntax import MAX_TEXT_BYTES
 from gasp_env.episode.machine import Episode
 from gasp_env.episode.turns import MAX_PROMPT, Credit, Resolution, Turn
 from gasp_env.library import embedders

@@ -32,7 +32,7 @@ from gasp_env.domains.python import judge
 from gasp_env.domains.python.domain import PythonDomain
 from gasp_env.domains.python.gate import Rejected, Unscored
 from gasp_env.domains.python.judge import Question
-from gasp_env.domains.python.parsing import ParseError
+from gasp_env.domains.python.syntax import ParseError
 from gasp_env.episode.outcome import Outcome, in_band
 from gasp_env.episode.turns import MAX_PROMPT, Resolution, Turn, Verdict
 from gasp_env.episode.view import SolverData, View, matches

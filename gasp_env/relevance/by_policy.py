@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from gasp_env.domains.python import parsing
+from gasp_env.domains.python import parsing, syntax
 from gasp_env.relevance.registry import RelevanceFunction
 from gasp_env.tasks import Goalpost, Proposal
 
@@ -90,8 +90,8 @@ def quoted(text: str) -> str:
 def read(answer: str) -> float | None:
     """The score of an answer, in [0, 1]; None unless it holds exactly one block tagged score, and a number in that."""
     try:
-        parsing.check_text(answer)
-    except parsing.ParseError:
+        syntax.check_text(answer)
+    except syntax.ParseError:
         return None
     scores = [body.strip() for tag, body in parsing.fenced_blocks(answer) if tag == "score"]
     if len(scores) != 1 or _SCORE.fullmatch(scores[0]) is None:

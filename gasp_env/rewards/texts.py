@@ -11,6 +11,7 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from gasp_env.domains.python import syntax
 from gasp_env.domains.python.novelty import normal_form
 from gasp_env.episode.outcome import Outcome
 from gasp_env.library.view import task_text
@@ -102,7 +103,7 @@ def template(program: str) -> str:
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant):
             node.value = "" if isinstance(node.value, str) else 0
-    return normal_form(tree)
+    return normal_form(syntax.nodes(tree))
 
 
 @functools.lru_cache(maxsize=4096)

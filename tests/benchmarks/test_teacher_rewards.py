@@ -33,7 +33,7 @@ from benchmarks.teacher_rewards.world import (
     items,
 )
 from gasp_env.domains.python.gate import Rejected
-from gasp_env.domains.python.parsing import ParseError
+from gasp_env.domains.python.syntax import ParseError
 from gasp_env.episode.outcome import Outcome
 from gasp_env.library.library import Library
 from gasp_env.rewards import registry, teacher_reward

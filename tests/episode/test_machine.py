@@ -15,8 +15,7 @@ from gasp_env import domains
 from gasp_env import relevance as relevances
 from gasp_env.curricula.base import ADMIT, Schedule
 from gasp_env.domains.python import gate, judge
-from gasp_env.domains.python.novelty import normal_form
-from gasp_env.domains.python.parsing import parse_program
+from gasp_env.domains.python.program import Program
 from gasp_env.episode.machine import Episode
 from gasp_env.episode.turns import Credit, Resolution, Turn
 from gasp_env.library.library import Library
@@ -66,7 +65,7 @@ KNOWN = PROGRAMS[3]
 def known_task(program: str = KNOWN) -> Task:
     inputs = tuple((i,) for i in range(10))
     outputs = tuple(execute(Run(program, (i,))).calls[0].value for i in inputs)
-    fingerprint = gate._digest([normal_form(parse_program(program)).encode()])
+    fingerprint = gate._digest([Program(program).form])
     return Task(program, inputs, outputs, 5, "", fingerprint, "lemma", "f", "one")
 
 
