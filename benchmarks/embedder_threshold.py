@@ -37,7 +37,7 @@ from numpy.typing import NDArray
 
 from benchmarks.embedder_variants import Variant, near_copies, one_operation, parses
 from gasp_env import goalposts
-from gasp_env.domains.python.novelty import normal_form
+from gasp_env.domains.python.program import Program
 from gasp_env.domains.python.triplet import Proposal
 from gasp_env.library import embedders
 from gasp_env.sandbox import Limits, Result, Run, Sandbox
@@ -127,7 +127,7 @@ def compare(
         if is_one == (returned == expected):
             continue
         vectors = embedder.embed([_text(original, original.program), _text(original, variant.program)])
-        exact = normal_form(ast.parse(original.program)) == normal_form(ast.parse(variant.program))
+        exact = Program(original.program).form == Program(variant.program).form
         compared.append(Compared(original.name, variant.kind, is_one, exact, float(vectors[0] @ vectors[1])))
     return compared
 

@@ -46,6 +46,7 @@ __all__ = [
     "parse_literal",
     "render",
     "render_arguments",
+    "render_known",
     "same",
 ]
 
@@ -67,6 +68,8 @@ _TOKEN = re.compile(
 _INT_BOUND = 10**MAX_DIGITS
 _CONSTANTS = {"True": True, "False": False, "None": None}
 _AS_PYTHON = frozenset({int, str, bool, bytes, type(None)})
+#: Of what Python writes: what `render` may write otherwise. That is floats, and sets for their order.
+_NOT_AS_PYTHON = re.compile(r"[{]|nan|inf|-0\.0")
 _FLOATS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 
@@ -134,6 +137,12 @@ def render(value: Any) -> str:
         raise
     except ValueError as error:  # the interpreter's bound on digits
         raise Unserializable(str(error)) from None
+
+
+def render_known(value: Any) -> str:
+    """Like `render`, of what is known to be a value: it came out of `decode`, or of a parser here."""
+    text = repr(value)
+    return render(value) if _NOT_AS_PYTHON.search(text) else text
 
 
 def render_arguments(arguments: tuple[Any, ...]) -> str:

@@ -8,6 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from gasp_env.curricula import CURRICULA
+from gasp_env.relevance.registry import RELEVANCES
+from gasp_env.rewards.registry import SOLVER_REWARDS, TEACHER_REWARDS
 from gasp_env.sandbox import Run, Sandbox, SandboxError, shared
 from gasp_env.sandbox.tiers import AUTO
 from tests import fuzz
@@ -32,6 +35,13 @@ def need_numpy(sandbox: Sandbox) -> None:
         sandbox.run_many([Run("def f(): return 1", ((),), profile="numpy")])
     except SandboxError as error:
         skip_without("numpy", error)
+
+
+@pytest.fixture(autouse=True)
+def registries_as_they_were() -> Iterator[None]:
+    """What a test registers, itself or by what it imports, is gone after it."""
+    with TEACHER_REWARDS.isolated(), SOLVER_REWARDS.isolated(), RELEVANCES.isolated(), CURRICULA.isolated():
+        yield
 
 
 @pytest.fixture(scope="session")

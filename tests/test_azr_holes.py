@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from gasp_env import domains
+from gasp_env.domains.base import Request
 from gasp_env.domains.python import judge
 from gasp_env.domains.python.gate import Rejected
 from gasp_env.domains.python.judge import Question
@@ -36,7 +37,7 @@ def gate_reason(sandbox: Sandbox, program: str, inputs: list[str] | None = None)
     proposed = parse_proposal(proposal(program, inputs or INPUTS))
     try:
         results = sandbox.run_many(EXACT.gate.runs(proposed))
-        EXACT.gate.decide(proposed, results, Library().view(), stage="lemma", axis="f", goalpost=None)
+        EXACT.gate.decide(proposed, results, Request("lemma", Library().view(), axis="f"))
     except Rejected as rejected:
         return rejected.reason
     return "valid"

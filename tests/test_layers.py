@@ -37,7 +37,10 @@ REACHED_BY_A_STRING = {
     "gasp_env/library/embedders.py": {"gasp_env.library.embedders:neural_embedder"},
     # A library or a reward that nobody told its domain takes Python's.
     "gasp_env/library/entries.py": {"gasp_env.domains.python.triplet:read"},
-    "gasp_env/rewards/texts.py": {"gasp_env.domains.python.novelty:normal_form"},
+    "gasp_env/rewards/texts.py": {
+        "gasp_env.domains.python.novelty:normal_form",
+        "gasp_env.domains.python.syntax:nodes",
+    },
     # A stored episode may be the miniature's.
     "gasp_env/transcripts/replay.py": {"learners.miniature:domain"},
     # Entry points, which Gymnasium and PettingZoo import.

@@ -21,6 +21,7 @@ from gasp_env.values import (
     parse_literal,
     render,
     render_arguments,
+    render_known,
     same,
 )
 from tests.sandbox_image.strategies import lookalikes, values
@@ -32,6 +33,7 @@ def test_parse_undoes_render(value: Any) -> None:
     back = parse_literal(text)
     assert equal(back, value)
     assert render(back) == text
+    assert render_known(value) == text
 
 
 @given(st.lists(values(), max_size=4).map(tuple))

@@ -14,7 +14,6 @@ from benchmarks.env.plays import Played, play_single, play_vector
 from benchmarks.env.record import Answers, Recorder, executions, fewest, same
 from benchmarks.sandbox.measure import WrongAnswer, quantile
 from gasp_env.domains.python import gate
-from gasp_env.domains.python.purity import may_keep_state
 from gasp_env.sandbox import Sandbox
 
 #: The highest overhead at this many envs that we are content with.
@@ -140,8 +139,7 @@ def _own(recorder: Recorder, case: Case, seed: int) -> tuple[float, Played]:
 
 def _fresh() -> None:
     """What earlier plays left behind: texts that were looked at, and garbage."""
-    may_keep_state.cache_clear()
-    gate.program_form.cache_clear()
+    gate._reference_form.cache_clear()
     gc.collect()
 
 

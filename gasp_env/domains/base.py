@@ -41,8 +41,8 @@ class Request:
     """
 
     stage: str
-    kind: str
     view: View
+    kind: str = "induction"
     own: frozenset[str] = frozenset()
     axis: Axis | None = None
     goalpost: Goalpost | None = None

@@ -10,7 +10,7 @@ from typing import Any
 from gasp_env import curricula, domains, relevance
 from gasp_env.curricula.base import Curriculum
 from gasp_env.domains.base import Domain
-from gasp_env.domains.python.parsing import MAX_TEXT_BYTES
+from gasp_env.domains.python.syntax import MAX_TEXT_BYTES
 from gasp_env.envs import matchmaking
 from gasp_env.episode.turns import MAX_PROMPT
 from gasp_env.goalposts import files

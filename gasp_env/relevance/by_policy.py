@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gasp_env import policies
-from gasp_env.domains.python import parsing
+from gasp_env.domains.python import parsing, syntax
 from gasp_env.domains.python.triplet import Proposal
 from gasp_env.policies import Sampling
 from gasp_env.records import shorten
@@ -94,8 +94,8 @@ def quoted(text: str) -> str:
 def read(answer: str) -> float | None:
     """The score of an answer, in [0, 1]; None unless it holds exactly one block tagged score, and a number in that."""
     try:
-        parsing.check_text(answer)
-    except parsing.ParseError:
+        syntax.check_text(answer)
+    except syntax.ParseError:
         return None
     scores = [body.strip() for tag, body in parsing.fenced_blocks(answer) if tag == "score"]
     if len(scores) != 1 or _SCORE.fullmatch(scores[0]) is None:

@@ -21,7 +21,8 @@ import ast
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from gasp_env.domains.python import parsing
+from gasp_env.domains.python.program import Program
+from gasp_env.domains.python.syntax import ParseError
 from gasp_env.domains.python.triplet import Proposal
 from gasp_env.relevance.registry import relevance
 from gasp_env.tasks import Goalpost
@@ -69,7 +70,7 @@ def operations(pairs: Sequence[tuple[Proposal, Goalpost]]) -> list[float | None]
             references[reference] = operations_of(reference)
         try:
             measured.append(jaccard(operations_of(proposal.program), references[reference]))
-        except parsing.ParseError:
+        except ParseError:
             measured.append(0.0)
     return measured
 
@@ -94,10 +95,9 @@ def operations_of(program: str) -> Counter[str]:
     free. Constants, assignments and reading or printing do not count.
 
     Raises:
-        gasp_env.domains.python.parsing.ParseError: it cannot be parsed.
+        gasp_env.domains.python.syntax.ParseError: it cannot be parsed.
     """
-    # Walks without recursion, as ast.walk does.
-    nodes = list(ast.walk(parsing.parse_program(program)))
+    nodes = Program(program).nodes
     imported: dict[str, str] = {}
     own: set[str] = set()
     for node in nodes:

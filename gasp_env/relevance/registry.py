@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any, Protocol
 
-from gasp_env.domains.python import parsing
+from gasp_env.domains.python import syntax
 from gasp_env.domains.python.triplet import Proposal
 from gasp_env.registry import Registry
 from gasp_env.tasks import Goalpost
@@ -51,8 +51,8 @@ class Relevance:
                     f"none; {fix}"
                 )
             try:
-                parsing.parse_program(goalpost.reference)
-            except parsing.ParseError as error:
+                syntax.parse(goalpost.reference)
+            except syntax.ParseError as error:
                 raise ValueError(
                     f"relevance {self.name!r}: expected a reference that can be parsed, that of {goalpost.id!r} cannot "
                     f"({error}); {fix}"

@@ -11,8 +11,8 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from gasp_env.registry import load
 from gasp_env.episode.outcome import Outcome
+from gasp_env.registry import load
 
 _ORDERS = (1, 2, 3, 4)
 _LITTLE = 0.1
@@ -102,7 +102,8 @@ def template(program: str) -> str:
         if isinstance(node, ast.Constant):
             node.value = "" if isinstance(node.value, str) else 0
     # Python's own rule for equal programs; domains lie above rewards.
-    return str(load("gasp_env.domains.python.novelty:normal_form", "normal form")(tree))
+    nodes = load("gasp_env.domains.python.syntax:nodes", "nodes")(tree)
+    return str(load("gasp_env.domains.python.novelty:normal_form", "normal form")(nodes))
 
 
 @functools.lru_cache(maxsize=4096)

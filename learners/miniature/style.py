@@ -21,8 +21,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from gasp_env.domains.base import Sees
-from gasp_env.domains.python.parsing import ParseError, check_text
+from gasp_env.domains.python.program import Program
 from gasp_env.domains.python.prompts import PromptStyle
+from gasp_env.domains.python.syntax import ParseError, check_text
 from gasp_env.domains.python.triplet import Proposal, Triplet
 from gasp_env.tasks import Axis, Goalpost, Task
 from learners.miniature.tokenizer import BOUND
@@ -150,14 +151,14 @@ class MiniatureStyle(PromptStyle):
                     "bad_input", f"input {number}: expected integers such as ' 3 -1', got {line[:40]!r}"
                 )
             inputs.append((values,))
-        return Proposal("\n".join(lines[:body]), tuple(inputs))
+        return Proposal(Program("\n".join(lines[:body])), tuple(inputs))
 
     def parse_answer(self, text: str, kind: str) -> Any:
         """A program as it stands (it is the sandbox that finds out what it does), or a list of integers."""
         if kind == "induction":
             if not text.startswith("def "):
                 raise ParseError("malformed", f"expected a program that starts with 'def', got {text[:40]!r}")
-            return text
+            return Program(text)
         values = read_ints(text)
         if values is None:
             raise ParseError("malformed", f"expected integers such as ' 3 -1', got {text[:40]!r}")

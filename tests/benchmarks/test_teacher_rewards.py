@@ -32,8 +32,9 @@ from benchmarks.teacher_rewards.world import (
     item_of,
     items,
 )
+from gasp_env.domains.base import Request
 from gasp_env.domains.python.gate import Rejected
-from gasp_env.domains.python.parsing import ParseError
+from gasp_env.domains.python.syntax import ParseError
 from gasp_env.episode.outcome import Outcome
 from gasp_env.library.library import Library
 from gasp_env.rewards import teacher_reward
@@ -108,7 +109,7 @@ def test_the_real_gate_takes_proposals_and_refuses_broken_ones() -> None:
     def decide(text: str) -> object:
         proposal = domain.style.parse_proposal(text)
         results = [execute(run) for run in gate.runs(proposal)]
-        return gate.decide(proposal, results, view, stage="lemma", axis="f", goalpost=goalpost)
+        return gate.decide(proposal, results, Request("lemma", view, axis="f", goalpost=goalpost))
 
     task = decide(Item(3, 17, 4).proposal())
     assert task.content.outputs == tuple(Item(3, 17, 4).output(x) for x in INPUTS)  # type: ignore[attr-defined]

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from gasp_env import curricula, domains
 from gasp_env import relevance as relevances
 from gasp_env.domains.python import gate, judge
-from gasp_env.domains.python.novelty import normal_form
-from gasp_env.domains.python.parsing import parse_program
+from gasp_env.domains.python.program import Program
 from gasp_env.domains.python.triplet import Proposal
 from gasp_env.episode.machine import Context, Episode
 from gasp_env.episode.turns import Credit, Resolution, Turn
@@ -68,7 +67,7 @@ KNOWN = PROGRAMS[3]
 def known_task(program: str = KNOWN) -> Task:
     inputs = tuple((i,) for i in range(10))
     outputs = tuple(execute(Run(program, (i,))).calls[0].value for i in inputs)
-    fingerprint = gate._digest([normal_form(parse_program(program)).encode()])
+    fingerprint = gate._digest([Program(program).form])
     return python_task(program, inputs, outputs, 5, "", fingerprint, "lemma", "f", "one")
 
 
@@ -498,7 +497,7 @@ def play(plan: Plan, seen: Counter[str], draw: bool) -> list[Any]:
 
 EXPECTED = (
     {f"stage {stage}" for stage in ("lemma", "lift", "propose", "attempt", "solve", "goalpost")}
-    | {f"proposal {reason}" for reason in (*gate.REASONS, "valid", "infra_error")}
+    | {f"proposal {reason}" for reason in (*gate.REASONS, "irrelevant", "valid", "infra_error")}
     | {f"answer {reason}" for reason in (*judge.ANSWER_REASONS, "infra_error")}
     | {f"{stage} {side} band" for stage in ("lemma", "lift") for side in ("below", "in", "above")}
     | {"propose in band"}

@@ -11,9 +11,9 @@ from gasp_env.domains.base import Domain, Request, Sees
 from gasp_env.domains.python import judge, triplet
 from gasp_env.domains.python.gate import Gate, Rejected, Unscored
 from gasp_env.domains.python.judge import Question
-from gasp_env.domains.python.parsing import ParseError
 from gasp_env.domains.python.prompts import PromptStyle
 from gasp_env.domains.python.rules import GateRules
+from gasp_env.domains.python.syntax import ParseError
 from gasp_env.domains.python.triplet import Triplet
 from gasp_env.episode.turns import Judged, Pending, Verdict
 from gasp_env.goalposts import files
@@ -96,17 +96,7 @@ class PythonDomain(Domain):
 
         def decide(results: Sequence[Result], relevance: float | None) -> Judged:
             try:
-                task = self.gate.decide(
-                    proposal,
-                    results,
-                    request.view,
-                    stage=request.stage,
-                    axis=request.axis,
-                    goalpost=request.goalpost,
-                    kind=request.kind,
-                    parent=request.parent,
-                    own=request.own,
-                )
+                task = self.gate.decide(proposal, results, request)
             except Rejected as rejected:
                 return Judged(Verdict(rejected.reason, str(rejected)))
             except Unscored as unscored:

@@ -27,9 +27,9 @@ from functools import cached_property
 from typing import Any
 
 from gasp_env.domains.python import livecodebench
-from gasp_env.domains.python.parsing import ParseError
+from gasp_env.domains.python.program import Program
 from gasp_env.domains.python.prompts import PromptStyle
-from gasp_env.domains.python.purity import may_keep_state
+from gasp_env.domains.python.syntax import ParseError
 from gasp_env.domains.python.triplet import Triplet
 from gasp_env.episode.turns import Verdict
 from gasp_env.goalposts import answers
@@ -86,6 +86,12 @@ class Question:
         """How Python writes each output, and its encoding. Both are empty for what is no value: nothing equals it."""
         return tuple(_known(output) for output in self.outputs)
 
+    @cached_property
+    def right(self) -> tuple[str, str]:
+        """How Python writes all outputs, and the digest of their encodings; empty if one of them is no value."""
+        encodings = [encoding for _, encoding in self.expected]
+        return (repr(list(self.outputs)), _digest(*encodings)) if all(encodings) else ("", "")
+
 
 def ask(question: Question, text: str, style: PromptStyle, limits: Limits) -> Verdict | list[Run]:
     """Judge a text: a `Verdict` if it can be settled without execution, else the runs that settle it.
@@ -100,7 +106,7 @@ def ask(question: Question, text: str, style: PromptStyle, limits: Limits) -> Ve
         said, (_, expected) = encode(answer), question.expected[0]
         return Verdict("correct" if said == expected else "wrong", answer=_digest(said))
     if question.kind == "abduction":
-        return [Run(question.program, (answer,), limits=limits)]
+        return [Run(str(question.program), (answer,), limits=limits)]
     return _runs(question, answer, limits)
 
 
@@ -126,6 +132,9 @@ def decide(question: Question, results: Sequence[Result], runs: Sequence[Run] = 
     # A sandbox that answers "ok" with too few values is broken, and that is nobody's wrong answer.
     if len(claims) != len(question.outputs):
         return Verdict(str(Status.INFRA_ERROR), f"{len(claims)} values for {len(question.outputs)} tests")
+    # Values that are written alike are equal, and most attempts are right: that spares encoding them.
+    if question.rule == "exact" and repr(claims) == question.right[0]:
+        return Verdict("correct", answer=question.right[1] if question.kind == "induction" else given)
     compared = _compared(question, claims)
     if question.kind == "induction":
         given = _digest(*compared)
@@ -143,7 +152,6 @@ def _claims(question: Question, result: Result) -> list[Any]:
 def _compared(question: Question, claims: Sequence[Any]) -> list[bytes]:
     """Encodings of the claims, as far as the rule looks at them."""
     if question.rule == "exact":
-        # Values that are written alike are equal, and most attempts are right: that spares encoding them.
         return [
             encoding if repr(claim) == written else encode(claim)
             for claim, (written, encoding) in zip(claims, question.expected, strict=True)
@@ -173,9 +181,10 @@ def _runs(question: Question, program: str, limits: Limits) -> list[Run]:
     loose = question.rule == "livecodebench"
     # A fork for each pair, unless none can know of another: right means right alone. Real problems may be as
     # large as the limits allow, so they are not shared either.
-    fresh = loose or may_keep_state(program)
+    fresh = loose or Program(program).keeps_state
     if loose:
         program, limits = livecodebench.program(program), livecodebench.limits(limits)
+    program = str(program)
     if question.entry:
         return [Run(program, question.inputs, question.entry, limits=limits, fresh=fresh)]
     texts = [text for (text,) in question.inputs]

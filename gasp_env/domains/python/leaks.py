@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from gasp_env.domains.python.triplet import Triplet
-from gasp_env.values import render, render_arguments
+from gasp_env.values import render_known
 
 #: Characters of a value that are looked for in a message.
 _QUOTED = 200
@@ -41,16 +41,17 @@ def quotes_pairs(message: str, task: Triplet) -> bool:
         # Most are nowhere in the message, however they are spaced, and need no pattern made for them.
         return "".join(text[:_QUOTED].split()) in squeezed and says(spaced(text))
 
-    shown = {render(output) for output in task.outputs[: task.shown]}
-    hidden = [
-        (render_arguments(arguments), render(output))
-        for arguments, output in zip(task.inputs[task.shown :], task.outputs[task.shown :], strict=True)
-    ]
-    new = {output for _, output in hidden} - shown
-    if len(new) >= 3 and all(map(quotes, new)):
+    outputs = [render_known(output) for output in task.outputs[task.shown :]]
+    quoted = list(map(quotes, outputs))
+    if sum(quoted) < 2:
+        return False
+    new = set(outputs) - {render_known(output) for output in task.outputs[: task.shown]}
+    if len(new) >= 3 and all(said for said, output in zip(quoted, outputs, strict=True) if output in new):
         return True
     # Both must be there at all before the dearer search for one after the other.
-    near = ((arguments, output) for arguments, output in hidden if quotes(arguments) and quotes(output))
+    inputs = (", ".join(map(render_known, arguments)) for arguments in task.inputs[task.shown :])
+    pairs = zip(inputs, outputs, quoted, strict=True)
+    near = ((arguments, output) for arguments, output, said in pairs if said and quotes(arguments))
     return sum(says(rf"{spaced(a)}(?!\w)[\s\S]{{0,16}}?(?<![\w-]){spaced(o)}") for a, o in near) >= 2
 
 
@@ -59,4 +60,8 @@ def quotes_statement(message: str, statement: str) -> bool:
     texts = ("".join(text.split()).casefold() for text in (message, statement))
     # A stretch of one that is in the other: the shorter has fewer.
     short, long = sorted(texts, key=len)
+    # Every stretch has one of these within it, and hardly ever is one of them there.
+    half = _QUOTATION // 2
+    if not any(short[i : i + half] in long for i in range(0, len(short) - half + 1, half)):
+        return False
     return any(short[i : i + _QUOTATION] in long for i in range(len(short) - _QUOTATION + 1))

@@ -33,7 +33,8 @@ import re
 from dataclasses import replace
 from functools import cache
 
-from gasp_env.domains.python.parsing import ParseError, parse_program
+from gasp_env.domains.python.program import Program
+from gasp_env.domains.python.syntax import ParseError
 from gasp_env.goalposts.answers import OUTPUT_BYTES
 from gasp_env.sandbox.runs import Limits
 
@@ -64,7 +65,7 @@ def program(answer: str) -> str:
     if "__future__" not in answer:
         return f"{imports}\n{answer}"
     try:
-        body = parse_program(answer).body
+        body = Program(answer).tree.body
     except ParseError:
         return answer
     future = [node for node in body if isinstance(node, ast.ImportFrom) and node.module == "__future__"]

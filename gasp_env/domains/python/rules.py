@@ -13,13 +13,15 @@ from __future__ import annotations
 
 import ast
 import importlib
-import symtable
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from gasp_env.domains.python.parsing import ParseError, read_program
+from gasp_env.domains.python.syntax import ParseError
+
+if TYPE_CHECKING:
+    from gasp_env.domains.python.program import Program
 
 #: Deterministic, side-effect free parts of the standard library.
 IMPORTS = frozenset(
@@ -49,8 +51,19 @@ FRAMES = frozenset(
 #: Submodules that may be used like modules of their own.
 SUBMODULES = frozenset({"collections.abc"})
 
-
 _IMPORT_STATEMENTS = (ast.Import, ast.ImportFrom)
+#: What is made of these nodes needs no look at its scopes, for which it would be parsed again: that would find no
+#: fault but two arguments of one name and a ``__future__`` that never comes.
+_BEYOND_DOUBT = frozenset(
+    getattr(ast, name)
+    for name in (
+        "Module FunctionDef Lambda ClassDef arguments arg Return Assign AugAssign For While If Expr Raise Assert "
+        "Try ExceptHandler Pass Break Continue Import ImportFrom alias Name Constant Call keyword Attribute Subscript "
+        "Slice Starred List Tuple Dict Set ListComp SetComp DictComp GeneratorExp comprehension IfExp JoinedStr "
+        "FormattedValue BinOp UnaryOp BoolOp Compare Add Sub Mult Div FloorDiv Mod Pow MatMult LShift RShift BitAnd "
+        "BitOr BitXor Invert Not UAdd USub And Or Eq NotEq Lt LtE Gt GtE Is IsNot In NotIn"
+    ).split()
+)
 
 
 @dataclass(frozen=True)
@@ -92,17 +105,14 @@ class Refused(Exception):
         self.reason = reason
 
 
-def check_program(program: str, imports: frozenset[str]) -> tuple[ast.Module, list[ast.AST]]:
-    """Parse a program and check it against the rules.
-
-    Returns:
-        Its syntax tree and the nodes of that, see `gasp_env.domains.python.parsing.nodes`.
+def check_program(program: Program, imports: frozenset[str]) -> None:
+    """Check a program against the rules.
 
     Raises:
         Refused: ``unparsable``, ``no_entry``, ``no_arguments``, ``banned_import`` or ``banned_name``.
     """
     try:
-        tree, nodes = read_program(program)
+        tree = program.tree
     except ParseError as error:
         raise Refused("unparsable", str(error)) from None
     entries = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "f"]
@@ -111,52 +121,23 @@ def check_program(program: str, imports: frozenset[str]) -> tuple[ast.Module, li
     arguments = entries[0].args
     if not (arguments.posonlyargs or arguments.args or arguments.vararg):
         raise Refused("no_arguments", "expected f to take at least one argument")
-    modules = _check_imports(nodes, imports)
-    _check_names(nodes, program)
+    modules = _check_imports(program, imports)
+    _check_names(program)
     if modules:
-        _check_modules(nodes, modules)
-    return tree, nodes
+        _check_modules(program, modules)
 
 
-def scopes_of(program: str) -> list[symtable.SymbolTable]:
-    """The module's scope, then all scopes inside it.
-
-    Raises:
-        Refused: see `_module_scope`.
-    """
-    scopes = [_module_scope(program)]
-    for scope in scopes:
-        scopes += scope.get_children()
-    return scopes
-
-
-def _module_scope(program: str) -> symtable.SymbolTable:
-    """The module's scope.
-
-    Raises:
-        Refused: ``unparsable``: it parses, but is no program (``return`` outside of a function, say).
-    """
-    try:
-        return symtable.symtable(program, "<program>", "exec")
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise Refused("unparsable", f"{type(error).__name__}: {error}") from None
-
-
-def _may_name(program: str, words: Iterable[str]) -> bool:
-    """Whether any of these may be a name in a program. Only names in other than ASCII letters stand for names that
-    the text does not have."""
-    return not program.isascii() or any(word in program for word in words)
-
-
-def _check_imports(nodes: Sequence[ast.AST], allowed: frozenset[str]) -> dict[str, Any]:
+def _check_imports(program: Program, allowed: frozenset[str]) -> dict[str, Any]:
     """Names bound to modules, with the module as it is here, or None where it cannot be imported."""
     modules: dict[str, Any] = {}
+    if not program.every(ast.alias):
+        return modules
 
     def bind(name: str, module: Any) -> None:
         if modules.setdefault(name, module) is not module:
             raise Refused("banned_import", f"{name} may not stand for two modules")
 
-    for node in nodes:
+    for node in program.nodes:
         if isinstance(node, ast.ClassDef) and any(
             isinstance(item, _IMPORT_STATEMENTS) for item in _own(node)
         ):
@@ -212,29 +193,77 @@ def _is_public_member(module: Any, name: str) -> bool:
     return hasattr(module, name) and not isinstance(getattr(module, name), ModuleType)
 
 
-def _check_names(nodes: Sequence[ast.AST], program: str) -> None:
+def _check_names(program: Program) -> None:
+    names = _names(program)
+    refused = [name for name in names if _is_special(name) or name in FRAMES]
+    if refused:
+        raise Refused("banned_name", f"{min(refused)} may not be used")
     parents: dict[int, ast.AST] = {}
-    if _may_name(program, ("type", "__class__")):
-        parents = {id(child): node for node in nodes for child in ast.iter_child_nodes(node)}
-    for node in nodes:
-        for name in _names(node):
-            special = name.startswith("__") and name.endswith("__") and name not in SPECIAL
-            if (special and not _is_class_name(node, parents)) or name in FRAMES:
-                raise Refused("banned_name", f"{name} may not be used")
-        if isinstance(node, ast.Attribute) and node.attr.startswith("_"):
-            own = isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")
-            if not own and node.attr not in SPECIAL | UNDERSCORED and not _is_class_name(node, parents):
-                raise Refused("banned_name", f"{node.attr} may not be used")
-        if isinstance(node, ast.Name) and node.id == "type" and not _asks_for_type(node, parents):
+    if "type" in names or any(node.attr == "__class__" for node in program.every(ast.Attribute)):
+        parents = {id(child): node for node in program.nodes for child in ast.iter_child_nodes(node)}
+    for node in program.every(ast.Attribute):
+        name = node.attr
+        if name in FRAMES or (name.startswith("_") and not _may_be_fetched(node, parents)):
+            raise Refused("banned_name", f"{name} may not be used")
+    for use in program.every(ast.Name):
+        if use.id == "type" and not _asks_for_type(use, parents):
             raise Refused(
                 "banned_name", "type may only be compared, or asked for its __name__: type(x) is int"
             )
-    scopes = scopes_of(program) if _may_name(program, BANNED_NAMES) else [_module_scope(program)]
+    names |= {node.name for node in program.every(ast.FunctionDef)}
+    names |= {node.name for node in program.every(ast.ClassDef)}
+    names |= {node.name.partition(".")[0] for node in program.every(ast.alias)}
+    if BANNED_NAMES.isdisjoint(names) and _is_beyond_doubt(program):
+        return
+    try:
+        scopes = program.scopes
+    except ParseError as error:
+        raise Refused("unparsable", str(error)) from None
     for scope in scopes:
         for symbol in scope.get_symbols():
             local = scope.get_type() == "function" and not symbol.is_global()
             if symbol.get_name() in BANNED_NAMES and not local:
                 raise Refused("banned_name", f"{symbol.get_name()} may not be used")
+
+
+def _is_beyond_doubt(program: Program) -> bool:
+    """Whether a program that can be parsed has scopes that are in order, see `_BEYOND_DOUBT`."""
+    if not program.kinds.keys() <= _BEYOND_DOUBT:
+        return False
+    for node in program.every(ast.arguments):
+        names = [one.arg for one in (*node.posonlyargs, *node.args, *node.kwonlyargs)]
+        names += [one.arg for one in (node.vararg, node.kwarg) if one is not None]
+        if len(set(names)) < len(names):
+            return False
+    return all(node.module != "__future__" for node in program.every(ast.ImportFrom))
+
+
+def _names(program: Program) -> set[str]:
+    """Names a program uses or binds, but for those of its definitions and of what it imports."""
+    names = {node.id for node in program.every(ast.Name)} | {node.arg for node in program.every(ast.arg)}
+    names |= {node.asname for node in program.every(ast.alias) if node.asname}
+    names |= {node.name for node in program.every(ast.ExceptHandler) if node.name}
+    names |= {node.name for node in program.every(ast.MatchAs) if node.name}
+    names |= {node.name for node in program.every(ast.MatchStar) if node.name}
+    for node in program.every(ast.MatchClass):
+        names |= set(node.kwd_attrs)
+    return names
+
+
+def _is_special(name: str) -> bool:
+    return name.startswith("__") and name.endswith("__") and name not in SPECIAL
+
+
+def _may_be_fetched(node: ast.Attribute, parents: dict[int, ast.AST]) -> bool:
+    """Whether an attribute that begins with an underscore is one that a program may use."""
+    if node.attr in SPECIAL:
+        return True
+    if node.attr == "__class__":
+        # ``x.__class__.__name__`` is the one use of it that leads nowhere.
+        use = parents[id(node)]
+        return isinstance(use, ast.Attribute) and use.attr == "__name__"
+    own = isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")
+    return not _is_special(node.attr) and (own or node.attr in UNDERSCORED)
 
 
 def _asks_for_type(node: ast.Name, parents: dict[int, ast.AST]) -> bool:
@@ -245,37 +274,13 @@ def _asks_for_type(node: ast.Name, parents: dict[int, ast.AST]) -> bool:
     return isinstance(use, ast.Compare) or (isinstance(use, ast.Attribute) and use.attr == "__name__")
 
 
-def _is_class_name(node: ast.AST, parents: dict[int, ast.AST]) -> bool:
-    """``x.__class__.__name__``, the one use of ``__class__`` that leads nowhere."""
-    use = parents.get(id(node))
-    is_class = isinstance(node, ast.Attribute) and node.attr == "__class__"
-    return is_class and isinstance(use, ast.Attribute) and use.attr == "__name__"
-
-
-def _names(node: ast.AST) -> Iterator[str]:
-    """Names and attributes a node uses or binds."""
-    if isinstance(node, ast.Name):
-        yield node.id
-    elif isinstance(node, ast.Attribute):
-        yield node.attr
-    elif isinstance(node, ast.MatchClass):
-        yield from node.kwd_attrs
-    elif isinstance(node, ast.MatchAs | ast.MatchStar | ast.ExceptHandler):
-        yield node.name or ""
-    elif isinstance(node, ast.alias):
-        yield node.asname or ""
-    elif isinstance(node, ast.arg):
-        yield node.arg
-
-
-def _check_modules(nodes: Sequence[ast.AST], modules: dict[str, Any]) -> None:
+def _check_modules(program: Program, modules: dict[str, Any]) -> None:
     """A module is only ever used as ``module.name``, where the name is public and no module itself."""
-    inner = {id(node.value) for node in nodes if isinstance(node, ast.Attribute)}
-    for node in nodes:
-        if isinstance(node, ast.Name) and node.id in modules and id(node) not in inner:
-            raise Refused("banned_import", f"the module {node.id} may only be used as {node.id}.name")
-        if not isinstance(node, ast.Attribute):
-            continue
+    inner = {id(node.value) for node in program.every(ast.Attribute)}
+    for name in program.every(ast.Name):
+        if name.id in modules and id(name) not in inner:
+            raise Refused("banned_import", f"the module {name.id} may only be used as {name.id}.name")
+    for node in program.every(ast.Attribute):
         path: list[str] = []
         base: ast.expr = node
         while isinstance(base, ast.Attribute):

@@ -9,7 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gasp_env.domains.base import Request
+from gasp_env.domains.python import syntax
 from gasp_env.domains.python.gate import (
+    CHECKS,
+    REASONS,
     Gate,
     Rejected,
     Unscored,
@@ -19,13 +23,12 @@ from gasp_env.domains.python.gate import (
     check_static,
 )
 from gasp_env.domains.python.novelty import normal_form
-from gasp_env.domains.python.parsing import nodes, parse_proposal
-from gasp_env.domains.python.purity import keeps_nothing
+from gasp_env.domains.python.parsing import parse_proposal
+from gasp_env.domains.python.program import Program
 from gasp_env.domains.python.rules import GateRules
 from gasp_env.domains.python.triplet import Proposal
 from gasp_env.episode.view import View
 from gasp_env.library.library import Library
-from gasp_env.relevance import RelevanceRule
 from gasp_env.sandbox.runs import HASH_SEEDS, Call, Limits, Result, Run, Status
 from gasp_env.tasks import Entry, Goalpost, Task
 from gasp_env.values import encode
@@ -40,13 +43,20 @@ VALID = parse_proposal(proposal(PROGRAMS[0]))
 
 def decide(results: list[Result], proposed: Proposal = VALID, gate: Gate = GATE, **options: object) -> Task:
     arguments = {"view": Library().view(), "stage": "lemma", "axis": "f", "goalpost": GOALPOST} | options
-    return gate.decide(proposed, results, **arguments)
+    return gate.decide(proposed, results, Request(**arguments))
 
 
 def reason(results: list[Result], proposed: Proposal = VALID, **options: object) -> str:
     with pytest.raises(Rejected) as caught:
         decide(results, proposed, **options)
+    checks = {f"_check_{check}" for check, reasons in CHECKS.items() if caught.value.reason in reasons}
+    assert checks & {entry.name for entry in caught.traceback}
     return caught.value.reason
+
+
+def test_every_reason_has_its_checks() -> None:
+    assert {reason: check for check in reversed(CHECKS) for reason in CHECKS[check]} == REASONS
+    assert all(hasattr(Gate, f"_check_{check}") for check in list(CHECKS)[2:])
 
 
 STATIC = [
@@ -143,8 +153,8 @@ def test_a_program_that_may_keep_state_runs_every_input_alone() -> None:
         ("def f(x):\n    x.count = 1\n    return x", False),
     ],
 )
-def test_keeps_nothing(program: str, nothing: bool) -> None:
-    assert keeps_nothing(nodes(ast.parse(program)), program) is nothing
+def test_keeps_state(program: str, nothing: bool) -> None:
+    assert Program(program).keeps_state is not nothing
 
 
 @pytest.mark.parametrize(
@@ -371,12 +381,6 @@ def test_what_was_accepted_in_the_same_episode_is_known() -> None:
     assert reason(good(), own={task.fingerprint}) == "duplicate"
 
 
-def test_relevance_refuses_below_its_threshold() -> None:
-    gate = dataclasses.replace(GATE, relevance=RelevanceRule("operations", "gate", threshold=0.5))
-    assert reason(good(), gate=gate, relevance=0.4999) == "irrelevant"
-    assert decide(good(), gate=gate, relevance=0.5)
-
-
 def test_one_input_for_what_is_no_induction() -> None:
     one = parse_proposal(proposal(PROGRAMS[0], ["3"], None))
     for kind in ("deduction", "abduction"):
@@ -404,18 +408,17 @@ def test_one_input_for_what_is_no_induction() -> None:
     ],
 )
 def test_normal_form(left: str, right: str, same: bool) -> None:
-    assert (normal_form(ast.parse(left)) == normal_form(ast.parse(right))) is same
+    assert (Program(left).form == Program(right).form) is same
 
 
 @given(st.sampled_from(["x", "value", "long_name_1", "f2"]), st.sampled_from(PROGRAMS))
 def test_normal_form_ignores_names(name: str, program: str) -> None:
     renamed = re.sub(r"\bx\b", name, program)
-    assert normal_form(ast.parse(renamed)) == normal_form(ast.parse(program))
+    assert Program(renamed).form == Program(program).form
 
 
 def test_normal_form_does_not_recurse() -> None:
-    tree = ast.parse("def f(x): return x" + "[0]" * 900)
-    assert normal_form(tree)
+    assert normal_form(syntax.nodes(ast.parse("def f(x): return x" + "[0]" * 900)))
 
 
 def test_rules_need_a_hidden_pair() -> None:

@@ -6,16 +6,16 @@ import ast
 import builtins
 import contextlib
 import symtable
-from collections import Counter
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gasp_env.domains.python import parsing
-from gasp_env.domains.python import rules as static
-from gasp_env.domains.python.parsing import ParseError, nodes, parse_program
-from gasp_env.domains.python.purity import is_plain, keeps_nothing
+from benchmarks.embedder_threshold import Original, originals
+from gasp_env.domains.python import purity, rules
+from gasp_env.domains.python.program import Program
+from gasp_env.domains.python.purity import _is_plain, _keeps_nothing
+from gasp_env.domains.python.syntax import ParseError
 
 _NAMES = "x y f g print input next sum list id __name__ __debug__ NameError ValueError unknown sneak".split()
 _EXPRESSIONS = (
@@ -37,7 +37,7 @@ _HEADS = (
 
 
 @st.composite
-def _programs(draw: st.DrawFn) -> str:
+def programs(draw: st.DrawFn) -> str:
     name = st.sampled_from(_NAMES)
 
     def filled(text: str) -> str:
@@ -50,7 +50,7 @@ def _programs(draw: st.DrawFn) -> str:
 
 
 def _said_plainly(program: str) -> bool:
-    """What `keeps_nothing` means, with all scopes looked at and the tree walked again for every rule."""
+    """What `_keeps_nothing` means, with all scopes looked at and the tree walked again for every rule."""
     tree = ast.parse(program)
     if len(tree.body) != 1 or not isinstance(function := tree.body[0], ast.FunctionDef):
         return False
@@ -67,7 +67,7 @@ def _said_plainly(program: str) -> bool:
         )
         or (
             isinstance(node, ast.Attribute)
-            and not (node.attr in static._PURE_METHODS and isinstance(node.ctx, ast.Load))
+            and not (node.attr in purity._PURE_METHODS and isinstance(node.ctx, ast.Load))
         )
         or (isinstance(node, ast.Name) and node.id == function.name and id(node) not in called)
         for node in found
@@ -84,17 +84,17 @@ def _said_plainly(program: str) -> bool:
     reached = {
         name for name in outside if name in defined or hasattr(builtins, name) or name.startswith("__")
     }
-    return reached <= static._PURE_BUILTINS
+    return reached <= purity._PURE_BUILTINS
 
 
-@given(_programs())
+@given(programs())
 def test_keeping_nothing_is_what_all_scopes_say(program: str) -> None:
     """It is more careful only where an annotation binds something."""
     with contextlib.suppress(SyntaxError):
         plain = _said_plainly(program)
         try:
-            claimed = keeps_nothing(nodes(ast.parse(program)), program)
-        except static.Refused:  # a function that cannot be compiled
+            claimed = _keeps_nothing(Program(program))
+        except ParseError:  # a function that cannot be compiled
             return
         assert claimed <= plain
         assert claimed or not plain or ":=" in program
@@ -110,12 +110,13 @@ _PIECES = (
 )  # fmt: skip
 
 
-@given(_programs() | st.lists(st.sampled_from(_PIECES), max_size=14).map("".join))
+@given(programs() | st.lists(st.sampled_from(_PIECES), max_size=14).map("".join))
 def test_plain_programs_keep_nothing(text: str) -> None:
     for program in (text, f"def f(x):\n    y = x\n    {text}", f"# c\n\ndef f(x):\n    return [{text}]\n"):
-        if is_plain(program):
-            with contextlib.suppress(SyntaxError):
+        if _is_plain(program):
+            with contextlib.suppress(SyntaxError, ParseError):
                 assert _said_plainly(program)
+                assert _keeps_nothing(Program(program))
 
 
 @pytest.mark.parametrize(
@@ -150,50 +151,87 @@ def test_plain_programs_keep_nothing(text: str) -> None:
     ],
 )
 def test_what_is_plain(program: str, plain: bool) -> None:
-    assert is_plain(program) is plain
-    assert not static.may_keep_state(program) or not plain
+    assert _is_plain(program) is plain
+    assert not Program(program).keeps_state or not plain
 
 
-@given(_programs())
-def test_banned_names_are_found_in_any_scope(program: str) -> None:
-    try:
-        scopes = static._scopes(program)
-    except static.Refused:
-        return
-    banned = {
-        symbol.get_name()
-        for scope in scopes
-        for symbol in scope.get_symbols()
-        if symbol.get_name() in static.BANNED_NAMES
-        and not (scope.get_type() == "function" and not symbol.is_global())
-    }
-    if banned:
-        assert static._may_name(program, static.BANNED_NAMES)
+@pytest.mark.parametrize("original", originals(), ids=lambda original: original.name)
+def test_words_and_tree_agree(original: Original) -> None:
+    parsed, unparsed = Program(original.program), Program(original.program)
+    assert parsed.tree
+    assert parsed.is_parsed
+    assert not unparsed.is_parsed
+    assert parsed.keeps_state == unparsed.keeps_state
 
 
-@given(_programs())
-def test_nodes_are_those_of_a_walk(program: str) -> None:
-    with contextlib.suppress(SyntaxError):
-        tree = ast.parse(program)
-        mine, levels = parsing._walk(tree)
-        walked = [node for node in ast.walk(tree) if not isinstance(node, ast.expr_context)]
-        assert Counter(map(id, mine)) == Counter(map(id, walked))
-        assert mine[0] is tree
-        assert levels == _levels(tree)
+def test_words_spare_parsing() -> None:
+    for text, keeps in (("def f(x): return x", False), ("import math\ndef f(x): return x", True)):
+        program = Program(text)
+        assert program.keeps_state is keeps
+        assert not program.is_parsed
+    # They cannot tell what is in a string, and then say yes.
+    quoted = Program("def f(x):\n    '''\nimport os\n'''\n    return x")
+    assert quoted.keeps_state
+    assert not _keeps_nothing(Program("import os"))
+    assert _keeps_nothing(quoted)
 
 
-def _levels(tree: ast.AST) -> int:
-    below = [_levels(n) for n in ast.iter_child_nodes(tree) if not isinstance(n, ast.expr_context)]
-    return 1 + max(below, default=0)
+@given(programs())
+def test_rules_take_a_look_at_scopes_where_they_have_to(program: str) -> None:
+    """Where they spare it, there is nothing to see: the scopes are in order, and no banned name is among them."""
+    with contextlib.suppress(ParseError, rules.Refused):
+        parsed = Program(program)
+        rules._check_names(parsed)
+        if "scopes" not in vars(parsed):
+            banned = {
+                symbol.get_name()
+                for scope in parsed.scopes
+                for symbol in scope.get_symbols()
+                if scope.get_type() != "function" or symbol.is_global()
+            } & rules.BANNED_NAMES
+            assert not banned
 
 
-@given(st.text("([{)]}'\"#\n ax,", max_size=200))
-def test_few_brackets_cannot_nest_deep(text: str) -> None:
-    """Nesting is at most the number of opening brackets, so that what is not looked at was not too deep."""
-    deep = parsing.MAX_NESTING
-    assert parse_program("x = " + "(" * deep + ")" * deep)
-    with pytest.raises(ParseError, match="nested"):
-        parse_program("x = " + "(" * (deep + 1) + ")" * (deep + 1) + "\n" + text)
-    with contextlib.suppress(ParseError):
-        tree = parse_program(text)
-        assert ast.dump(tree) == ast.dump(ast.parse(text))
+@pytest.mark.parametrize(
+    "program",
+    [
+        "def f(x, x): return x",
+        "def f(x, *x): return x",
+        "def f(x): return (lambda y, *, y: y)(x)",
+        "def f(x):\n    nonlocal y\n    return x",
+        "def f(x):\n    y = 1\n    global y",
+        "def f(x): return [y := 1 for y in x]",
+        "def f(x): return [(yield) for y in x]",
+        "from __future__ import braces\ndef f(x): return x",
+        "from __future__ import nothing\ndef f(x): return x",
+    ],
+)
+def test_what_parses_may_be_no_program(program: str) -> None:
+    ast.parse(program)
+    with pytest.raises(rules.Refused) as caught:
+        rules.check_program(Program(program), rules.IMPORTS)
+    assert caught.value.reason == "unparsable"
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "def f(x): return ｅｖａｌ(x)",
+        "class vars: pass\ndef f(x): return x",
+        "def open(x): return x\ndef f(x): return open(x)",
+        "def f(x):\n    global exit\n    exit = x\n    return x",
+        "def f(x):\n    class A:\n        input = 1\n    return x",
+        "def f(x):\n    match x:\n        case {**eval}: return [(lambda: 1), y.__dict__]",
+        "def f(x): return x.__class__",
+        "def f(x): return x.__class__.__name__.__class__",
+        "def f(x): return type(x)",
+        "def f(self): return self.__dict__",
+        "def f(x): return x._private",
+        "def f(x): return x.gi_frame",
+        "def f(__x__): return 1",
+    ],
+)
+def test_names_that_may_not_be_used(program: str) -> None:
+    with pytest.raises(rules.Refused) as caught:
+        rules.check_program(Program(program), rules.IMPORTS)
+    assert caught.value.reason == "banned_name"

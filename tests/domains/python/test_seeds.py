@@ -5,6 +5,7 @@ from collections import Counter
 import pytest
 
 from gasp_env import domains
+from gasp_env.domains.base import Request
 from gasp_env.domains.python import seeds
 from gasp_env.domains.python.triplet import Proposal
 from gasp_env.library.library import Library
@@ -25,13 +26,6 @@ def test_every_seed_passes_the_gate_and_gives_its_output(sandbox: Sandbox) -> No
     gate = domains.get("python").with_novelty("off").gate
     for task in seeds.builtin_seeds():
         proposal = Proposal(task.content.program, task.content.inputs)
-        again = gate.decide(
-            proposal,
-            sandbox.run_many(gate.runs(proposal, task.kind)),
-            Library().view(),
-            stage="propose",
-            axis=None,
-            goalpost=None,
-            kind=task.kind,
-        )
+        results = sandbox.run_many(gate.runs(proposal, task.kind))
+        again = gate.decide(proposal, results, Request("propose", Library().view(), task.kind))
         assert again == task

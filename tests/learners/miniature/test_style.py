@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gasp_env.domains.python.parsing import ParseError
+from gasp_env.domains.python.syntax import ParseError
 from gasp_env.tasks import Task
 from learners import miniature
 from learners.miniature import corpus, style, world

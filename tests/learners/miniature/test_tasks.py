@@ -16,19 +16,17 @@ SETS = {"goalposts": miniature.goalposts, "heldout": miniature.heldout, "solvabl
 @pytest.mark.parametrize("name", SETS)
 def test_references_pass_every_test_in_the_sandbox(sandbox, name):
     tasks = SETS[name]()
-    results = sandbox.run_many([Run(task.reference, task.content.inputs) for task in tasks])
+    results = sandbox.run_many([Run(task.reference, task.inputs) for task in tasks])
     for task, result in zip(tasks, results, strict=True):
         assert result.status is Status.OK, (task.id, result.error)
-        assert all(
-            equal(call.value, y) for call, y in zip(result.calls, task.content.outputs, strict=True)
-        ), task.id
+        assert all(equal(call.value, y) for call, y in zip(result.calls, task.outputs, strict=True)), task.id
 
 
 @pytest.mark.parametrize("name", SETS)
 def test_tasks_have_twelve_distinct_tests_four_of_them_shown(name):
     for task in SETS[name]():
-        assert len({str(x) for x in task.content.inputs}) == make_tasks.TESTS == 12
-        assert task.content.shown == 4
+        assert len({str(x) for x in task.inputs}) == make_tasks.TESTS == 12
+        assert task.shown == 4
 
 
 def test_sets_are_as_large_as_promised_and_share_no_behaviour():

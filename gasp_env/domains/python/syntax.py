@@ -1,0 +1,119 @@
+"""From a program's text to its syntax tree, within bounds.
+
+Text is capped before any parser sees it, because parsers have limits of their own and fail in their own ways
+(`RecursionError`, `MemoryError`) beyond them. Nothing here recurses: model text may nest as deep as the bounds allow.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import tokenize
+import warnings
+
+#: UTF-8 bytes of one completion that are read; a longer one is refused whole, never cut.
+MAX_TEXT_BYTES = 16 * 1024
+#: Nesting of brackets in a program. CPython's own parser gives up at 200.
+MAX_NESTING = 64
+#: Levels of a program's syntax tree. CPython's limit depends on how deep the caller's stack is already.
+MAX_DEPTH = 150
+
+#: Fields that hold no nodes we look at, under any kind of node.
+_LEAVES = frozenset("id attr ctx kind type_comment asname level conversion is_async simple module".split())
+
+
+class ParseError(ValueError):
+    """A text that cannot be read. ``reason`` is a stable code, the message is for a person."""
+
+    def __init__(self, reason: str, message: str = "") -> None:
+        super().__init__(message or reason)
+        self.reason = reason
+
+
+def check_text(text: str) -> None:
+    """Refuse text that is too long or is not valid Unicode.
+
+    Raises:
+        ParseError: ``not_utf8`` or ``too_long``.
+    """
+    # A code point is at least one byte, so this bounds the work of encoding as well.
+    if len(text) > MAX_TEXT_BYTES:
+        raise ParseError("too_long", f"expected at most {MAX_TEXT_BYTES} bytes, got {len(text)} characters")
+    try:
+        size = len(text.encode("utf-8"))
+    except UnicodeEncodeError as error:
+        raise ParseError(
+            "not_utf8", f"expected valid Unicode, got a lone surrogate at {error.start}"
+        ) from None
+    if size > MAX_TEXT_BYTES:
+        raise ParseError("too_long", f"expected at most {MAX_TEXT_BYTES} bytes, got {size}")
+
+
+def parse(program: str) -> tuple[ast.Module, list[ast.AST]]:
+    """Syntax tree of a program, and its `nodes`.
+
+    Raises:
+        ParseError: ``unparsable``, whatever the parser's way of failing was; or see `check_text`.
+    """
+    check_text(program)
+    try:
+        _check_nesting(program)
+        with warnings.catch_warnings():
+            # Invalid escapes in somebody's string are their business, not a warning of ours.
+            warnings.simplefilter("ignore")
+            tree = ast.parse(program)
+    except (SyntaxError, ValueError, RecursionError, MemoryError, tokenize.TokenError) as error:
+        reason = str(error) if isinstance(error, ParseError) else f"{type(error).__name__}: {error}"
+        raise ParseError("unparsable", reason) from None
+    found, levels = _walk(tree)
+    if levels > MAX_DEPTH:
+        raise ParseError("unparsable", f"expected a syntax tree of at most {MAX_DEPTH} levels")
+    return tree, found
+
+
+def nodes(tree: ast.AST) -> list[ast.AST]:
+    """The nodes of a syntax tree level by level, without those that only say load, store or delete."""
+    return _walk(tree)[0]
+
+
+def _check_nesting(program: str) -> None:
+    """Refuse brackets that nest too deep. No text nests deeper than it has opening brackets, in strings or not, so
+    that most need no closer look."""
+    if sum(map(program.count, "([{")) <= MAX_NESTING:
+        return
+    nesting = 0
+    for token in tokenize.generate_tokens(io.StringIO(program).readline):
+        nesting += (token.string in "([{") - (token.string in ")]}") if token.type == tokenize.OP else 0
+        if nesting > MAX_NESTING:
+            raise ParseError("unparsable", f"expected at most {MAX_NESTING} nested brackets")
+
+
+class _Below(dict[type[ast.AST], tuple[str, ...]]):
+    """Fields of a kind of node in which there may be nodes."""
+
+    def __missing__(self, kind: type[ast.AST]) -> tuple[str, ...]:
+        fields = () if kind is ast.Constant else tuple(name for name in kind._fields if name not in _LEAVES)
+        self[kind] = fields
+        return fields
+
+
+_BELOW = _Below()
+
+
+def _walk(tree: ast.AST) -> tuple[list[ast.AST], int]:
+    """`nodes`, and on how many levels they are."""
+    found: list[ast.AST] = []
+    level, levels = [tree], 0
+    while level:
+        levels += 1
+        found += level
+        below: list[ast.AST] = []
+        for node in level:
+            for field in _BELOW[type(node)]:
+                value = getattr(node, field, None)
+                if isinstance(value, ast.AST):
+                    below.append(value)
+                elif type(value) is list:
+                    below += [item for item in value if isinstance(item, ast.AST)]
+        level = below
+    return found, levels
