@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from gasp_env import __version__
+from gasp_env.curricula.__main__ import records as curricula
+from gasp_env.options import Options, describe
 from gasp_env.rewards.__main__ import records
 
 project = "gasp_env"
@@ -44,8 +46,28 @@ def _rewards(kind: str, *, available: bool = True) -> str:
     return "\n".join(lines)
 
 
+def _options(options: list[dict[str, Any]]) -> str:
+    """A Markdown table of options, from their declarations."""
+    lines = ["| option | values | default | meaning |", "|---|---|---|---|"]
+    for one in options:
+        cells = f"`{one['name']}`", _cell(one["takes"]), f"`{one['default']!r}`", _cell(one["meaning"])
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _curricula() -> str:
+    """A section for every curriculum: roles, stages and options."""
+    parts = []
+    for one in curricula():
+        stages = ", ".join(f"`{stage['name']}` ({stage['role']})" for stage in one["stages"])
+        parts += [f"### {one['id']}", one["summary"], f"Stages: {stages}.", _options(one["options"])]
+    return "\n\n".join(parts)
+
+
 myst_substitutions: dict[str, Any] = {
     "teacher_rewards": _rewards("teacher"),
     "listed_rewards": _rewards("teacher", available=False),
     "solver_rewards": _rewards("solver"),
+    "options": _options(describe(Options)),
+    "curricula": _curricula(),
 }
