@@ -1,6 +1,6 @@
 """GASP-Code-v0 for PettingZoo: two agents that act one after the other.
 
-    from gasp_env import aec
+    from gasp_env.envs import aec
     env = aec.env()  # the unguided and the real-problems game: env(curriculum="azr"), env(curriculum="rlvr")
 
 | | |
