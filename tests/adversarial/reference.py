@@ -77,7 +77,7 @@ ELSEWHERE: dict[int, tuple[str, ...]] = {
     77: (
         "tests/test_values.py::test_hostile_sizes_end_quickly",
         "tests/test_values_fuzz.py::test_bombs_cost_no_more_than_their_text",
-        "tests/domains/python/test_parsing.py::test_programs_that_break_parsers",
+        "tests/domains/python/test_syntax.py::test_programs_that_break_parsers",
         "tests/sandbox/test_limits.py::test_a_program_that_is_too_long_is_not_even_sent",
     ),
     79: (
