@@ -1,6 +1,6 @@
 """One episode in the terminal, and stored episodes played again.
 
-        python -m gasp_env.play                             a scripted player, for a first look
+    python -m gasp_env.play                             a scripted player, for a first look
     python -m gasp_env.play --human --goalpost late-fees
     python -m gasp_env.play --policy miniature --domain learners.miniature:domain
     python -m gasp_env.play --policy my_policy.py:load --model PATH --solver-policy silent

@@ -1,6 +1,6 @@
 """A run in progress, and its checkpoints: tensors in safetensors, everything else in JSON, no pickle.
 
-        runs/NAME/checkpoints/000120/policy/...            written by the policy's ``save``
+    runs/NAME/checkpoints/000120/policy/...            written by the policy's ``save``
                                  optimizer.safetensors moments
                                  random.safetensors    states of torch generators
                                  state.json            step, configuration hash, environment, counters

@@ -154,7 +154,7 @@ class Domain(ABC):
         """Refuse goalposts that could not be played or stored.
 
         Raises:
-            ValueError: names the goalpost and what to do.
+            ValueError: names the goalpost and the fix.
         """
         return tuple(goalposts)
 

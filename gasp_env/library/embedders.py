@@ -161,7 +161,7 @@ def neural_embedder(model: str) -> Embedder:
             "pip install 'gasp-env[embedders]', or choose 'hashing'"
         ) from error
     try:
-        # Weights in safetensors only: other formats are pickles, which execute what they hold.
+        # Weights in safetensors only: other formats are pickles, which execute their content.
         loaded = SentenceTransformer(model, model_kwargs={"use_safetensors": True})
     except Exception as error:
         raise ValueError(

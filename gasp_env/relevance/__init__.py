@@ -16,7 +16,7 @@ Choices (`get`):
 
     @relevance("hinted")
     def hinted(pairs):
-                '''1 if the message has a tag of the goalpost in it, else 0.'''
+        '''1 if the message has a tag of the goalpost in it, else 0.'''
         return [float(any(tag in proposal.message for tag in goalpost.tags)) for proposal, goalpost in pairs]
 """
 
