@@ -1,1 +1,1 @@
-"""One runnable module per question it answers, run from a clone; ``results/`` holds what they printed."""
+"""One runnable module per question it answers, run from a clone; ``results/`` holds their output."""

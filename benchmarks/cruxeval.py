@@ -12,7 +12,7 @@ reason, which is one of:
 
 A few recorded inputs are no literals but expressions (a lambda, a method call, ``dict(...)``). The
 host does not evaluate them: they are appended to the program as a call and evaluated where the
-program is. These are counted and listed with what made them no literal; as answers of a solver
+program is. These are counted and listed with the part that is no literal; as answers of a solver
 they would be refused.
 
 CRUXEval: Gu et al. 2024, arXiv 2401.03065; records with the fields id, code, input, output.

@@ -4,17 +4,17 @@
 
 Novelty by cosine similarity is to reject copies and to keep lifts, and many a lift changes one operation. So
 a threshold is in order if it rejects at most 5 % of one-operation variants. Programs are the honest ones of our
-test corpus and the references of our goalposts. Every variant is executed: as a one-operation variant counts
-what still returns values and other ones than its original, as a near copy what returns the same ones.
+test corpus and the references of our goalposts. Every variant is executed. A one-operation variant
+counts if it still returns values and others than its original, a near copy if it returns the same ones.
 
 The programs, not the variants, are split in two halves by seed. On one half the threshold is chosen: the least
 ten-thousandth that rejects at most 5 % of the one-operation variants with 97.5 % confidence (bootstrap over
-programs, every program counting once, as variants of one program are alike). The other half says what it then
+programs, every program counting once, as variants of one program are alike). The other half gives the share it
 rejects. The same is reported for the threshold that the embedder ships with, which is to be the greatest found of
-several splits, and for 0.95, which is what GASP uses with a neural embedder.
+several splits, and for 0.95, which GASP uses with a neural embedder.
 
-What is embedded is a message and a program, as in the library (`text` of `gasp_env.tasks.Content`); a variant keeps
-the message of its original, which is the case in which novelty has most to say.
+Message and program are embedded, as in the library (`text` of `gasp_env.tasks.Content`); a variant keeps
+the message of its original, which is the case in which novelty matters most.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ LIMITS = Limits(wall_seconds=4.0, cpu_seconds=1)
 
 @dataclass(frozen=True)
 class Original:
-    """A program, what it is called with, and what a teacher may have said of it."""
+    """A program, the arguments it is called with, and a message that a teacher may have written for it."""
 
     name: str
     message: str
@@ -121,7 +121,7 @@ def compare(
     compared = []
     for (original, variant, is_one), result in zip(asked, results, strict=True):
         returned, expected = _returned(result), right[original.name]
-        # What a gate would refuse is no variant: a task's calls all return, and so do these.
+        # A variant that a gate would refuse is left out: a task's calls all return, and so do these.
         if variant.kind == "original" or None in returned or None in expected:
             continue
         if is_one == (returned == expected):
@@ -145,7 +145,7 @@ def rejected(compared: Sequence[Compared], threshold: float, seed: int) -> dict[
 
 
 def calibrate(compared: Sequence[Compared], seed: int) -> float:
-    """The least ten-thousandth from 0.5 on at which the upper end of that interval is at most what is tolerated.
+    """The least ten-thousandth from 0.5 on at which the upper end of that interval is at most the tolerated share.
 
     Raises:
         ValueError: there is none: the embedder makes no difference between variants and copies.
@@ -168,7 +168,7 @@ def calibrate(compared: Sequence[Compared], seed: int) -> float:
 
 
 def report(compared: Sequence[Compared], seed: int, others: Sequence[float]) -> dict[str, Any]:
-    """Calibrate on one half of the programs and say what that threshold and others reject of the other half."""
+    """Calibrate on one half of the programs; report the shares that this and other thresholds reject of the other."""
     names = sorted({item.original for item in compared})
     random.Random(seed).shuffle(names)
     chosen = set(names[: len(names) // 2])

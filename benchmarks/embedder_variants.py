@@ -1,7 +1,7 @@
 """Programs changed by one operation, and near copies of them, by way of their syntax trees.
 
 A one-operation variant does something else than its original, as a lift does. A near copy does the same,
-written otherwise. Whether they do is for a sandbox to say; this only writes them.
+written otherwise. A sandbox decides whether they do; this module only writes them.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ _METHODS = {
 
 _BLOCKS = (ast.FunctionDef, ast.For, ast.While, ast.If)
 
-#: Which nodes it may change, and what changes one in place, and says whether it did.
+#: The nodes that an edit may change, and a function that changes one in place and returns True if it did.
 Edit = tuple[type[ast.AST] | tuple[type[ast.AST], ...], Callable[[ast.AST], bool]]
 
 
 @dataclass(frozen=True)
 class Variant:
-    """A changed program and the name of what was changed."""
+    """A changed program and the name of the change."""
 
     kind: str
     program: str
@@ -59,7 +59,7 @@ def near_copies(program: str) -> Iterator[Variant]:
 
 
 def parses(program: str) -> bool:
-    """Whether it is Python; an edit does not always leave some behind."""
+    """True if it is Python; an edit does not always leave valid code behind."""
     try:
         ast.parse(program)
     except (SyntaxError, ValueError):
@@ -127,7 +127,7 @@ def _swapped(node: ast.AST) -> bool:
 
 
 def _other_name(node: ast.AST) -> bool:
-    """Another name that the function binds, where one of them is read; `_edited` says which there are."""
+    """Another name that the function binds, where one of them is read; `_edited` provides the names."""
     assert isinstance(node, ast.Name)
     bound: list[str] = getattr(node, "bound", [])
     if not isinstance(node.ctx, ast.Load) or node.id not in bound or len(bound) < 2:
@@ -220,7 +220,7 @@ def _bound(tree: ast.Module) -> set[str]:
 
 
 def renamed(program: str) -> str:
-    """The program with other names for what it binds, except for functions and classes."""
+    """The program with other names for its bindings, except for functions and classes."""
     tree = ast.parse(program)
     others = {name: f"name_{number}" for number, name in enumerate(sorted(_bound(tree)))}
     for node in ast.walk(tree):

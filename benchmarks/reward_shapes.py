@@ -1,4 +1,4 @@
-"""What a finite number of attempts makes of every teacher reward.
+"""Effect of a finite number of attempts on every teacher reward.
 
     python -m benchmarks.reward_shapes
     python -m benchmarks.reward_shapes --rewards gasp azr_paper my_file.py:mine --n 8 --json out.json --figure out.svg
@@ -13,11 +13,11 @@ here follows from the values r(0), ..., r(n) by the binomial distribution; nothi
   decided by rounding. Several such places are printed with a ``|`` between them.
 - **acceptance**: chance that c/n lies in the band in which the curriculum accepts a lemma, or a lift, at that p;
   ``-`` where that is not one p.
-- **noise**: Var[r | p, n], what the draw of n attempts adds to one proposal's reward, averaged over p.
-- **signal**: Var over p of E[r | p, n], what proposals of different difficulty differ by.
+- **noise**: Var[r | p, n], the variance that the draw of n attempts adds to one proposal's reward, averaged over p.
+- **signal**: Var over p of E[r | p, n], the variance between proposals of different difficulty.
 - **share**: signal / (signal + noise). By the law of total variance the denominator is the variance of rewards over
   valid proposals. A learner that standardises rewards divides by its root, so that scale cancels and this share is
-  what a policy gradient can learn from: of the variance of an advantage, the part that difficulty explains.
+  the part a policy gradient can learn from: of the variance of an advantage, the part that difficulty explains.
   Averages over p need a teacher: p ~ Beta(a, b), uniform unless ``--beta`` says otherwise. Both moments are then
   exact, for E[C(n,c) p^c (1-p)^(n-c)] and the expectation of a product of two such terms are Beta functions.
 
@@ -51,7 +51,7 @@ SAMPLES = (4, 8, 16, 64)
 GRID = np.linspace(0.0, 1.0, 1001)
 #: Every twentieth of these is printed and drawn.
 COARSE = slice(None, None, 20)
-#: What is within this share of the range of r of the greatest E is as great. Far above what rounding adds up to, and
+#: A value within this share of the range of r of the greatest E counts as greatest. Far above accumulated rounding, and
 #: so small that a peak with any curvature to speak of is a single point of the grid.
 FLAT = 1e-9
 #: Wider than this, in steps of the grid, and the greatest E is not at one p.
@@ -61,15 +61,15 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Shape:
-    """One reward at one or more stages, and what n attempts make of it.
+    """One reward at one or more stages, evaluated with n attempts.
 
     Attributes:
-        reward: what it was chosen by.
+        reward: name by which it was chosen.
         stages: those at which it pays the same.
         n: attempts.
         values: r(c) for c = 0 to n.
-        invalid: what an invalid proposal earns.
-        more: whether it depends on more than (c, n); the numbers are the reference proposal's.
+        invalid: reward of an invalid proposal.
+        more: True if it depends on more than (c, n); the numbers are the reference proposal's.
     """
 
     reward: str
@@ -255,7 +255,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def _places(row: dict[str, Any]) -> str:
-    """Where a row's expectation is greatest: one p, or stretches."""
+    """The place where a row's expectation is greatest: one p, or stretches."""
     if row["argmax"] is not None:
         return f"{row['argmax']:.3f}"
     return " | ".join(f"[{low:.3f}, {high:.3f}]" for low, high in row["greatest"]) or "-"

@@ -1,6 +1,6 @@
-"""Options: strict, each with its type, bounds and meaning said once, and one line when one of them is wrong.
+"""Options: strict, with type, bounds and meaning in one place, and a one-line message for a wrong value.
 
-`Options` is what any env takes. A curriculum adds options of its own (`gasp_env.curricula`); an env is given both
+`Options` holds the options of every env. A curriculum adds its own (`gasp_env.curricula`); an env is given both
 by keyword. All are plain values, so that a registered env's spec goes through JSON. Each claim of GASP is one switch
 away from its ablation:
 
@@ -39,10 +39,10 @@ _CONFIG = ConfigDict(strict=True, extra="forbid", arbitrary_types_allowed=True)
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(Field,))
 def options(cls: Class) -> Class:
-    """Make a class a frozen dataclass of options, whose mistakes are told in one line (a decorator).
+    """Decorate a class: make it a frozen dataclass of options, which reports a mistake in one line.
 
     A field is annotated with its type, its bounds and its meaning:
-    ``Annotated[int, Field(ge=0, description="...")]``. ``title`` says in words what may be given, where the type
+    ``Annotated[int, Field(ge=0, description="...")]``. ``title`` describes the allowed values, where the type
     alone does not.
     """
     made: Any = pydantic_dataclass(frozen=True, kw_only=True, config=_CONFIG)(cls)
@@ -139,7 +139,7 @@ def _too_large(cls: Any, chosen: Mapping[str, Any]) -> str:
 
 
 def _checked(fits: Callable[[Any], bool], title: str, description: str) -> Any:
-    """A field of a type that a test tells; ``title`` says it in words."""
+    """A field whose values are checked by a test; ``title`` describes them."""
 
     def check(value: Any) -> Any:
         if not fits(value):
@@ -182,7 +182,7 @@ def _is_agents(value: Any) -> bool:
 
 @options
 class Options:
-    """Options of any env, whatever it plays. None leaves the choice to the curriculum or the domain."""
+    """Options of every env. None leaves the choice to the curriculum or the domain."""
 
     curriculum: Annotated[
         Any,

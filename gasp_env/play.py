@@ -1,13 +1,13 @@
 """One episode in the terminal, and stored episodes played again.
 
-    python -m gasp_env.play                             a scripted player, to see what happens
+    python -m gasp_env.play                             a scripted player, for a first look
     python -m gasp_env.play --human --goalpost late-fees
     python -m gasp_env.play --policy miniature --domain learners.miniature:domain
     python -m gasp_env.play --policy my_policy.py:load --model PATH --solver-policy silent
     python -m gasp_env.play --save episode.jsonl
     python -m gasp_env.play --replay episode.jsonl      every run executed, every reward computed anew
 
-Exit status: 0; 1 when a replay differs from what was stored; 2 when nothing could be played.
+Exit status: 0; 1 when a replay differs from the stored episode; 2 when nothing could be played.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class Seat(NamedTuple):
 
 
 class Stopped(Exception):
-    """The person has had enough."""
+    """The person ended the episode."""
 
 
 def ask_person(prompt: str, samples: int) -> tuple[str, ...]:
@@ -104,7 +104,7 @@ def play(
 
     Args:
         env: plays it.
-        seats: who plays each role; None for the person at the keyboard.
+        seats: the policy of each role; None for the person at the keyboard.
         terminal: shows it.
         goalpost: id of the goalpost to play; None for a drawn one.
         sampling: of the policies; its seed is the episode's too.
@@ -115,11 +115,11 @@ def play(
     """
     seed = sampling.seed
     observation, info = env.reset(seed=seed, options={"goalpost": goalpost})
-    # Opened before anything is shown: a person should not think about a prompt that nobody can judge.
+    # Opened before anything is shown: a person should not work on an answer that cannot be judged.
     env.driver.sandbox.open()
     record = env.transcript
     assert record is not None
-    # The episode's own seed was drawn with the one that was asked for, which is what begins it again.
+    # The episode's own seed was drawn from the requested one. The requested one begins the episode again.
     terminal.say(render_title({**record, "seed": seed}))
     shown, seen, over, calls = -1, 0, False, 0
     while not over:
@@ -157,12 +157,12 @@ def _say_teachers_credit(credits: Sequence[Any], record: dict[str, Any], termina
 
 
 def check_writable(path: Path) -> None:
-    """Refuse a file that an episode could not be appended to, before anybody has played one.
+    """Refuse a file that an episode could not be appended to, before one is played.
 
     Raises:
         OSError: it cannot be opened. Nothing is left behind.
     """
-    path = path.resolve()  # of a link, what it points to is made, and has to go
+    path = path.resolve()  # a link's target is made, and has to go
     existed = path.exists()
     path.open("a", encoding="utf-8").close()
     if not existed:
@@ -224,7 +224,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _seats(options: argparse.Namespace, given: command_line.Options) -> dict[str, Seat | None]:
-    """Who plays each role, on this command line; None is the person at the keyboard."""
+    """The policy of each role on this command line; None is the person at the keyboard."""
     own = {role: getattr(options, f"{role}_policy") for role in ROLES}
     others: Seat | None = None
     if not options.human and None in own.values():

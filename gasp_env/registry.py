@@ -51,7 +51,7 @@ class Registry(Generic[T]):
     def register(self, name: str, thing: Any, *, definition: Any = None) -> None:
         """Register a thing under a name, in place of what had that name.
 
-        A notebook's cell that runs again, a reloaded module, and a file that is imported by name and by path replace
+        Register a thing under a name, in place of an earlier one of that name.
         in silence. Another file warns: perhaps nothing was meant to be replaced.
 
         Args:
@@ -87,7 +87,7 @@ class Registry(Generic[T]):
     def get(self, name: str) -> T:
         """The thing of a name.
 
-        A source is imported first. What it registered under that name counts, otherwise its attribute of that name.
+        A source is imported first. The thing it registered under that name counts, else its attribute of that name.
 
         Args:
             name: registered, built in, of a family, ``"module:name"`` or ``"path/to/file.py:name"``.
@@ -125,7 +125,7 @@ class Registry(Generic[T]):
 
     @contextmanager
     def isolated(self) -> Iterator[None]:
-        """Forget on leaving what was registered within, for tests. Imported modules stay imported."""
+        """Undo registrations on leaving, for tests. Imported modules stay imported."""
         kept = dict(self._entries)
         try:
             yield
@@ -162,7 +162,7 @@ class _Entry:
         self.file = _file(self.module)
 
     def comes_from(self, module: ModuleType) -> bool:
-        """Whether this module registered it, perhaps as the same file under another name, or one of its package."""
+        """True if this module registered it, perhaps as the same file under another name, or one of its package."""
         return self.file == _file(module.__name__) or self.module.startswith(f"{module.__name__}.")
 
 
@@ -177,10 +177,10 @@ def import_source(source: str, what: str) -> ModuleType:
 
     Args:
         source: ``package.module``, or a path that ends in ``.py``.
-        what: for the message: what was to be loaded from there.
+        what: noun for the message: the thing to be loaded from there.
 
     Raises:
-        ValueError: it cannot be imported; whatever it raised is said and is the cause.
+        ValueError: it cannot be imported; its error is quoted and is the cause.
     """
     try:
         if not source.endswith(".py"):

@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol
 Axis = Literal["io", "f", "none"]
 TaskKind = Literal["induction", "deduction", "abduction"]
 
-#: What is drawn from; ``none`` (the variant may change what it likes) has to be asked for.
+#: Axes that are drawn from; ``none`` (no constraint on the variant) has to be asked for.
 AXES: tuple[Axis, ...] = ("io", "f")
 TASK_KINDS: tuple[TaskKind, ...] = ("induction", "deduction", "abduction")
 
@@ -21,7 +21,7 @@ Arguments = tuple[Any, ...]
 
 @dataclass(frozen=True)
 class Evidence:
-    """That a goalpost is hard: ``model`` solved it ``correct`` times in ``samples`` tries."""
+    """Evidence that a goalpost is hard: ``model`` solved it ``correct`` times in ``samples`` tries."""
 
     model: str
     samples: int
@@ -34,16 +34,16 @@ class Goalpost:
 
     Attributes:
         id: unique within its set.
-        statement: what a person would be asked.
+        statement: the problem as posed to a person.
         signature: the line the program must define, such as ``def f(nums: list[int]) -> int``.
         inputs: argument tuples of the tests.
         outputs: the right value for each.
         shown: how many of the tests, from the first, a solver may be shown.
         reference: a program that passes every test, or None.
-        evidence: what is known of its hardness.
+        evidence: measurements of its hardness.
         tags, difficulty: for filtering; difficulty is one of easy, medium, hard.
-        entry: what is called: ``f``, another function, a method as ``Solution.name``, or nothing: then the
-            whole program runs, and a test's input is one text on standard input, its output what is printed.
+        entry: the function to call: ``f``, another function, a method as ``Solution.name``, or empty: then the
+            whole program runs, and a test's input is one text on standard input, its output the printed text.
         rule: how answers are compared.
     """
 
@@ -103,13 +103,13 @@ class Task:
 
 @dataclass(frozen=True)
 class Entry:
-    """A task and what is known of it.
+    """A task of a library, with its measured difficulty.
 
     Attributes:
         task: the verified task; it carries its teacher's program and says where it came from.
         correct, samples: its difficulty: ``correct`` of ``samples`` attempts were right.
-        accepted: whether that lies within the band of its stage.
-        step: training step it was made in; 0 if nobody said.
+        accepted: True if that lies within the band of its stage.
+        step: training step it was made in; 0 if unknown.
         id: given by the library that holds it: from 1, in order; 0 outside of one. Fingerprints are not
             unique: a task may first be too hard and later be accepted, and a lift that changed only the
             inputs of its lemma has the lemma's.

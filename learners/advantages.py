@@ -11,12 +11,12 @@ REINFORCE++ (arXiv 2501.03262, section 3) takes the whole batch as the populatio
 per role, stage and kind, because a lemma and its lift earn on different scales.
 
 ``sigma`` is the population standard deviation. Statistics weigh tokens or sequences alike:
-``token`` is what OpenRLHF, verl and Absolute Zero compute (a long answer counts more often in the
+``token`` is the choice of OpenRLHF, verl and Absolute Zero (a long answer counts more often in the
 mean), ``sequence`` counts each answer once. One ten-token success beside one thousand-token
 failure gives advantages of +10 and -0.1 with the first, of +1 and -1 with the second.
 
-Unscored rows take no part: they neither move the statistics nor receive an advantage. Whatever
-is stored under a false mask, NaN included, is never read.
+Unscored rows take no part: they neither move the statistics nor receive an advantage. Values
+under a false mask, NaN included, are never read.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ Weighting = Literal["token", "sequence"]
 
 
 class Advantages(NamedTuple):
-    """Advantages and what they were measured against.
+    """Advantages and the statistics they were normalised with.
 
     Attributes:
         values: (rows, tokens), zero outside the mask and on unscored rows.
-        mean, std: (populations,) statistics before the floor; zero where nobody was scored.
+        mean, std: (populations,) statistics before the floor; zero where no row was scored.
     """
 
     values: Tensor
@@ -117,8 +117,8 @@ def normalise(
 ) -> Advantages:
     """Standardise token values within populations.
 
-    A population whose values are all equal holds no signal and gets zeros, whatever rounding
-    says; the floor keeps one that is nearly so from being blown up.
+    A population whose values are all equal holds no signal and gets zeros, in spite of rounding;
+    the floor keeps one that is nearly so from being blown up.
 
     Args:
         values: (rows, tokens).
@@ -176,7 +176,7 @@ def task_relative(
     """Advantages of one update's rows; see the module's docstring for the formula.
 
     Args:
-        rewards: (rows,); what an unscored row holds is not read.
+        rewards: (rows,); the values of unscored rows are not read.
         scored: (rows,) bool.
         mask: (rows, tokens) bool.
         population: (rows,) from `populations`.

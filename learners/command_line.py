@@ -17,9 +17,9 @@ from gasp_env.sandbox import SandboxError
 
 #: Exit status of a program that Ctrl-C ended, as the shell counts it.
 INTERRUPTED = 130
-#: What a wrong value leads to. Anything else is a defect, and keeps its traceback.
+#: Errors that a wrong value leads to. Any other error is a defect, and keeps its traceback.
 MISTAKES = (ValueError, TypeError, AttributeError, OSError, ImportError, RuntimeError, SafetensorError)
-#: No option means anything at this size, and infinity least of all.
+#: Bound of numeric options: no larger value makes sense, infinity included.
 LARGE = 2**32
 
 #: The type of a field of options that is no flag: options of policies' factories, by role.
@@ -64,7 +64,7 @@ def parse(kind: type[Kind], program: str, about: str | None, roles: Sequence[str
 
 @contextmanager
 def command() -> Iterator[None]:
-    """Around a whole program: what ends it from outside, Ctrl-C or Docker going away, is no defect of it either."""
+    """Wrap a whole program: an end from outside (Ctrl-C, Docker going away) is no defect and prints one line."""
     try:
         yield
     except SandboxError as error:
@@ -75,10 +75,10 @@ def command() -> Iterator[None]:
 
 
 class Interrupted:
-    """Ctrl-C inside: once, it is noted here, so that work in progress is finished; the second time it interrupts.
+    """Context that defers Ctrl-C: the first is noted, so that work in progress is finished; the second interrupts.
 
     Attributes:
-        pressed: whether it was.
+        pressed: True after the first Ctrl-C.
     """
 
     pressed = False
@@ -97,17 +97,17 @@ class Interrupted:
 
 @contextmanager
 def option(name: str, value: object = "", fix: str = "") -> Iterator[None]:
-    """Blame an option for what fails inside.
+    """Blame an option for errors inside.
 
-    Meant for short stretches that do nothing but make something of that option.
+    Meant for short stretches that only use that option.
 
     Args:
         name: of the option, as it is typed.
-        value: what was given.
-        fix: what to do, where the error does not say.
+        value: the value given.
+        fix: the remedy, where the error does not name it.
 
     Raises:
-        SystemExit: with one line, whatever the number of lines of the error.
+        SystemExit: with one line, even if the error has several.
     """
     try:
         yield

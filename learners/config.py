@@ -1,4 +1,4 @@
-"""Options of `learners.reinforcepp` and what no run can be made with."""
+"""Options of `learners.reinforcepp` and their checks."""
 
 from __future__ import annotations
 
@@ -126,18 +126,18 @@ class Args:
     """Episodes stored each time."""
 
 
-#: What may differ between a run and its continuation.
+#: Options that may differ between a run and its continuation.
 FREE = {"name", "runs", "resume", "device", "threads", "sandbox", "updates", "seconds", "eval_samples",
         "goalpost_samples", "checkpoint_every", "keep_checkpoints", "episodes_every", "episodes_kept"}  # fmt: skip
 
 
 def trains(role: str, args: Args) -> bool:
-    """Whether the turns of a role train: the option says so, and the policy in training plays them."""
+    """True if the turns of a role train: the option says so, and the policy in training plays them."""
     return args.train_roles in ("both", role) and not getattr(args, f"{role}_policy", "")
 
 
 def check(args: Args) -> None:
-    """Refuse what no run can be made with, before anything is loaded.
+    """Refuse options that no run can be made with, before anything is loaded.
 
     Raises:
         SystemExit: with one line that names the option.

@@ -28,13 +28,13 @@ from learners import command_line, policies
 from learners.metrics import bootstrap_interval, pass_at_k, zero_success_bound
 from learners.rollout import play
 
-#: Tokens at most that the answers of one batch may have, and problems of one batch: what memory and time allow.
+#: Most tokens that the answers of one batch may have, and most problems of one batch: limits of memory and time.
 TOKENS, PROBLEMS = 2**20, 512
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What was measured; empty if nothing was.
+    """Results of a measurement; empty if nothing was measured.
 
     Attributes:
         counts: (judged, right) answers by goalpost id. A truncated or malformed answer is judged
@@ -74,7 +74,7 @@ def evaluate(
         goalposts: each is one episode of one goalpost turn.
         samples: answers to each.
         sampling: the same for everything that is compared. Its seed is that of the first batch.
-        domain: whose prompts and judge apply.
+        domain: provides prompts and judge.
         sandbox: as for the env.
     """
     start, tokens = time.perf_counter(), 0
@@ -160,7 +160,7 @@ def main(args: Args) -> Evaluation:
     """Evaluate, print pass@k with its interval over problems, return the counts.
 
     Raises:
-        SystemExit: an option is wrong, or what it names cannot be had.
+        SystemExit: an option is wrong, or names something that cannot be had.
     """
     command_line.at_least(args, samples=1, max_tokens=1, seed=0)
     command_line.positive(args, "temperature")

@@ -2,8 +2,8 @@
 
 Each returns a (rows, tokens) tensor that is zero outside the mask. The caller sums it and divides
 by the number of tokens in the whole optimizer step (the token mean of DAPO, arXiv 2503.14476), so
-that cutting a step into micro-batches changes nothing. What is stored under a false mask, NaN
-included, is never read.
+that cutting a step into micro-batches changes nothing. Values under a false mask, NaN
+included, are never read.
 
 On the three estimators of KL(pi || start), writing ``d = log pi - log start``: the gradient of
 ``k1 = d`` placed in the *reward* is exact; so is that of ``k2 = d^2 / 2`` as a *loss*, and that of

@@ -1,4 +1,4 @@
-"""What a run was: enough to repeat it."""
+"""Manifest of a run: enough to repeat it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PACKAGES = ("gasp-env", "torch", "numpy", "gymnasium", "safetensors", "transfor
 
 
 def manifest(args: dict[str, Any], **facts: Any) -> dict[str, Any]:
-    """Versions, commit, machine, command and options, and whatever ``facts`` the caller adds."""
+    """Versions, commit, machine, command and options, and the ``facts`` that the caller adds."""
     return {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],

@@ -49,7 +49,7 @@ from learners.turn_records import TurnRecord
 
 
 def trains(record: TurnRecord, args: Args) -> bool:
-    """Whether a row takes part in statistics and loss (unscored rows are masked later)."""
+    """True if a row takes part in statistics and loss (unscored rows are masked later)."""
     if not config.trains(record.role, args):
         return False
     return {"attempt": args.train_on != "solve", "solve": args.train_on != "attempts"}.get(record.stage, True)
@@ -68,7 +68,7 @@ def update(
     args: Args,
     rng: np.random.Generator,
 ) -> dict[str, float]:
-    """One update on the turns of one rollout; returns what to log. ``start`` is the start model, if KL is on."""
+    """One update on the turns of one rollout; returns its metrics. ``start`` is the start model, if KL is on."""
     rows = [record for record in records if trains(record, args)]
     if not any(record.scored for record in rows):
         return {"train/rows": 0.0}
@@ -147,10 +147,10 @@ def update(
 
 
 def main(args: Args) -> dict[str, Any]:
-    """Train, evaluate, and return what summary.json holds; nothing if the run was interrupted.
+    """Train, evaluate, and return the contents of summary.json; empty if the run was interrupted.
 
     Raises:
-        SystemExit: an option is wrong, or what it names cannot be had.
+        SystemExit: an option is wrong, or names something that cannot be had.
     """
     began = time.perf_counter()
     config.check(args)
@@ -175,7 +175,7 @@ def main(args: Args) -> dict[str, Any]:
     start = None if args.kl == "none" else copy.deepcopy(policy)
     optimizer = torch.optim.AdamW(policy.module.parameters(), lr=args.lr, weight_decay=0.0)
 
-    # What they play.
+    # Their problems, rewards and envs.
     with option("--goalposts", args.goalposts):
         goalposts = load_goalposts(args.goalposts, args.domain)
     with option("--heldout", args.heldout):

@@ -18,8 +18,8 @@ class Rollout:
 
     Attributes:
         records: every completion, in the order of (turn of play, env, sample).
-        texts: what was submitted, row by row.
-        episode: which env each row belongs to.
+        texts: the submitted texts, row by row.
+        episode: the env of each row.
         seconds: spent generating and spent in the environment (which waits for the sandbox).
     """
 
@@ -56,7 +56,7 @@ def play(envs: GaspCodeVectorEnv, policies: Policy | Mapping[str, Policy], sampl
     """
     rollout = Rollout()
     rows: dict[tuple[int, int, int], int] = {}  # (env, turn, sample) -> row
-    groups: dict[tuple[str, str, str | None, str], int] = {}  # what was asked -> group id
+    groups: dict[tuple[str, str, str | None, str], int] = {}  # (agent, stage, kind, prompt) -> group id
     calls = 0
     while any(turn is not None for turn in envs.turns):
         turns = {env: turn for env, turn in enumerate(envs.turns) if turn is not None}

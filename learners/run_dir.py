@@ -24,7 +24,7 @@ QUIET_EVERY = 10
 
 
 def directory(runs: Path, name: str, resume: str) -> Path:
-    """Where a run's files lie.
+    """Directory of a run's files.
 
     Raises:
         FileExistsError: a run of that name exists and is not to be resumed.
@@ -49,7 +49,7 @@ class Report:
 
     Args:
         run: the run's directory.
-        step: updates done before; what was logged after them is dropped.
+        step: updates done before; later lines of the log are dropped.
         updates: updates to make.
     """
 
@@ -136,13 +136,13 @@ def summarise(
     before: Mapping[str, Evaluation],
     after: Mapping[str, Evaluation],
 ) -> dict[str, Any]:
-    """A run in numbers; what summary.json holds and `table` shows.
+    """A run in numbers: the contents of summary.json, shown by `table`.
 
     Args:
         run: the run's directory.
         args: its options.
         training: as it ended.
-        goalposts: how many there are.
+        goalposts: their number.
         before: measurements of ``heldout`` and ``goalposts`` with the start model.
         after: the same with the trained one.
     """
@@ -176,7 +176,7 @@ def summarise(
 
 
 def table(summary: Mapping[str, Any]) -> Table:
-    """A run's summary as a person reads it."""
+    """A run's summary as a table for people."""
     out = Table(title="self-play", title_justify="left")
     for name, justify in (("", "left"), ("before", "right"), ("after", "right")):
         out.add_column(name, justify=justify)  # type: ignore[arg-type]

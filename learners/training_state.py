@@ -1,6 +1,6 @@
 """A run in progress, and its checkpoints: tensors in safetensors, everything else in JSON, no pickle.
 
-    runs/NAME/checkpoints/000120/policy/...            whatever the policy's ``save`` writes
+    runs/NAME/checkpoints/000120/policy/...            written by the policy's ``save``
                                  optimizer.safetensors moments
                                  random.safetensors    states of torch generators
                                  state.json            step, configuration hash, environment, counters
@@ -121,7 +121,7 @@ class Training:
     """A run in progress: everything that changes during it, saved and restored together.
 
     Args:
-        policy, optimizer, envs: what is trained, by what, on what.
+        policy, optimizer, envs: the policy in training, its optimizer, and its environments.
         rng: of minibatches.
         streams: torch generators by name, such as the policies'.
         config: see `State`.

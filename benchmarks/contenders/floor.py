@@ -1,13 +1,13 @@
-"""The floor: what one run costs at least, with the worker's own code and nothing around it.
+"""The floor: the least cost of one run, with the worker's own code and nothing around it.
 
 A dispatcher is an interpreter like one of our zygotes (the same imports, warm-up and environment)
 that holds the payloads and forks: the fork compiles, runs and encodes with the functions of
 `sandbox_image.worker` and writes its report into a pipe; the dispatcher waits for it and compares
 the report with the one expected. No Docker, no system call filter, no Landlock, no limits, no
-supervisor, no socket and no host. What it saves itself beside that: the payloads are there before
+supervisor, no socket and no host. Other savings beside that: the payloads are there before
 the clock starts, one pipe serves all forks, and one wait ends each.
 
-With options it takes the protections on one by one, which is how the profile knows their price.
+With options it takes the protections on one by one, by which the profile measures their price.
 
 Started as ``python -m benchmarks.contenders.floor OPTIONS``, a JSON object: ``tickets``, the
 descriptor that tells which payload is next, and any of `benchmarks.contenders.PROTECTIONS`, all off by default. Speaks
@@ -106,7 +106,7 @@ def _run(work: Work, reader: int, writer: int, steps: list[Callable[[], None]]) 
 
 
 def _steps(options: dict[str, object]) -> list[Callable[[], None]]:
-    """What a fork does before it looks at its payload."""
+    """Steps of a fork before it looks at its payload."""
 
     def limits() -> None:
         for limit, value in _LIMITS:
@@ -128,7 +128,7 @@ def _steps(options: dict[str, object]) -> list[Callable[[], None]]:
 def _with_environment() -> None:
     """Start again with the environment of our zygotes, of which some only counts when an interpreter starts."""
     if os.environ.get("PYTHONHASHSEED") != "0":
-        # Here, so that what it imports is not in the dispatcher's memory, which every fork has to copy.
+        # Here, so that its imports are not in the dispatcher's memory, which every fork has to copy.
         from sandbox_image.worker import supervisor
 
         arguments = [sys.executable, "-m", "benchmarks.contenders.floor", *sys.argv[1:]]

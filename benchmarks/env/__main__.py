@@ -98,7 +98,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def plan(options: argparse.Namespace) -> tuple[dict[str, Case], dict[str, int]]:
-    """What is played, and in how many rounds. A play with few envs has several episodes in each."""
+    """Cases to play, and the number of rounds of each. A play with few envs has several episodes in each."""
     least = 8 if options.quick else 32
     cases = {SINGLE: Case(0, least)}
     cases |= {str(count): Case(count, -(-least // count)) for count in options.envs}
@@ -122,7 +122,7 @@ def measure(found: dict[str, Any], options: argparse.Namespace) -> None:
         recorder = stack.enter_context(Recorder(options.sandbox, options.workers))
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         found["sandbox"] = {"tier": recorder.tier, "workers": options.workers, "dedupe": False, "cache": None}
-        play_vector(8, recorder, 1, seed - 1)  # unmeasured: what is imported or compiled at first use
+        play_vector(8, recorder, 1, seed - 1)  # unmeasured: imports and compilation at first use
         print("envs ...", file=sys.stderr, flush=True)
         figures = rounds(recorder, cases, repeats, seed)
         print("library ...", file=sys.stderr, flush=True)
@@ -156,7 +156,7 @@ def measure(found: dict[str, Any], options: argparse.Namespace) -> None:
 
 
 def versions() -> dict[str, str]:
-    """Of the interpreter and of what takes part."""
+    """Versions of the interpreter and of the packages that take part."""
     known = machine.versions()
     wanted = ("python", "docker", "docker engine", "bwrap", "numpy")
     packages = {name: metadata.version(name) for name in ("gymnasium", "pettingzoo")}

@@ -1,4 +1,4 @@
-"""Envs and the sandbox alone in turn, and what is made of their times."""
+"""Envs and the sandbox alone in turn, and figures from their times."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from gasp_env.sandbox import Sandbox
 
 #: The highest overhead at this many envs that we are content with.
 GOAL_ENVS, GOAL = 64, 0.05
-#: Of fewer rounds there is no verdict: of one or two, any other load on the machine decides.
+#: Fewer rounds get no verdict: with one or two, any other load on the machine decides.
 LEAST_ROUNDS = 3
 
 
 @dataclass(frozen=True)
 class Case:
-    """What is played.
+    """A play to be measured.
 
     Attributes:
         count: envs; 0 stands for a single env of `gymnasium.make`.
@@ -45,7 +45,7 @@ class Case:
 
 @dataclass
 class Figures:
-    """What was measured of a case, an entry a round."""
+    """Measurements of a case, an entry a round."""
 
     env: list[float] = field(default_factory=list)
     sandbox: list[float] = field(default_factory=list)
@@ -65,14 +65,14 @@ def overhead(env: Sequence[float], sandbox: Sequence[float]) -> float:
     """The median over the rounds of (env - sandbox) / sandbox.
 
     Args:
-        env: what the plays took, one a round.
-        sandbox: what the same runs took when they were given straight to the sandbox, in the same rounds; positive.
+        env: seconds of the plays, one a round.
+        sandbox: seconds of the same runs given straight to the sandbox, in the same rounds; positive.
     """
     return statistics.median((one - other) / other for one, other in zip(env, sandbox, strict=True))
 
 
 def is_met(summary: dict[str, Any]) -> bool | None:
-    """Whether a case reaches the goal; None of fewer than `LEAST_ROUNDS` rounds.
+    """True if a case reaches the goal; None of fewer than `LEAST_ROUNDS` rounds.
 
     Other load on the machine may slow either of two plays down, and so make an overhead look small; hence the env's own
     time must be below the goal as well.
@@ -130,7 +130,7 @@ def profile(recorder: Recorder, case: Case, seed: int) -> dict[str, float]:
 
 
 def _own(recorder: Recorder, case: Case, seed: int) -> tuple[float, Played]:
-    """What the env takes if the sandbox takes nothing."""
+    """Seconds of the env if the sandbox takes none, and the play."""
     answers = Answers(recorder)
     _fresh()
     played = case.play(answers, seed)
@@ -138,7 +138,7 @@ def _own(recorder: Recorder, case: Case, seed: int) -> tuple[float, Played]:
 
 
 def _fresh() -> None:
-    """What earlier plays left behind: texts that were looked at, and garbage."""
+    """Clear the traces of earlier plays: cached texts, and garbage."""
     gate._reference_form.cache_clear()
     gc.collect()
 
@@ -159,7 +159,7 @@ def _demand(sandbox: Sandbox, before: tuple[int, int, int], bounds: tuple[int, i
 
 
 def _reached(played: Played) -> None:
-    """Whether a play long enough for it went through all stages of the guided curriculum."""
+    """Check that a play long enough for it went through all stages of the guided curriculum."""
     missing = {"lemma", "lift", "attempt", "solve"} - set(played.stages)
     if missing and played.episodes >= 8:
         raise WrongAnswer(f"no episode of {played.episodes} reached {', '.join(sorted(missing))}")
@@ -173,7 +173,7 @@ def rounds(
     Args:
         recorder: open.
         cases: by name.
-        repeats: how many rounds each takes part in.
+        repeats: number of rounds that each takes part in.
         seed: of the first texts; every case has its own in every round.
 
     Raises:
@@ -193,7 +193,7 @@ def rounds(
 
 
 def summary(figures: Figures) -> dict[str, Any]:
-    """As the report has it."""
+    """The figures as the report has them."""
     plays, played = figures.plays, figures.plays[0]
     seconds = [sum(one.steps) for one in plays]
 

@@ -1,4 +1,4 @@
-"""Where an env's own time goes: clocks around the parts of a step, each without those inside it."""
+"""Split of an env's own time: clocks around the parts of a step, each without those inside it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gasp_env.transcripts.writer import Transcript
 _PROMPTS = ("lemma", "lift", "solve", "goalpost")
 _PARSING = ("parse_proposal", "parse_answer")
 
-#: Part of a step, and where its functions are found: an object and the names of them in it.
+#: Part of a step, and the place of its functions: an object and the names of them in it.
 PARTS: dict[str, Sequence[tuple[Any, Sequence[str]]]] = {
     "reset": [(driver.Driver, ["begin"])],
     "prompts": [(FencedStyle, _PROMPTS)],
@@ -90,7 +90,7 @@ def clocks() -> Iterator[Clocks]:
 
 
 def shares(seconds: dict[str, float], whole: float) -> dict[str, float]:
-    """Parts of the whole, largest first, with what no part accounts for as the rest."""
+    """Parts of the whole, largest first, with the time of no part as the rest."""
     parts = {**seconds, REST: max(0.0, whole - sum(seconds.values()))}
     total = sum(parts.values()) or 1.0
     return {part: round(spent / total, 4) for part, spent in sorted(parts.items(), key=lambda pair: -pair[1])}

@@ -19,18 +19,18 @@ SINGLE = "gasp_env:GASP-Code-v0"
 
 @dataclass
 class Played:
-    """What one play took and what happened in it.
+    """Times and counts of one play.
 
     Attributes:
         made: seconds that making the env took; in no other figure.
         resets: seconds of each `reset`, of all envs at once.
         steps: seconds of each `step`, of all envs at once.
         host: processor time of this process in those calls, all its threads together.
-        episodes: how many were played.
+        episodes: number of episodes played.
         env_steps: envs moved, summed over the steps.
         texts: texts given.
         stages: env steps by stage.
-        verdicts: how often each stage met each verdict.
+        verdicts: counts by stage and verdict.
     """
 
     made: float = 0.0
@@ -45,11 +45,11 @@ class Played:
 
     @property
     def seconds(self) -> float:
-        """Of all resets and steps."""
+        """Seconds of all resets and steps."""
         return sum(self.resets) + sum(self.steps)
 
     def timed(self, seconds: list[float], call: Callable[[], Any]) -> Any:
-        """Call, and add what it took."""
+        """Call, and add its seconds."""
         host, started = time.process_time(), time.perf_counter()
         found = call()
         seconds.append(time.perf_counter() - started)
@@ -57,7 +57,7 @@ class Played:
         return found
 
     def gave(self, stage: str, texts: tuple[str, ...]) -> None:
-        """Note what one env is given."""
+        """Note the texts that one env is given."""
         self.env_steps += 1
         self.texts += len(texts)
         self.stages[stage] += 1
@@ -68,7 +68,7 @@ def play_vector(count: int, sandbox: Sandbox, episodes: int, seed: int, **option
 
     Args:
         count: envs.
-        sandbox: what executes their runs.
+        sandbox: executes their runs.
         episodes: one after the other in each env; the library grows from one to the next.
         seed: of the texts and of the envs.
         options: more of the env's.
@@ -94,7 +94,7 @@ def play_vector(count: int, sandbox: Sandbox, episodes: int, seed: int, **option
 
 
 def play_single(sandbox: Sandbox, episodes: int, seed: int, **options: Any) -> Played:
-    """The same with one env of `gymnasium.make`."""
+    """Play the same with one env of `gymnasium.make`."""
     started = time.perf_counter()
     env = gym.make(SINGLE, sandbox=sandbox, **options)
     players, played = Players(seed, 1), Played(made=time.perf_counter() - started)

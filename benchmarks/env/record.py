@@ -1,4 +1,4 @@
-"""A sandbox that remembers what an env asked of it, and one that answers from that memory."""
+"""A sandbox that records an env's runs, and one that answers from that record."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from gasp_env.sandbox import Result, Run, Sandbox
 
 
 def executions(batches: Iterable[Iterable[Run]]) -> int:
-    """How many interpreters these runs take at most: one each, or one a call where calls must be apart."""
+    """Most interpreters that these runs take: one each, or one a call where calls must be apart."""
     return sum(max(1, len(run.inputs)) if run.fresh else 1 for batch in batches for run in batch)
 
 
 def fewest(batches: Sequence[Sequence[Run]], answers: Sequence[Sequence[Result]]) -> int:
-    """How many they take at least: where calls are apart, those after one that failed may be left out."""
+    """Fewest interpreters that they take: where calls are apart, those after one that failed may be left out."""
     return sum(
         max(1, len(result.calls)) if run.fresh else 1
         for batch, results in zip(batches, answers, strict=True)
@@ -26,7 +26,7 @@ def fewest(batches: Sequence[Sequence[Run]], answers: Sequence[Sequence[Result]]
 
 
 class Recorder(Sandbox):
-    """Executes like any sandbox, equal runs as often as asked and nothing from a cache, and keeps what it was asked.
+    """Executes like any sandbox, equal runs as often as asked and nothing from a cache, and keeps its runs and answers.
 
     Attributes:
         batches: the runs of each call of `run_many` since the last `forget`.
@@ -73,14 +73,14 @@ class Recorder(Sandbox):
 
 
 class Answers(Sandbox):
-    """Answers the recorded batches as they were answered before. What an env takes with it is its own time.
+    """Answers the recorded batches as they were answered before. The time of an env with it is the env's own.
 
     Attributes:
         inside: seconds spent here.
     """
 
     def __init__(self, recorder: Recorder) -> None:
-        """Take what is recorded now; the recorder may forget it."""
+        """Take the present record; the recorder may forget it."""
         super().__init__(recorder.tier)
         self._batches, self._answers = recorder.batches, recorder.answers
         self._tier_answered = recorder.tier
@@ -96,10 +96,10 @@ class Answers(Sandbox):
         """Nothing is started."""
 
     def run_many(self, runs: Iterable[Run]) -> list[Result]:
-        """The recorded results.
+        """Return the recorded results.
 
         Raises:
-            WrongAnswer: this is not what was asked then, so that the figures would mean nothing.
+            WrongAnswer: the runs are not the recorded ones, so that the figures would mean nothing.
         """
         asked = list(runs)
         started = time.perf_counter()
@@ -112,7 +112,7 @@ class Answers(Sandbox):
 
 
 def same(left: Sequence[Sequence[Result]], right: Sequence[Sequence[Result]]) -> bool:
-    """Whether two executions of the same batches ended alike: statuses and values, not times."""
+    """True if two executions of the same batches ended alike: statuses and values, not times."""
 
     def told(answers: Sequence[Sequence[Result]]) -> list[Any]:
         return [[(result.status, result.calls) for result in batch] for batch in answers]

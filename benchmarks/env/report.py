@@ -1,4 +1,4 @@
-"""The figures as a person reads them."""
+"""The figures as text for people."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def text(found: dict[str, Any]) -> str:
-    """All that was measured."""
+    """Every measurement as text."""
     sandbox = found["sandbox"]
     lines = [
         f"tier {sandbox['tier']}, {sandbox['workers']} workers, {found['seconds']} s in all",

@@ -1,6 +1,6 @@
 """A teacher and a solver from a script: tasks that are all different, answers right, wrong, failing and unreadable.
 
-What a program returns is computed here beside it, written separately, so that a wrong verdict is found out. Every
+A program's return value is computed here beside it, written separately, so that a wrong verdict is found out. Every
 program holds a number of its own, and every attempt a comment of its own: no two runs of a play are equal, and nothing
 that was executed or parsed once serves a second time.
 """
@@ -30,7 +30,7 @@ class Template:
 
     Attributes:
         program: text with places for the numbers a and b, and for words of its own as names.
-        value: what it returns, from a, b and its argument.
+        value: its return value, from a, b and its argument.
         argument: a random argument.
     """
 
@@ -130,7 +130,7 @@ def f({u}):
         lambda a, b, x: f"{''.join(reversed([i for i in x if i < 'x']))}{len(x) * b}/{a}",
         _text,
     ),
-    # Comes last, and seldom. What is imported may keep something from call to call: gate and judge ask for each
+    # Comes last, and seldom. An imported module may keep something from call to call: gate and judge ask for each
     # call alone.
     Template(
         """\
@@ -150,13 +150,13 @@ def f({u}):
 
 @dataclass(frozen=True)
 class Script:
-    """A task, and what the solver makes of it.
+    """A task, and the solver's success at it.
 
     Attributes:
-        program, message: what the teacher proposes.
-        inputs, outputs: argument tuples, and what the program returns for them.
+        program, message: the teacher's proposal.
+        inputs, outputs: argument tuples, and the program's return values for them.
         mistake: the program with another number in it: it never returns the same.
-        right: how many of eight attempts are right.
+        right: number of right attempts in eight.
     """
 
     program: str
@@ -168,7 +168,7 @@ class Script:
 
     @classmethod
     def make(cls, rng: random.Random, number: int, right: int) -> Script:
-        """A task that is like no other: ``number`` is in everything it returns."""
+        """Make a task that is like no other: ``number`` is in all its return values."""
         template = TEMPLATES[-1] if rng.random() < 1 / 16 else rng.choice(TEMPLATES[:-1])
         names = dict(zip("uvw", (_word(rng) for _ in range(3)), strict=True))
         b = rng.randint(2, 7)
@@ -193,7 +193,7 @@ def _word(rng: random.Random) -> str:
 
 @dataclass
 class _Part:
-    """What one env's players know of the episode that is played there."""
+    """One env's players' state in the episode that is played there."""
 
     lemma: Script
     lift: Script
@@ -204,14 +204,14 @@ class Players:
     """Teacher and solver of all envs. The same seed and prompts: the same texts."""
 
     def __init__(self, seed: int, count: int) -> None:
-        """Nothing is played yet.
+        """Begin with nothing played.
 
         Args:
             seed: of everything they write. Players of different seeds have no program in common.
             count: envs.
         """
         self._rng = random.Random(seed)
-        # Nobody plays a million tasks before the next seed.
+        # No play reaches a million tasks before the next seed.
         self._number = seed * 1_000_000
         self._count = count
         self._episode = -1

@@ -62,7 +62,7 @@ def by_process(
 
 
 def protections(jobs: Sequence[Job], *, rounds: int, python: str) -> dict[str, Any]:
-    """Processor time of a run in a bare zygote, and what each protection adds to it."""
+    """Processor time of a run in a bare zygote, and the addition of each protection."""
     variants: dict[str, dict[str, bool]] = {"nothing": {}}
     variants |= {name: {name: True} for name in PROTECTIONS}
     variants["all"] = dict.fromkeys(PROTECTIONS, True)

@@ -2,11 +2,11 @@
 
 A record's ``check(candidate)`` carries the answers, so it is converted, once and before the clock
 starts: ``check`` is run around the reference inside the sandbox and the arguments it passes are
-recorded; what the reference returns for them is what is expected. Our verdict is then what it is
-everywhere: the candidate is run on the arguments in the sandbox and the values are compared here.
+recorded; the reference's results for them are the expected values. Our verdict is then as
+everywhere else: the candidate is run on the arguments in the sandbox and the values are compared here.
 
 That is only a fair replacement where ``check`` asks for values. Where it asks for something looser
-(a tolerance, a property, a conversion) or passes what is no value, ``check(candidate)`` is run as a
+(a tolerance, a property, a conversion) or passes something that is no value, ``check(candidate)`` is run as a
 whole in the sandbox; then the verdict is a claim that the candidate could forge, and is counted as
 such. Evalplus has no such way, and is given the recorded cases, there with a tolerance of 1e-6.
 
@@ -82,8 +82,8 @@ class Problem:
     Attributes:
         record: as in the file.
         inputs: the argument tuples that ``check`` passes.
-        expected: what the reference returns for each.
-        why_claim: why it is judged by running ``check`` whole; empty if it is not.
+        expected: the reference's result for each.
+        why_claim: reason for judging it by running ``check`` whole; empty if it is not.
     """
 
     record: dict[str, str]
@@ -136,7 +136,7 @@ def read(path: Path) -> list[dict[str, str]]:
 
 
 def convert(records: Sequence[dict[str, str]], sandbox: Sandbox) -> list[Problem]:
-    """Record what each ``check`` passes, and what the reference returns for it.
+    """Record the arguments that each ``check`` passes, and the reference's results for them.
 
     Raises:
         WrongAnswer: a reference does not pass its own check.

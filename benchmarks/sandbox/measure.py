@@ -22,7 +22,7 @@ def first_sentence(error: BaseException) -> str:
 
 
 class WrongAnswer(Exception):
-    """A contender did not return what the programs return: its figures would mean nothing."""
+    """A contender returned a wrong value for a program: its figures would mean nothing."""
 
 
 class Contender(Protocol):
@@ -38,7 +38,7 @@ class Contender(Protocol):
         """Get ready; `Absent` if that cannot be."""
 
     def verify(self, jobs: Sequence[Job]) -> int:
-        """Execute all and compare what each returned; how many were right."""
+        """Execute all and compare their results; return the number of right ones."""
 
     def times(self, count: int) -> list[float]:
         """Seconds that each of ``count`` executions of `TRIVIAL` takes, one at a time."""
@@ -81,7 +81,7 @@ class Figures:
     Attributes:
         rates: verified runs per second.
         cpu_ms: processor time a run.
-        cpu_of: whose: that of the contender's processes and of this one, or, where these are not known,
+        cpu_of: source of it: the contender's processes and this one, or, where these are not known,
             that of everything that ran on the machine meanwhile.
         seconds: latencies.
     """

@@ -22,8 +22,8 @@ def per_worker(tier: str, jobs: Sequence[Job]) -> dict[str, Any]:
     """MiB that the first worker of a tier takes once it has executed some programs, and each further one.
 
     ``pss_mib`` counts a page that several processes share in equal shares, ``rss_mib`` whole for each. With
-    docker ``shim_pss_mib`` is what the container's own helper takes beside, outside of it, and ``cgroup_mib`` what
-    the kernel has on the container's account, the cache of its files included.
+    docker ``shim_pss_mib`` is the memory of the container's own helper, outside of it, and ``cgroup_mib`` that
+    which the kernel has on the container's account, the cache of its files included.
 
     Raises:
         Absent: the tier cannot be opened, or only root may look.

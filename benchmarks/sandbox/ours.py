@@ -179,7 +179,7 @@ class Floor(Timed):
         return sum(answer["right"] for answer in self._run([self._numbers[id(job)] for job in jobs]))
 
     def times(self, count: int) -> list[float]:
-        """As in `Contender`; who asks a floor is the dispatcher itself."""
+        """As in `Contender`; the dispatcher itself asks the floor."""
         answers = self._run([self._numbers[id(TRIVIAL)]] * count)
         demand(self.name, sum(answer["right"] for answer in answers), count)
         return [seconds for answer in answers for seconds in answer["seconds"]]

@@ -176,7 +176,7 @@ class AzrPool(Timed):
 
 
 def script(job: Job) -> str:
-    """The program, and a line that prints what it returns."""
+    """The program, and a line that prints its result."""
     return f"{job.program}\n\nprint(repr(f({render_arguments(job.arguments)})))\n"
 
 

@@ -1,6 +1,6 @@
 """The programs that every contender runs: small, all different, of the kind that self-play proposes.
 
-Each template is a program text and, beside it, a computation of what the program returns: the two
+Each template is a program text and, beside it, a computation of the program's result: the two
 are written separately, so that a contender that returns anything else is found out.
 """
 

@@ -1,4 +1,4 @@
-"""The figures as a person reads them."""
+"""The figures as text for people."""
 
 from __future__ import annotations
 

@@ -193,7 +193,7 @@ def _named(tier: Tier, name: str) -> Tier:
 
 
 class _Opened:
-    """Contenders that could be opened, by name, and why the others could not; all closed at the end."""
+    """Contenders that could be opened, by name, and the reason for each of the others; all closed at the end."""
 
     def __init__(self, contenders: Sequence[Contender]) -> None:
         self._all = contenders

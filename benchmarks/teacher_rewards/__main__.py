@@ -86,10 +86,10 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def compare(options: argparse.Namespace, plan: Plan) -> list[Measured]:
-    """Every reward at every seed.
+    """Play every reward at every seed.
 
     Raises:
-        ValueError: a reward is unknown, needs what is not here, or failed.
+        ValueError: a reward is unknown, has needs that are not met here, or failed.
     """
     seeds = range(options.first_seed, options.first_seed + options.seeds)
     # All are looked up before the first is played: a misspelt last name should not cost a minute.

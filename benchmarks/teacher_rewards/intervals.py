@@ -53,7 +53,7 @@ def t_quantile(degrees: int, confidence: float = CONFIDENCE) -> float:
 def t_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> tuple[float, float] | None:
     """Student t interval of the mean; None of fewer than `LEAST_SEEDS` values.
 
-    It covers what it says if the values are normal. Give it differences for a paired comparison. A percentile bootstrap
+    Its coverage is exact if the values are normal. Give it differences for a paired comparison. A percentile bootstrap
     labelled 95 % covers 83 % with five values, 75 % with three.
     """
     if len(values) < LEAST_SEEDS:

@@ -36,13 +36,13 @@ POINTS = 24
 
 @dataclass(frozen=True)
 class Plan:
-    """What all arms of a comparison have in common.
+    """Settings shared by all arms of a comparison.
 
     Attributes:
         curriculum: ``gasp`` or ``azr``.
         updates, episodes: the budget is so many full episodes' samples, and an update is after so many episodes.
         attempts: n.
-        train_on: which answers the student learns from; ``solve`` is what was published.
+        train_on: the answers that the student learns from; ``solve`` as published.
         student_rate, teacher_rate: step sizes.
         start: mean offset of a lemma's difficulty from its goalpost's before the teacher has learned, in logits. At -7
             lemmas are easy for the student (p about 0.85), at -3 hard (p about 0.1).
@@ -80,7 +80,7 @@ class Row:
 
 @dataclass
 class _Seat:
-    """An episode, and who wrote what in it."""
+    """An episode, with the draws and answers of its players."""
 
     episode: Episode
     draws: dict[int, Draw | None] = field(default_factory=dict)
@@ -90,7 +90,7 @@ class _Seat:
 
 @dataclass(frozen=True)
 class Settled:
-    """A proposal whose fate is known: when, why, what it earned; its task if it is one, and c/n."""
+    """A settled proposal: time, reason and reward; its task if it is one, and c/n."""
 
     at: int
     reason: str
@@ -101,7 +101,7 @@ class Settled:
 
     @classmethod
     def of(cls, outcome: Outcome, reward: float, at: int) -> Settled:
-        """What the metrics need of an outcome."""
+        """Take from an outcome the facts that the metrics need."""
         item = items(outcome.task.content.program)[0] if outcome.task else None
         success = outcome.correct / outcome.samples if outcome.samples else float("nan")
         return cls(at, outcome.reason, outcome.accepted, reward, item, success)
@@ -117,7 +117,7 @@ class Measured:
     curve: list[tuple[int, float]]
 
     def record(self) -> dict[str, Any]:
-        """JSON-able: what is not a number is None."""
+        """JSON-able values; NaN becomes None."""
         known = {name: None if math.isnan(value) else value for name, value in self.metrics.items()}
         return {**asdict(self), "metrics": known}
 
@@ -138,7 +138,7 @@ class Arm:
         self.reward = name if self.shuffled else fallback if reward == FROZEN else reward
         self.label, self.plan, self.seed = reward, plan, seed
         self.rewards = TeacherRewards(self.reward)
-        # Said before the env's own words, whose advice is about options that there are none of here.
+        # Raised before the env's own error, because its advice is about options that do not exist here.
         if missing := sorted(self.rewards.needs - {"batch"}):
             raise ValueError(
                 f"teacher reward {self.reward!r} needs {missing[0]!r}: {NEEDS[missing[0]].what}; the simulation has "
@@ -152,7 +152,7 @@ class Arm:
         self.teacher = Teacher(0.0 if reward == FROZEN else plan.teacher_rate, plan.start)
         self.library = Library()
         self.goals = [item_of(goalpost) for goalpost in self.world.goalposts]
-        # One stream for each who draws, so that one arm's longer episodes do not shift another's.
+        # One stream for each player, so that one arm's longer episodes do not shift another's.
         self.episode_rng, self.teacher_rng, self.student_rng, self.shuffle_rng = (
             np.random.default_rng([seed, stream]) for stream in (1, 2, 3, 4)
         )
@@ -206,7 +206,7 @@ class Arm:
                 break
             try:
                 credits = score(resolutions, self.rewards, self.solver_reward)
-            except Exception as error:  # of somebody's own function
+            except Exception as error:  # of a custom function
                 raise ValueError(f"reward {self.reward!r}: {type(error).__name__}: {error}") from error
             for seat, resolution, own in zip(moved, resolutions, credits, strict=True):
                 rows += self.rows(seat, resolution, own)
@@ -215,7 +215,7 @@ class Arm:
         return rows
 
     def rows(self, seat: _Seat, resolution: Resolution, credits: list[Credit]) -> list[Row]:
-        """The texts that were rewarded in one step of an episode, with what was drawn for them."""
+        """The texts that were rewarded in one step of an episode, with their draws."""
         found = []
         settled = {one.turn: one.outcome for one in resolution.settled}
         for credit in credits:
@@ -230,7 +230,7 @@ class Arm:
         return found
 
     def texts(self, seat: _Seat) -> list[str]:
-        """What the open turn is answered with; fewer texts than are due, or none, when the budget ends."""
+        """Texts that answer the open turn; fewer texts than are due, or none, when the budget ends."""
         turn = seat.episode.turn
         assert turn is not None
         count = min(turn.samples, self.plan.budget - self.spent)
@@ -272,7 +272,7 @@ class Arm:
         self.teacher.learn([(row.draw, a) for row, a in learned if row.draw])
 
     def metrics(self) -> dict[str, float]:
-        """What `report.METRICS` describes; the last quarter is of the samples, not of the updates."""
+        """The metrics of `report.METRICS`; the last quarter is of the samples, not of the updates."""
         chances = self.goal_chances()
         late = [item for item in self.log if item.at > 0.75 * self.plan.budget]
         early = [item for item in self.log if item.at <= 0.25 * self.plan.budget]

@@ -16,7 +16,7 @@ NOTICE = (
     "SIMULATION: players and execution are formulas (item-response model); only the game, the rewards and the\n"
     "advantages are real. It says nothing about language models; see the assumptions in benchmarks/teacher_rewards."
 )
-#: Name: (column, digits, what it is). The last quarter is that of the budget.
+#: Name: (column, digits, meaning). The last quarter is that of the budget.
 METRICS: dict[str, tuple[str, int, str]] = {
     "goal_p": ("goal p", 3, "mean success rate of the student on the goalposts at the end, exact"),
     "goals_solved": ("solved", 1, f"goalposts with a success rate of at least {SOLVED} at the end"),

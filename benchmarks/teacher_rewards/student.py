@@ -12,13 +12,13 @@ from benchmarks.teacher_rewards.world import SKILLS, WRONG, Array, Item, items
 
 #: Width of the transfer kernel, in skills.
 WIDTH = 1.0
-#: Step size of what is learned by heart of a single task. At 4 one right answer at p = 1/2 and advantage 1 makes the
+#: Step size of learning a single task by heart. At 4 one right answer at p = 1/2 and advantage 1 makes the
 #: same task p = 0.88.
 BY_HEART = 4.0
 
 
 def kernel(width: float = WIDTH) -> Array:
-    """How much of one skill is part of another, shape (SKILLS, SKILLS): Gaussian in their distance on the ring."""
+    """Share of one skill in another, shape (SKILLS, SKILLS): Gaussian in their distance on the ring."""
     apart = np.abs(np.arange(SKILLS)[:, None] - np.arange(SKILLS)[None, :])
     return np.exp(-(np.minimum(apart, SKILLS - apart) ** 2) / (2 * width**2))
 
@@ -37,7 +37,7 @@ class Student:
     Attributes:
         start: ability before training, shape (SKILLS,).
         rate: step size.
-        memory: what was learned by heart, in logits, by task.
+        memory: logits learned by heart, by task.
     """
 
     start: Array
@@ -73,7 +73,7 @@ class Student:
         """A text that is right with the task's success rate, the task, and whether it is meant to be right."""
         item = items(prompt)[0]
         right = bool(rng.random() < self.chance(item))
-        # Always the same number of draws. Wrong is what another program of the family would be right with.
+        # Always the same number of draws. A wrong answer is the right one to another program of the family.
         other = WRONG[int(rng.integers(len(WRONG)))]
         said = item if right else other
         return _written(prompt, kind, item, said), item, right

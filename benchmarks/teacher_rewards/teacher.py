@@ -12,7 +12,7 @@ from benchmarks.teacher_rewards.world import SKILLS, TENTHS, VARIANTS, Array, It
 #: Drift of skill a variant may have, and how it is drawn before anything is learned.
 DRIFTS = np.arange(-2, 3)
 DRIFT_LOGITS = np.array([-2.0, -1.0, 0.5, -1.0, -2.0])
-#: Mean offset of difficulty before anything is learned: lifts a little harder than lemmas, free proposals like what was
+#: Mean offset of difficulty before anything is learned: lifts a little harder than lemmas, free proposals like those
 #: shown. That of lemmas is an option (`benchmarks.teacher_rewards.loop.Plan`).
 OFFSETS = {"lift": 0.5, "propose": 0.0}
 SPREAD = 1.0
@@ -25,7 +25,7 @@ INVALID, INVALID_AT = 0.05, 5.0
 
 @dataclass(frozen=True)
 class Draw:
-    """What was drawn for one proposal, for the gradient: the stage's feature of its context, noise and drift."""
+    """Draws of one proposal, for the gradient: the stage's feature of its context, noise and drift."""
 
     stage: str
     context: float
@@ -65,11 +65,11 @@ class Teacher:
     def propose(
         self, prompt: str, stage: str, kind: str | None, rng: np.random.Generator
     ) -> tuple[str, Draw | None]:
-        """A text, and what was drawn for it. The prompt says what the proposal is relative to.
+        """A text, and the draws for it. The prompt holds the task that the proposal is relative to.
 
         A lemma's context is the difficulty of its goalpost (centred, so that one bias serves all). An unguided proposal
         takes the mean difficulty of the tasks shown, and the skill of one of them; asked for inputs and a message for
-        a given program, it has nothing to choose and nothing was drawn.
+        a given program, it has nothing to choose and no draws to learn from.
         """
         head, shown = self.heads[stage], items(prompt)
         # Always the same number of draws, so that arms with equal policies stay paired.

@@ -1,4 +1,4 @@
-"""SIMULATION: the world. Tasks that carry their skill and difficulty in their text, and programs nobody runs."""
+"""SIMULATION: the world. Tasks that carry their skill and difficulty in their text, and programs that are never run."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ GAP = (3.6, 7.0)
 _HINT = re.compile(r"skill (\d+), level (-?\d+), variant (\d+)")
 _PROGRAM = re.compile(r"return \w+ \+ (\d+)")
 _RAISING = "def f(x):\n    return [x][x]"
-#: What a program adds is (skill * _VARIANTS + variant) * _LEVELS + level + _LEVELS // 2.
+#: Number that a program adds: (skill * _VARIANTS + variant) * _LEVELS + level + _LEVELS // 2.
 _LEVELS, _VARIANTS = 10_000, 100
 
 
@@ -44,7 +44,7 @@ class Item:
 
     @property
     def difficulty(self) -> float:
-        """What `Student` compares ability with."""
+        """Difficulty in the unit of ability, with which `Student` compares it."""
         return self.level / TENTHS
 
     @property
@@ -80,11 +80,11 @@ class Item:
         return f"```python\n{self.program}\n```\n{inputs}{message}"
 
     def output(self, x: int) -> int:
-        """What the program returns."""
+        """The program's result for ``x``."""
         return x + self.code
 
 
-#: What is never right: programs no teacher writes.
+#: Programs that are never right: no teacher writes them.
 WRONG = tuple(Item(0, 0, VARIANTS + number) for number in range(4))
 
 
@@ -111,7 +111,7 @@ def given(item: Item, variant: int) -> str:
 
 
 def execute(run: Run) -> Result:
-    """What a sandbox would answer, in closed form."""
+    """The result that a sandbox would give, in closed form."""
     found = _PROGRAM.search(run.program)
     if found is None:
         failed = Call(Status.EXCEPTION, error="IndexError: list index out of range")
@@ -123,13 +123,13 @@ def execute(run: Run) -> Result:
 
 @dataclass(frozen=True)
 class World:
-    """Where a seed begins: what the student can do, and what it cannot.
+    """State in which a seed begins: the student's abilities, and goalposts beyond them.
 
     Attributes:
         ability: of each skill, at the start, shape (SKILLS,). Strong on one side of the ring, weak on the other.
         goalposts: points of weak skills, far above the ability.
         domain: the real gate, judge and prompts, with two inputs a task instead of ten. Its seed tasks are as hard
-            as the student can, of every skill.
+            as the student's abilities allow, of every skill.
     """
 
     ability: Array

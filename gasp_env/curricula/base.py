@@ -1,4 +1,4 @@
-"""Curricula: the games. A game has roles, stages and options, and says who is asked what, in which order.
+"""Curricula: the games. A game has roles, stages and options, and decides the order of the turns.
 
 A game of your own is one class in one file::
 
@@ -11,8 +11,8 @@ A game of your own is one class in one file::
         def play(self, context: Context) -> Game:
             yield from propose(context, "propose", "Write a task.")
 
-`gasp_env.curricula.steps` has what games are made of. A game may draw from ``context.rng`` and ask its view and its
-goalposts, and nothing else: told the same, it asks the same.
+`gasp_env.curricula.steps` has the parts that games are made of. A game may draw from ``context.rng`` and query its view
+and its goalposts, and nothing else. With equal inputs it asks for equal turns.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Band = tuple[int, int]
 
 @dataclass(frozen=True)
 class Stage:
-    """Something a role is asked.
+    """A kind of turn in a game.
 
     Attributes:
         name: as turns and credits have it.
@@ -53,8 +53,8 @@ class Curriculum:
     """A game and its options.
 
     Attributes:
-        roles: who plays, the proposing role first.
-        stages: everything that may be asked.
+        roles: of the game, the proposing role first.
+        stages: every kind of turn in the game.
         teacher_reward: reward of proposals where the env's options choose none.
         novelty: check for new proposals where the env's options choose none; None leaves it to the domain.
     """
@@ -65,7 +65,7 @@ class Curriculum:
     novelty: ClassVar[str | None] = None
 
     def play(self, context: Context) -> Game:
-        """Yield turns, and be sent what became of their texts. See the module."""
+        """Yield turns and receive their judged texts. See the module."""
         raise NotImplementedError(f"{type(self).__name__}.play")
 
     @property
@@ -75,18 +75,18 @@ class Curriculum:
 
     @property
     def proposes(self) -> tuple[str, ...]:
-        """Stages whose texts an outcome pays for, as these options play it."""
+        """Stages of this game, under its options, whose texts an outcome pays for."""
         return tuple(stage.name for stage in self.stages if stage.proposal)
 
     @property
     def played(self) -> tuple[str, ...]:
-        """Stages that may be asked, as these options play it."""
+        """Stages that can occur under these options."""
         left_out = {stage.name for stage in self.stages if stage.proposal} - set(self.proposes)
         return tuple(stage.name for stage in self.stages if stage.name not in left_out)
 
     @property
     def prompts(self) -> tuple[str, ...]:
-        """Methods of the domain's style that this game asks for, as these options play it."""
+        """Methods of the domain's prompt style that this game needs under its options."""
         return ()
 
     @property
@@ -101,7 +101,7 @@ class Curriculum:
 
 
 def _pairs(value: Any) -> Any:
-    """Bands as they come from JSON: lists."""
+    """Turn bands that JSON stores as lists into tuples."""
     if isinstance(value, Mapping):
         return {stage: tuple(band) if isinstance(band, list) else band for stage, band in value.items()}
     return value
@@ -135,11 +135,11 @@ Data = Annotated[
 
 @options
 class SelfPlay(Curriculum):
-    """Options shared by the games in which proposals are attempted and a solver is asked what was accepted."""
+    """Options shared by the games in which proposals are attempted and accepted tasks are given to a solver."""
 
     attempts: Annotated[
         int,
-        # The most is no recommendation: beyond it it is a slip, and takes memory and hours to show.
+        # The upper bound is no recommendation. A larger number is a typing error that would cost memory and hours.
         Field(ge=1, le=10_000, description="n, the solver's tries at a proposal, and at a goalpost."),
     ] = 8
     goalpost_rate: Annotated[
@@ -175,7 +175,7 @@ class SelfPlay(Curriculum):
                 )
 
     def band(self, stage: str) -> Band:
-        """Where a proposal of a stage is accepted; everything where the stage has no band."""
+        """The band in which proposals of a stage are accepted; the full range where the stage has none."""
         published = next((one.band for one in self.stages if one.name == stage), None)
         return self.admit.get(stage) or published or (0, 10)
 
@@ -186,7 +186,7 @@ class SelfPlay(Curriculum):
 
 
 def stage_of(stages: Collection[Stage], name: str) -> Stage:
-    """The stage of a name.
+    """The stage with this name.
 
     Raises:
         ValueError: the game has none.

@@ -1,7 +1,7 @@
 """Parts of games: a proposal and the attempts at it, a solve turn, a goalpost turn.
 
-Each is a generator to be played with ``yield from``. It settles what became known, and ends the episode where the
-infrastructure failed, so that a game never sees that.
+Each is a generator to be played with ``yield from``. It settles outcomes as they become known. It also ends the episode
+where the infrastructure failed, so that a game never sees such a failure.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def propose(
         stage: the stage of the proposal.
         prompt: the text its author reads.
         kind: task kind it is to be; None for the domain's first.
-        axis: what a variant is to change.
+        axis: along which a variant is to differ.
         goalpost: the goalpost it is about.
         parent: the entry that a lift is made from.
         given: the task that the proposal builds on.
@@ -129,7 +129,7 @@ def propose(
 
 
 def solve(context: Context) -> Generator[Ask, Answers, None]:
-    """One task the solver is to have, asked as any kind it can be; nothing if there is none."""
+    """Ask the solver one task of this episode or of the library, as a kind it allows; nothing if there is none."""
     options, domain = context.options, context.domain
     own = [entry for entry in context.entries if matches(entry, options.solver_data)]
     if own and options.solving == "same_step":
@@ -147,7 +147,7 @@ def solve(context: Context) -> Generator[Ask, Answers, None]:
 
 
 def real_problem(context: Context, goalpost: Goalpost) -> Generator[Ask, Answers, Answers]:
-    """The goalpost itself, n times."""
+    """Ask for the goalpost itself, n times."""
     return (
         yield from answer(context, "goalpost", context.domain.problem(goalpost), context.options.attempts)
     )
@@ -156,7 +156,7 @@ def real_problem(context: Context, goalpost: Goalpost) -> Generator[Ask, Answers
 def answer(
     context: Context, stage: str, question: Any, samples: int, *, prompt: str | None = None
 ) -> Generator[Ask, Answers, Answers]:
-    """A turn whose texts answer a question; ``prompt`` is read in place of the question's own."""
+    """Ask a turn whose texts answer a question; ``prompt`` is read in place of the question's own."""
     role = stage_of(context.options.stages, stage).role
     read = partial(context.domain.read_answer, question)
     shown = question.prompt if prompt is None else prompt
@@ -166,13 +166,13 @@ def answer(
 
 
 def draw(context: Context, data: SolverData) -> Entry | None:
-    """An entry of that sort from the library, None if it has none."""
+    """Draw an entry of that sort from the library; None if it has none."""
     size = context.view.size(data, None)
     return context.view.entry(data, int(context.rng.integers(size)), None) if size else None
 
 
 def settle(context: Context, turn: int, role: str, outcome: Outcome, sample: int = 0) -> None:
-    """Make an outcome known, which pays for a text of an earlier turn of that role."""
+    """Record an outcome. It pays for a text of an earlier turn of that role."""
     context.settled.append(Settled(turn, context.agent(role), outcome, sample))
 
 
@@ -187,7 +187,7 @@ def end_if_unscored(context: Context, scored: bool) -> None:
 
 
 def _read_proposal(context: Context, request: Request, text: str) -> Judged | Pending:
-    """Read a proposal by the domain, and have its relevance measured where that is asked for."""
+    """Read a proposal by the domain, and request its relevance where the options ask for it."""
     item = context.domain.read_proposal(text, request)
     rule, goalpost = context.relevance, request.goalpost
     if rule is None or goalpost is None or isinstance(item, Judged):

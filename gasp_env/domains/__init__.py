@@ -1,4 +1,4 @@
-"""Domains by name: what a game is played with."""
+"""Domains by name. A domain provides the tasks that a game is played with."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def get(name: str | Domain, style: str | None = None) -> Domain:
         style: name of a prompt style of the Python domain, such as ``"fenced"``; None for the domain's own.
 
     Raises:
-        ValueError: there is no such domain or style, or the domain is none of Python's.
+        ValueError: there is no such domain or style, or a style is given for a domain other than Python's.
     """
     found = name if isinstance(name, Domain) else DOMAINS.get(name)
     if style is None:

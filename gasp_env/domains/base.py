@@ -1,6 +1,6 @@
-"""What a game is played with: a domain reads proposals and answers, words prompts, and knows its tasks.
+"""Domains, which games are played with. A domain reads proposals and answers, words prompts, and knows its tasks.
 
-`read_proposal` and `read_answer` are the only verbs by which a game has a text decided. Each gives a decision at once,
+`read_proposal` and `read_answer` are the only methods by which a game has a text judged. Each gives a decision at once,
 or the runs that decide it; a domain that needs no execution never opens a sandbox. A domain of your own is a subclass
 of `Domain` in one file (``examples/my_domain.py``), chosen by ``module:name`` or ``file.py:name``.
 """
@@ -19,21 +19,21 @@ from gasp_env.episode.view import View
 from gasp_env.records import Record, RecordError
 from gasp_env.tasks import Axis, Goalpost, Task
 
-#: What of a goalpost the teacher is shown when it writes a lemma.
+#: Part of a goalpost that the teacher is shown when it writes a lemma.
 Sees = Literal["statement", "tests", "reference"]
 SEES: tuple[Sees, ...] = ("statement", "tests", "reference")
 
 
 @dataclass(frozen=True)
 class Request:
-    """What a proposal was asked for.
+    """A request for a proposal.
 
     Attributes:
         stage: the stage it was made in.
-        kind: task kind it is to be.
+        kind: task kind that is asked for.
         view: the library it must be new to.
         own: fingerprints of tasks that were accepted before in its episode.
-        axis: what a variant is to change.
+        axis: along which a variant is to differ.
         goalpost: of its episode; None if it is unguided.
         parent: the task that a lift is made from. A lift is not compared with it, except that the same task again
             is no new one.
@@ -50,14 +50,14 @@ class Request:
     given: Task | None = None
 
     def task(self, content: Any, fingerprint: str) -> Task:
-        """The task that a valid proposal is, with all that is known of where it came from."""
+        """The task of a valid proposal, with its provenance."""
         parent, goalpost = self.parent, self.goalpost
         return Task(
             content=content,
             fingerprint=fingerprint,
             stage=self.stage,
             axis=self.axis,
-            # A lift from the library is a step towards the goalpost of the task it lifts, whichever episode this is.
+            # In every episode, a lift from the library is a step towards the goalpost of the task it lifts.
             goalpost=parent.goalpost if parent is not None else goalpost.id if goalpost is not None else None,
             parent=parent.fingerprint if parent is not None else None,
             kind=self.kind,
@@ -65,7 +65,7 @@ class Request:
 
 
 class Question(Protocol):
-    """Something to be answered. A domain adds whatever its `Domain.read_answer` needs.
+    """A question to the solver. A domain adds the fields that its `Domain.read_answer` needs.
 
     Attributes:
         prompt: the text that the solver reads.
@@ -84,17 +84,17 @@ class Question(Protocol):
 
 
 class Domain(ABC):
-    """A domain.
+    """A kind of problem: its prompts, its parsing and its judging.
 
     Attributes:
-        name: for transcripts and manifests: what `gasp_env.domains.get` finds it by.
+        name: by which `gasp_env.domains.get` finds it; transcripts and manifests store it.
         style: prompts: a method for each stage that a curriculum asks it for (``lemma(goalpost, sees, axis)``,
             ``lift(task, axis)``, ``sighted_lift(task, goalpost, sees, axis)``, ``propose(kind, references, given)``).
-        kinds: task kinds an unguided teacher is asked for; the first is what a variant is.
+        kinds: task kinds an unguided teacher is asked for; the first is the kind of variants.
         executes: False if nothing it reads is ever executed: then no sandbox is opened.
         version: of the rules (prompts, reading, gate): stored episodes name it, and none is replayed under another.
         novelty: check for new proposals unless curriculum or env choose one.
-        sees: what of a goalpost the teacher is shown unless the env says otherwise.
+        sees: part of a goalpost that the teacher is shown unless the env's options choose another.
     """
 
     name: str
@@ -109,7 +109,7 @@ class Domain(ABC):
     def read_proposal(self, text: str, request: Request) -> Judged | Pending:
         """Read a proposal. A valid one carries its task, with ``stage``, ``axis`` and the rest as requested.
 
-        A `Pending` holds the proposal as it was read, for whoever measures its relevance.
+        A `Pending` holds the proposal as it was read, so that its relevance can be measured.
         """
 
     @abstractmethod
@@ -118,11 +118,11 @@ class Domain(ABC):
 
     @abstractmethod
     def question(self, task: Task, kind: str, index: int) -> Question:
-        """A task asked as a kind; ``index`` below `pairs` chooses what about it, where there is a choice."""
+        """Ask a task as a kind; ``index``, below `pairs`, chooses among the questions it allows."""
 
     @abstractmethod
     def problem(self, goalpost: Goalpost) -> Question:
-        """A real problem asked."""
+        """Ask a real problem."""
 
     @abstractmethod
     def goalposts(self) -> tuple[Goalpost, ...]:
@@ -147,28 +147,28 @@ class Domain(ABC):
         return ()
 
     def pairs(self, task: Task) -> int:
-        """Number of things that can be asked about a task."""
+        """Number of questions that can be asked about a task."""
         return 1
 
     def check_goalposts(self, goalposts: Sequence[Goalpost]) -> tuple[Goalpost, ...]:
         """Refuse goalposts that could not be played or stored.
 
         Raises:
-            ValueError: names the goalpost and what to do.
+            ValueError: names the goalpost and the fix.
         """
         return tuple(goalposts)
 
     def read_content(self, record: Mapping[str, Any], kind: str, reader: Record, field: str) -> Any:
-        """The content of a task that ``content.record()`` gave; see `gasp_env.tasks.Content`.
+        """Read the content of a task back from ``content.record()``; see `gasp_env.tasks.Content`.
 
         Args:
             record: its fields.
             kind: task kind of the task.
-            reader: complains about what is wrong (`gasp_env.records.Record.refuse`).
-            field: the part of a file that the record is, for messages.
+            reader: raises the errors (`gasp_env.records.Record.refuse`).
+            field: name of the record within its file, for messages.
 
         Raises:
-            gasp_env.records.RecordError: the record is not what it should be.
+            gasp_env.records.RecordError: the record does not have the expected form.
         """
         raise NotImplementedError(f"{type(self).__name__}.read_content")
 
@@ -177,10 +177,10 @@ class Domain(ABC):
         return dataclasses.asdict(goalpost)
 
     def read_goalpost(self, record: Any, where: str) -> Goalpost:
-        """The goalpost that `goalpost_record` was made of; ``where`` names the place in messages.
+        """Read a goalpost back from its `goalpost_record`; ``where`` names the place in messages.
 
         Raises:
-            gasp_env.records.RecordError: the record is not what it should be.
+            gasp_env.records.RecordError: the record does not have the expected form.
         """
         try:
             return Goalpost(**record)

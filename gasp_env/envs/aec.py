@@ -12,15 +12,15 @@
 | parallel API | `pettingzoo.utils.conversions.turn_based_aec_to_parallel(aec.env())` |
 | manual control | `python -m gasp_env.play --human` |
 
-The teacher writes a programming task, the solver attempts it; `gasp_env.curricula` says in which order, and
-an agent may act many times, once or never in an episode. Everything else is said in `gasp_env.envs.env`: this is the
-same game, its transcript the same transcript.
+The teacher writes a programming task and the solver attempts it; `gasp_env.curricula` gives the order of the turns. An
+agent may act many times, once or never in an episode. `gasp_env.envs.env` documents the rest: the game and its
+transcripts are the same.
 
 ### Observation space
 
-`agent` and `stage` are names, those of the open turn. `prompt` is
-what the agent whose turn it is reads, and `samples` how many texts it still owes. The agent that waits sees an
-empty prompt and 0 samples, and so does everyone when the episode is over.
+`agent` and `stage` are the names of the open turn. `prompt` is the
+text for the acting agent, and `samples` the number of texts it still owes. A waiting agent sees an
+empty prompt and 0 samples. So do all agents when the episode is over.
 
 ### Rewards
 
@@ -29,11 +29,12 @@ empty prompt and 0 samples, and so does everyone when the episode is over.
 | `teacher_0` | by its proposal; -1 if that is invalid | with the solver's last attempt at it; at once if invalid |
 | `solver_0` | 1 for a right text, -0.5 for a wrong one, -1 for an unreadable one | at once |
 
-`last()` gives an agent all it has earned since it acted last: what the teacher's proposal earns while the
-solver acts is in the teacher's next `last()`, that of the episode's end included. `infos[agent]` holds, for the
-same span, `credits` (each `Credit` says which text earned what), and `scored`, which is False if one of them is
-None: the infrastructure failed, the reward counts 0 and nobody should learn from it. `verdicts` is what the
-agent's own last texts came to. The agent whose turn it is also finds `agent`, `stage`, `kind`, `axis` and `turn`.
+`last()` gives an agent the sum of its rewards since its last action. A proposal earns its reward while the
+solver acts. The teacher gets it with its next `last()`, at the latest with the one at the episode's end.
+`infos[agent]` covers the same span. Its `credits` pair texts with rewards (`Credit`). Its `scored` is False
+if one of those rewards is None: the infrastructure failed, the reward counts 0, and no agent should learn
+from it. Its `verdicts` are those of the agent's own last texts. For the acting agent it also has `agent`,
+`stage`, `kind`, `axis` and `turn`.
 
 ### Version history
 
@@ -56,9 +57,9 @@ from gasp_env.episode.turns import Credit
 
 
 def env(**options: Any) -> AECEnv[str, Observation, Action | None]:
-    """The environment, in the wrapper that says what is called too early. Arguments are those of `raw_env`.
+    """The environment, in PettingZoo's wrapper that reports calls made too early. Arguments are those of `raw_env`.
 
-    `step` itself says what is wrong with an action, so PettingZoo's wrapper for that is left out.
+    `step` itself reports a wrong action, so PettingZoo's wrapper for that is left out.
     """
     return OrderEnforcingWrapper(raw_env(**options))
 
@@ -71,7 +72,7 @@ class raw_env(AECEnv[str, Observation, Action | None]):
         options: see `gasp_env.options.Options`.
 
     Raises:
-        ValueError: an argument is not what is expected; the message says what is.
+        ValueError: an argument is not as expected; the message states the expected value.
     """
 
     metadata = {
@@ -95,11 +96,11 @@ class raw_env(AECEnv[str, Observation, Action | None]):
 
     @property
     def transcript(self) -> dict[str, Any] | None:
-        """What happened so far, as `gasp_env.transcripts.replay` describes; None before the first reset."""
+        """The episode so far, as `gasp_env.transcripts.replay` describes; None before the first reset."""
         return self._env.transcript
 
     def observation_space(self, agent: str) -> Space[Any]:
-        """Two dictionaries are equal, but each agent's samples are its own."""
+        """The observation space of an agent. Agents' spaces are equal, but each has a random generator of its own."""
         return self._observation_spaces[agent]
 
     def action_space(self, agent: str) -> Space[Any]:
@@ -121,7 +122,7 @@ class raw_env(AECEnv[str, Observation, Action | None]):
         self._tell(info)
 
     def observe(self, agent: str) -> Observation:
-        """What an agent sees: the prompt only if it is its turn."""
+        """The observation of an agent; it has the prompt only if it is the agent's turn."""
         seen = dict(self._seen)
         if seen["agent"] != agent:
             seen |= {"prompt": "", "samples": 0}
@@ -154,7 +155,7 @@ class raw_env(AECEnv[str, Observation, Action | None]):
         self._tell(info)
 
     def render(self) -> str | None:
-        """The episode so far, as a person wants to read it."""
+        """The episode so far, as text for people."""
         return self._env.render()
 
     def close(self) -> None:
@@ -162,7 +163,7 @@ class raw_env(AECEnv[str, Observation, Action | None]):
         self._env.close()
 
     def _tell(self, info: dict[str, Any]) -> None:
-        """Dictionaries of their own in every step: what was handed out before stays as it was."""
+        """Make new dictionaries in every step, so that those returned before stay as they were."""
         turn = {key: info[key] for key in ("agent", "role", "stage", "kind", "axis", "turn") if key in info}
         self.infos = {
             agent: {

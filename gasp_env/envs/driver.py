@@ -28,7 +28,7 @@ Action = str | tuple[str, ...] | list[str]
 
 @dataclass(frozen=True)
 class Stepped:
-    """Everything that one step of one episode made known.
+    """The results of one step of one episode.
 
     Attributes:
         resolution: verdicts and outcomes.
@@ -87,8 +87,8 @@ class Driver:
 
     Attributes:
         setup: the game, the domain, the rewards; its parts are attributes here as well.
-        library: valid tasks of finished episodes. Whoever trains may set its ``step``, which new entries carry.
-        reasons: how often each stage met each verdict, ``("lemma", "duplicate")`` and so on, since the env was made.
+        library: valid tasks of finished episodes. A learner may set its ``step``, which new entries carry.
+        reasons: counts by stage and verdict, such as ``("lemma", "duplicate")``, since the env was made.
         agents: all agents that may ever act.
         numbers: number of the episode in each slot, -1 before the first.
     """
@@ -156,8 +156,8 @@ class Driver:
         """Put an independent copy of the episode in slot ``source`` into slot ``target``, and return its open turn.
 
         A group of proposals is a lemma's turn cloned into G slots: all have read the same prompt and will draw the
-        same, and each goes on with a text of its own. The copy brings what was played so far, its transcript
-        included. An unfinished episode that was in ``target`` is dropped, and its tasks with it.
+        same, and each goes on with a text of its own. The copy includes the turns played so far and their transcript.
+        An unfinished episode that was in ``target`` is dropped, and its tasks with it.
 
         Raises:
             ValueError: there is no such slot.
@@ -186,7 +186,7 @@ class Driver:
             RuntimeError: an action for an episode that is over.
             gasp_env.sandbox.SandboxError: no sandbox can be opened, or a run failed and
                 ``on_infra_error`` is ``raise``.
-            RuntimeError, ValueError: a reward or a relevance raised (it is named, what it raised is the cause), or
+            RuntimeError, ValueError: a reward or a relevance raised (it is named, its error is the cause), or
                 returned no finite numbers; an eviction policy did. The episodes that moved are lost then;
                 reset them before the next step.
         """
@@ -237,7 +237,7 @@ class Driver:
         return stepped
 
     def score_deferred(self) -> list[Scored]:
-        """Score all outcomes that wait for it, in one call: those of an update, for a reward that compares them.
+        """Score all deferred outcomes in one call: those of an update, for a reward that compares them.
 
         They come in the order in which they were settled: by step, then by slot. Transcripts get the rewards too.
 
@@ -282,5 +282,5 @@ def _texts(number: int, action: Action, turn: Turn | None) -> list[str]:
         raise ValueError(f"expected a text or a tuple of texts, got {type(action).__name__}")
     if not 1 <= len(texts) <= turn.samples:
         raise ValueError(f"expected 1 to {turn.samples} texts for stage {turn.stage}, got {len(texts)}")
-    # An answer that was cut off has failed, even if what there is of it happens to be right.
+    # An answer that was cut off has failed, even if the part that is there happens to be right.
     return [text if isinstance(text, CutOff) else str(text) for text in texts]

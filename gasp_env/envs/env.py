@@ -1,6 +1,6 @@
 """GASP-Code-v0: guided asymmetric self-play on code, as a Gymnasium environment.
 
-Two roles share one stream of turns. Each observation says whose turn it is and what they read; the
+Two roles share one stream of turns. Each observation names the acting agent and holds its prompt; the
 action is their text. AZR-Code-v0 and RLVR-Code-v0 are the same environment under other curricula.
 
 | | |
@@ -14,11 +14,11 @@ action is their text. AZR-Code-v0 and RLVR-Code-v0 are the same environment unde
 Roles and stages belong to the curriculum, so that another game changes no space; `agents={"teacher": 3}` makes a
 population, in which an agent is drawn for each role and episode.
 
-`info["credits"]` lists what became known in the step as `Credit(turn, sample, agent, reward, terms)`.
+`info["credits"]` lists the rewards that became known in the step as `Credit(turn, sample, agent, reward, terms)`.
 The teacher's credit appears in the step that closes the attempts at its proposal. A `reward` of None
 is unscored: the infrastructure failed, `info["scored"]` is False, the scalar counts 0 for it. It is deferred, which is
 no failure, where the reward compares the proposals of a whole update: `env.unwrapped.driver.score_deferred()` has it.
-`info["verdicts"]` says of each text of the step what became of it; `info["agent"]`, `"role"`, `"stage"`, `"kind"`,
+`info["verdicts"]` holds the verdict on each text of the step; `info["agent"]`, `"role"`, `"stage"`, `"kind"`,
 `"axis"` and `"turn"` describe the open turn, and are missing when the episode is over.
 
 | reward | valid proposal | otherwise |
@@ -100,7 +100,7 @@ class GaspCodeEnv(gym.Env[Observation, Action]):
         options: see `gasp_env.options.Options`, and the options of the curriculum.
 
     Raises:
-        ValueError: an argument is not what is expected; the message says what is.
+        ValueError: an argument is not as expected; the message states the expected value.
     """
 
     metadata = {"render_modes": ["ansi"], "render_fps": 1}
@@ -124,12 +124,12 @@ class GaspCodeEnv(gym.Env[Observation, Action]):
 
     @property
     def driver(self) -> Driver:
-        """What plays the episodes: sandbox, library, goalposts."""
+        """The driver, which plays the episodes: sandbox, library, goalposts."""
         return self._driver
 
     @property
     def transcript(self) -> dict[str, Any] | None:
-        """What happened so far, as `gasp_env.transcripts.replay` describes; None before the first reset."""
+        """The episode so far, as `gasp_env.transcripts.replay` describes; None before the first reset."""
         return self._driver.transcript(0)
 
     def reset(
@@ -138,7 +138,7 @@ class GaspCodeEnv(gym.Env[Observation, Action]):
         """Begin an episode.
 
         Args:
-            seed: an int of at least 0 also restores the library the env was constructed with; None keeps what
+            seed: an int of at least 0 also restores the library the env was constructed with; None keeps the tasks that
                 finished episodes committed to it.
             options: ``{"goalpost": id}`` pins a goalpost; in a mixture with ``azr``, that of the episodes that play
                 one. Unknown keys are ignored.
@@ -169,7 +169,7 @@ class GaspCodeEnv(gym.Env[Observation, Action]):
         return observe(turn, last), reward, stepped.terminated, stepped.truncated, info
 
     def render(self) -> str | None:
-        """The episode so far, as a person wants to read it."""
+        """The episode so far, as text for people."""
         if self.render_mode != "ansi":
             return None
         transcript = self.transcript
@@ -179,7 +179,7 @@ class GaspCodeEnv(gym.Env[Observation, Action]):
 
 
 def turn_info(turn: Turn | None) -> dict[str, Any]:
-    """The open turn in words; empty when the episode is over."""
+    """The names and numbers of the open turn; empty when the episode is over."""
     if turn is None:
         return {}
     return {
@@ -193,7 +193,7 @@ def turn_info(turn: Turn | None) -> dict[str, Any]:
 
 
 def step_info(stepped: Stepped) -> dict[str, Any]:
-    """Everything that a step made known."""
+    """The results of a step."""
     return {
         "credits": list(stepped.credits),
         "rewards": stepped.rewards,

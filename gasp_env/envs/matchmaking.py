@@ -1,4 +1,4 @@
-"""Who sits where: a matchmaker seats agents in the roles of a game, once an episode.
+"""Matchmakers, which seat agents in the roles of a game, once an episode.
 
 A game names roles (``teacher``); turns and credits name agents (``teacher_2``). The agents that may ever sit are
 fixed when an env is made, as PettingZoo wants it. Seats are drawn from the episode's seed and stand in its transcript.

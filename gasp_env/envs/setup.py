@@ -1,4 +1,4 @@
-"""Everything an env is made of, put together once; and what only the parts together can refuse."""
+"""The parts of an env, put together once, and the checks that involve several parts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from gasp_env.rewards.registry import TeacherRewards, get_solver_reward
 from gasp_env.sandbox import Sandbox, shared
 from gasp_env.tasks import AXES, Goalpost
 
-#: What rewards may need that is known only later: by whoever has the outcomes of a whole update.
+#: Needs of a reward that are met only later, when the outcomes of a whole update are known.
 LATER = frozenset({"batch"})
 
 
@@ -35,7 +35,7 @@ class Setup:
     Attributes:
         options: options of any env.
         curriculum: the game, with its own options.
-        domain, goalposts: what it is played with.
+        domain, goalposts: the problems that the game is played with.
         teacher_rewards, solver_reward: see `gasp_env.rewards`.
         relevance, rule: measure of relevance and its use; None if none is asked for.
         matchmaker: seats agents in roles.
@@ -43,7 +43,7 @@ class Setup:
 
     Raises:
         TypeError: there is no such option.
-        ValueError: an option has a wrong value, or two do not go together. The message says what to do.
+        ValueError: an option has a wrong value, or two do not go together. The message states the fix.
     """
 
     def __init__(self, chosen: Mapping[str, Any]) -> None:
@@ -56,7 +56,7 @@ class Setup:
         self.teacher_reward = self.curriculum.teacher_reward if reward is None else reward
         self.teacher_rewards = TeacherRewards(self.teacher_reward)
         self.solver_reward = get_solver_reward(options.solver_reward)
-        # Made without a relevance as well, for what it says of the other three.
+        # Made without a relevance as well, because it checks the other three options.
         rule = RelevanceRule(
             options.relevance or "none",
             options.relevance_mode,
@@ -79,7 +79,7 @@ class Setup:
         return shared(tier=chosen) if isinstance(chosen, str) else chosen
 
     def library(self, source: str | Path | Sequence[Mapping[str, Any]] | None) -> Library:
-        """A library with these options: empty, loaded, or restored from what `Library.state` gave."""
+        """A library with these options: empty, loaded, or restored from a `Library.state`."""
         novelty = self.domain.novelty
         options: dict[str, Any] = {
             "capacity": self.options.library_capacity,
@@ -127,7 +127,7 @@ class Setup:
         self.relevance.check(self.goalposts)
 
     def _check_prompts(self) -> None:
-        """A style needs the prompts that the curriculum asks it for, and no others."""
+        """Check that the style has the prompts that the curriculum asks it for."""
         style = self.domain.style
         lacking = [name for name in self.curriculum.prompts if not callable(getattr(style, name, None))]
         if lacking:
@@ -165,7 +165,7 @@ class Setup:
         return found
 
     def _check_sizes(self, goalposts: Sequence[Goalpost], sees: str) -> None:
-        """A goalpost must fit into a prompt."""
+        """Check that every goalpost fits into a prompt."""
         style = self.domain.style
         axis = getattr(self.curriculum, "axis", "both")
         axes = (AXES if axis == "both" else (axis,)) if "lemma" in self.curriculum.prompts else ()
@@ -215,7 +215,7 @@ def _takes_none(game: type[Curriculum], name: str) -> bool:
 
 
 def _elsewhere(name: str, game: type[Curriculum]) -> str:
-    """Name the curricula that have the option, if it is not a slip."""
+    """Name the curricula that have the option; empty if none has it."""
     having = [
         one
         for one in curricula.CURRICULA.names()

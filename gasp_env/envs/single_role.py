@@ -34,7 +34,7 @@ class RoleStep(Stepped):
 
     @property
     def scored(self) -> bool:
-        """True if nothing in the step, of whichever role, was left unscored."""
+        """True if no credit of the step is unscored, the partner's included."""
         return self.all_scored
 
 

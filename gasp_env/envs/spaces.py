@@ -25,7 +25,7 @@ class UnicodeText(spaces.Text):
         super().__init__(max_length, min_length=0, charset=string.printable, seed=seed)
 
     def contains(self, x: Any) -> bool:
-        """Whether ``x`` is a text of allowed length."""
+        """True if ``x`` is a text of allowed length."""
         return isinstance(x, str) and len(x) <= self.max_length
 
     def __repr__(self) -> str:
@@ -44,8 +44,8 @@ class UnicodeText(spaces.Text):
 class TextAction(UnicodeText):
     """One text, or a tuple of 1 to ``samples`` texts: several answers to the same prompt in one step.
 
-    A text may be of any length: what somebody's model wrote is judged and paid, never an error. Only what
-    `sample` draws is at most ``max_length`` characters long. A list stands for a tuple.
+    A text may be of any length: a model's text is judged and paid, never an error. Only texts drawn by
+    `sample` are limited to ``max_length`` characters. A list stands for a tuple.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class TextAction(UnicodeText):
         self.samples = samples
 
     def contains(self, x: Any) -> bool:
-        """Whether ``x`` is a text, or a tuple or list of 1 to ``samples`` texts."""
+        """True if ``x`` is a text, or a tuple or list of 1 to ``samples`` texts."""
         if isinstance(x, tuple | list):
             return 1 <= len(x) <= self.samples and all(isinstance(text, str) for text in x)
         return isinstance(x, str)

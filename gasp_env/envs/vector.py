@@ -36,7 +36,7 @@ class GaspCodeVectorEnv(VectorEnv[dict[str, Any], Sequence[Action | None], np.nd
         options: see `gasp_env.options.Options`.
 
     Raises:
-        ValueError: an argument is not what is expected; the message says what is.
+        ValueError: an argument is not as expected; the message states the expected value.
     """
 
     metadata = {"render_modes": [], "autoreset_mode": AutoresetMode.DISABLED}
@@ -98,7 +98,7 @@ class GaspCodeVectorEnv(VectorEnv[dict[str, Any], Sequence[Action | None], np.nd
 
     @property
     def transcripts(self) -> list[dict[str, Any] | None]:
-        """What happened in each env's episode (`gasp_env.transcripts.replay`)."""
+        """The episode of each env so far (`gasp_env.transcripts.replay`)."""
         return [self._driver.transcript(number) for number in range(self.num_envs)]
 
     def reset(
@@ -185,7 +185,7 @@ class GaspCodeVectorEnv(VectorEnv[dict[str, Any], Sequence[Action | None], np.nd
         return self._driver.score_deferred()
 
     def state(self) -> dict[str, Any]:
-        """What the next episodes depend on, as JSON-able values: generators and library. Take it between episodes."""
+        """State that the next episodes depend on: generators and library, JSON-able. Take it between episodes."""
         return {"rngs": [rng.bit_generator.state for rng in self._rngs], "library": self.library.state()}
 
     def set_state(self, state: dict[str, Any]) -> None:

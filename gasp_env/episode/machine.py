@@ -3,9 +3,9 @@
     turn ──▶ submit(texts) ──▶ runs, measures ──▶ resolve(results, measured) ──▶ Resolution ──▶ turn ...
 
 A *game* is a generator (`gasp_env.curricula`): it yields an `Ask` and is sent the judged texts of that turn. It
-is a pure function of its `Context` and of what it was sent. It may draw from ``context.rng`` and ask
-``context.view`` and ``context.goalposts``, and nothing else. So a copy of an episode is a new game that is sent the
-same again, and a replay is one that is given the same texts.
+is a pure function of its `Context` and of the texts it was sent. It may draw from ``context.rng`` and ask
+``context.view`` and ``context.goalposts``, and nothing else. So a copy of an episode is a new game that is sent
+the same texts, and a replay is a new episode that is given the same texts.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Truncated(Exception):
 
 @dataclass
 class Context:
-    """The world of one game: all it may look at, and what it writes.
+    """The world of one game: its inputs, and the tasks and outcomes it writes.
 
     Attributes:
         domain: reads texts and words prompts.
@@ -84,7 +84,7 @@ class Context:
 
 
 class Episode:
-    """Asks, reads, has runs executed, judges, and lets a game say what comes next.
+    """One episode of a game: takes texts, asks for the runs that decide them, and judges them.
 
     Args:
         game: makes the generator.
@@ -176,9 +176,9 @@ class Episode:
         return Resolution(turn, first, verdicts, settled, tuple(one.relevance for one in judged))
 
     def clone(self) -> Episode:
-        """An independent copy at this point: a group of proposals is clones that go on with different texts.
+        """Copy the episode at this point: a group of proposals is clones that go on with different texts.
 
-        Nothing is read or judged again: a new game is sent what this one was sent.
+        Nothing is read or judged again: a new game is sent the judged texts of this one.
 
         Raises:
             RuntimeError: texts were submitted and are not resolved.
@@ -186,7 +186,7 @@ class Episode:
         if self._pending is not None:
             raise RuntimeError("resolve the submitted texts before the episode is cloned")
         start = self._start
-        # A view does not change, but one that remembers what it was asked has to remember each of the two.
+        # A view does not change, but one that records its queries needs a record for each of the two.
         start = replace(start, view=copy.copy(start.view), goalposts=copy.copy(start.goalposts))
         twin = Episode(self._make, start)
         for given in self._log:

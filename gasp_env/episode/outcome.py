@@ -1,4 +1,4 @@
-"""Everything known of a proposal once it has been judged."""
+"""Outcomes: everything known of a proposal once it has been judged."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ class Outcome:
 
     Attributes:
         stage: the stage of the proposal, such as ``lemma``, ``lift`` or ``propose``.
-        axis: what the variant was asked to change; None if it is no variant.
+        axis: along which the variant was to differ; None if it is no variant.
         goalpost: id of the episode's goalpost; None if the episode is unguided.
         reason: ``valid`` or why the gate rejected it (`gasp_env.domains.python.gate.REASONS`).
         correct, samples: c of n attempts were right; both 0 for an invalid proposal.
         attempts: reason of every attempt's verdict, in order.
-        answers: what every attempt answered, in order: equal texts for equal behaviour (a program's, on the
+        answers: the answer of every attempt, in order: equal texts for equal behaviour (a program's, on the
             hidden inputs; a value; arguments), empty for an attempt that gave no answer.
         accepted: valid, and c/n within the curriculum's band for the stage.
         scored: False when a run it needed was not executed; no reward is computed for it.
-        kind: what the proposal was to be: ``induction`` in a guided curriculum.
+        kind: task kind that was asked for: ``induction`` in a guided curriculum.
         task: the verified task, None for an invalid proposal.
         parent: the entry a lift was made from, with its own ``correct`` and ``samples``; None otherwise.
         problem: the episode's goalpost; None if the episode is unguided.
         others: reasons of other groups of attempts that bear on it, by name, such as those without an adversary's text.
-        relevance: how much the proposal shares with its goalpost, in [0, 1]; None if nobody measured.
-        library: what the episode saw of the library.
+        relevance: how much the proposal shares with its goalpost, in [0, 1]; None if it was not measured.
+        library: the episode's view of the library.
     """
 
     stage: str
@@ -56,11 +56,11 @@ class Outcome:
 
     @property
     def valid(self) -> bool:
-        """Whether the gate let the proposal pass."""
+        """True if the gate let the proposal pass."""
         return self.reason == "valid"
 
 
 def in_band(correct: int, samples: int, band: tuple[int, int]) -> bool:
-    """Whether c/n lies in a closed band given in tenths."""
+    """True if c/n lies in a closed band given in tenths."""
     low, high = band
     return samples > 0 and low * samples <= 10 * correct <= high * samples

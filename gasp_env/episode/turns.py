@@ -1,4 +1,4 @@
-"""The words between an episode and its driver: turns, verdicts, credits, and what a step made known."""
+"""Types shared by an episode and its driver: turns, verdicts, credits, and the results of a step."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Verdict:
         reason: of an answer ``correct``, ``wrong``, ``malformed`` or how its execution failed; of a proposal
             ``valid`` or the code of the check that refused it; of either ``cut_off``, or ``infra_error`` when nothing
             was decided.
-        detail: one line for a person. Not part of any promise.
+        detail: one line for people; its wording may change.
         answer: equal texts for equal answers, right or wrong. Of a program, a digest of the values it returned or
             printed on the hidden inputs, or of the status it failed with; else of the value or the arguments. Empty
             when there is no answer: a malformed text, a proposal, a failure of the infrastructure.
@@ -72,12 +72,12 @@ class Judged:
 
 @dataclass(frozen=True)
 class Pending:
-    """A text that execution decides.
+    """A text that needs execution to be judged.
 
     Attributes:
         runs: the executions it needs, possibly none.
-        decide: from their results, in order, and the relevance if one was asked for, to the decision.
-        proposal: the proposal as it was read, for whoever measures its relevance; None if it is none.
+        decide: function of their results, in order, and of the relevance if one was asked for; returns the decision.
+        proposal: the proposal as it was read, so that its relevance can be measured; None for any other text.
         measure: the proposal and the goalpost whose relevance is asked for as well; None asks for none.
     """
 
@@ -95,7 +95,7 @@ class Ask:
         role: the role that is asked; the driver seats an agent in it.
         stage: a stage of the curriculum.
         prompt: the text the agent reads.
-        read: from one of its texts to a decision, or to what is needed for one.
+        read: function of one text; returns the decision, or the runs needed for one.
         samples: number of texts the turn takes.
         kind: task kind, None where the stage has none.
         axis: of a variant and of the attempts at it.
@@ -122,7 +122,7 @@ class Turn:
         index: number of the turn in its episode; credits are addressed to it.
         role: the role that acts, such as ``teacher``.
         agent: the agent that sits in it, such as ``teacher_0``.
-        stage: what the agent is asked.
+        stage: the kind of turn.
         kind: task kind of a solver's turn, and of an unguided proposal. None for ``lemma`` and ``lift``,
             whose teacher writes induction tasks.
         axis: of a variant, and of the attempts at it; None for the rest.
@@ -175,7 +175,7 @@ class Settled:
 
 @dataclass(frozen=True)
 class Resolution:
-    """Everything that one step made known.
+    """The results of one step.
 
     Attributes:
         turn: the turn that the texts answered.

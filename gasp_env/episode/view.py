@@ -1,4 +1,4 @@
-"""What an episode may ask of the library: the library at one moment."""
+"""Views of the library: the library at one moment, as an episode may query it."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from typing import Literal, Protocol, get_args
 
 from gasp_env.tasks import Entry
 
-#: What a solver is given of a library: accepted tasks, all valid ones, or those neither always nor never solved.
+#: Entries that a solver is given: accepted tasks, all valid ones, or those neither always nor never solved.
 SolverData = Literal["accepted", "all", "non_extremes"]
 
 
 class View(Protocol):
-    """What an episode may ask of the library. It does not change."""
+    """The queries that an episode may make of the library. A view does not change."""
 
     def __contains__(self, fingerprint: object) -> bool:
-        """Whether a task with this fingerprint had been accepted: what a new proposal may not repeat.
+        """True if a task with this fingerprint has been accepted; a new proposal may not repeat it.
 
         One that was too hard or too easy may be proposed again, for the solver has changed since. So may
         one that was accepted and evicted: it is forgotten.
@@ -47,7 +47,7 @@ class View(Protocol):
 
 
 def matches(entry: Entry, data: SolverData) -> bool:
-    """Whether an entry is of that sort.
+    """True if an entry is of that sort.
 
     Raises:
         ValueError: there is no such sort.
@@ -59,6 +59,6 @@ def matches(entry: Entry, data: SolverData) -> bool:
 
 
 def check_data(data: str) -> None:
-    """Refuse a sort of entries that there is not."""
+    """Refuse an unknown sort of entries."""
     if data not in get_args(SolverData):
         raise ValueError(f"expected data to be one of {', '.join(get_args(SolverData))}, got {data!r}")

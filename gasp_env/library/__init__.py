@@ -1,4 +1,4 @@
-"""The library: every valid task with its difficulty, and what is drawn from it."""
+"""The library: every valid task with its difficulty, and draws from it."""
 
 from gasp_env.library.entries import LibraryError
 from gasp_env.library.library import Library

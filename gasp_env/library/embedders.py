@@ -1,11 +1,11 @@
 """Texts to vectors, so that near copies of a task can be told from new ones.
 
-What can be chosen (`get`):
+Choices (`get`):
 
 - ``hashing``: counts of code tokens and pairs of neighbours. Needs nothing, and is the same everywhere.
 - ``sentence-transformers:MODEL`` or ``sentence-transformers:MODEL@THRESHOLD``: a neural embedder of that library, by
   the name or path of its model; the threshold is 0.95 unless said. ``pip install 'gasp-env[embedders]'``.
-- ``module:name``, ``file.py:name``: an `Embedder` of your own, or what makes one when it is called.
+- ``module:name``, ``file.py:name``: an `Embedder` of your own, or a factory of one.
 
 Similarities are comparable within one embedder only, and so are thresholds: an embedder brings its own.
 """
@@ -27,19 +27,19 @@ from gasp_env.registry import Registry
 
 Vectors = NDArray[np.floating[Any]]
 
-#: Above which cosine a neural code embedder's texts count as the same: GASP's, whose embedder is not named.
+#: Cosine above which a neural code embedder's texts count as the same: GASP's value; its embedder is not named.
 NEURAL_THRESHOLD = 0.95
-#: From which cosine the hashing embedder's texts count as the same. At 0.95 it would reject nearly all lifts that
+#: Cosine from which the hashing embedder's texts count as the same. At 0.95 it would reject nearly all lifts that
 #: change one operation; here it rejects at most 5 % of them (``benchmarks/results/embedder_threshold``).
 HASHING_THRESHOLD = 0.9995
 
 
 @runtime_checkable
 class Embedder(Protocol):
-    """What novelty measures similarity with.
+    """The embedder of texts that novelty measures similarity with.
 
     Attributes:
-        name: what it is chosen by.
+        name: by which it is chosen.
         threshold: cosine similarity from which on two tasks count as the same.
     """
 
@@ -47,12 +47,12 @@ class Embedder(Protocol):
     threshold: float
 
     def embed(self, texts: Sequence[str]) -> Vectors:
-        """Rows of unit length, shape (n, d): one a text, the same whatever other texts come with it."""
+        """Rows of unit length, shape (n, d): one a text, which does not depend on the other texts of the call."""
         ...
 
 
 def _as_embedder(name: str, found: Any) -> Embedder:
-    """What was found, or what it makes when it is called."""
+    """The object found, or its result if it is a factory."""
     if callable(found) and (isinstance(found, type) or not isinstance(found, Embedder)):
         found = found()
     if not isinstance(found, Embedder):
@@ -74,9 +74,9 @@ get = EMBEDDERS.get
 class HashingEmbedder:
     """Signed feature hashing of tokens and of pairs of neighbouring tokens; layout and comments do not count.
 
-    It knows nothing of meaning. Who changes an operation changes one token in a hundred, and so does who swaps two
-    statements: so at a threshold that lets lifts pass it rejects little that the exact test does not, 1 to 3 % of
-    near copies, and at 0.95 nearly everything (``benchmarks/embedder_threshold.py``).
+    It knows nothing of meaning. A changed operation changes one token in a hundred, and so do two swapped
+    statements. So at a threshold that lets lifts pass it rejects little that the exact test does not, 1 to 3 % of
+    near copies. At 0.95 it rejects nearly everything (``benchmarks/embedder_threshold.py``).
 
     Signs, which keep inner products unbiased: Weinberger et al. 2009, arXiv 0902.2206.
 
@@ -120,7 +120,7 @@ class _Neural:
         if not texts:
             return np.zeros((0, 0))
         # One at a time: beside a longer text a shorter one is padded, which changes its last digits, and with them,
-        # now and then, whether it is similar enough. An episode must not depend on who was embedded beside it.
+        # now and then, whether it is similar enough. An episode must not depend on the other texts of a call.
         encoded = self._model.encode(
             list(texts),
             batch_size=1,
@@ -161,7 +161,7 @@ def neural_embedder(model: str) -> Embedder:
             "pip install 'gasp-env[embedders]', or choose 'hashing'"
         ) from error
     try:
-        # Weights in safetensors only: other formats are pickles, which execute what they hold.
+        # Weights in safetensors only: other formats are pickles, which execute their content.
         loaded = SentenceTransformer(model, model_kwargs={"use_safetensors": True})
     except Exception as error:
         raise ValueError(
@@ -220,7 +220,7 @@ class EmbeddingTable:
         self._table = np.empty((0, 0), np.float32)
 
     def rows(self, texts: Sequence[str]) -> NDArray[np.int64]:
-        """Which row each text has; those that are new are embedded."""
+        """The row of each text; new texts are embedded."""
         keys = [_digest(text) for text in texts]
         new = {key: text for key, text in zip(keys, texts, strict=True) if key not in self._row}
         if new:

@@ -1,6 +1,6 @@
-"""Which tasks a full library gives up, by name.
+"""Eviction policies by name: the tasks that a full library drops first.
 
-A policy says what every entry is worth; the entries worth least go first, of equals the oldest. One of
+A policy gives every entry a worth; the entries worth least go first, of equals the oldest. One of
 your own, in a file or module of yours, is chosen by ``file.py:name`` or ``module:name``::
 
     from gasp_env.library.eviction import policy
@@ -66,17 +66,17 @@ def oldest(entries: Sequence[Entry]) -> list[float]:
 
 @policy("newest")
 def newest(entries: Sequence[Entry]) -> list[float]:
-    """What is full stays as it is: new tasks are refused, as AZR's code does with its buffers."""
+    """Drop the newest first: a full library refuses new tasks, as AZR's code does with its buffers."""
     return [-float(position) for position in range(len(entries))]
 
 
 @policy("easiest")
 def easiest(entries: Sequence[Entry]) -> list[float]:
-    """What was solved most often goes first."""
+    """Drop the tasks that were solved most often first."""
     return [-entry.correct / entry.samples if entry.samples else 0.0 for entry in entries]
 
 
 @policy("unaccepted")
 def unaccepted(entries: Sequence[Entry]) -> list[float]:
-    """What no solver is given by default goes first: tasks outside of their band."""
+    """Drop tasks outside of their band first, which no solver is given by default."""
     return [float(entry.accepted) for entry in entries]

@@ -231,8 +231,8 @@ class Library:
         self._known = {_key(entry.task) for entry in self.entries}
         self._accepted = {_key(entry.task) for entry in self.entries if entry.accepted}
         self._newest = {entry.task.fingerprint: entry.id for entry in self.entries}
-        # What comes next depends on the entries alone, so that a stored library goes on as this one would. An
-        # id whose entry was evicted at once may be given again; nobody has it as a parent, for lifts come later.
+        # The next id depends on the entries alone, so that a stored library goes on as this one would. An
+        # id whose entry was evicted at once may be given again; no entry has it as a parent, for lifts come later.
         self._last_id = self.entries[-1].id if self.entries else 0
 
 

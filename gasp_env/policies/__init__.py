@@ -1,11 +1,11 @@
-"""Policies: whoever plays, under one protocol (`gasp_env.policies.base`).
+"""Policies, which play the roles, under one protocol (`gasp_env.policies.base`).
 
 `get` finds one by name:
 
 | name | plays |
 |---|---|
-| `scripted` | from `gasp_env.policies.scripted`: proposes what it knows at any goalpost |
-| `silent` | says that it does not know |
+| `scripted` | from `gasp_env.policies.scripted`: makes the same proposal at any goalpost |
+| `silent` | answers that it does not know |
 | `miniature` | the tiny model of `learners.miniature` |
 | `transformers`, `vllm` | a language model in this process |
 | `openai` | a model behind an OpenAI-compatible server |
@@ -58,7 +58,7 @@ def answer(
 def complete(
     policy: Policy, name: str, prompts: Sequence[str], samples: Sequence[int], sampling: Sampling
 ) -> list[list[Completion]]:
-    """What a policy generates, checked.
+    """The completions that a policy generates, checked.
 
     Raises:
         PolicyError: it raised.

@@ -19,14 +19,14 @@ __all__ = ["Completion", "CutOff", "Policy", "Sampling"]
 
 @dataclass(frozen=True)
 class Sampling:
-    """How completions are drawn.
+    """Parameters of sampling.
 
     Attributes:
         temperature: 0 asks for the likeliest token each time, of policies that can.
         top_p: share of the probability that is drawn from, likeliest tokens first; 1 is all of it.
         max_tokens: most tokens of a completion, end token included.
-        seed: makes the call reproducible by itself: with equal prompts and samples it draws the same, whatever was
-            drawn before. None: the policy goes on with its own random stream.
+        seed: makes the call reproducible by itself: with equal prompts and samples it draws the same, independent of
+            earlier draws. None: the policy goes on with its own random stream.
 
     Raises:
         ValueError: a value is out of its range.
@@ -60,7 +60,7 @@ class Completion:
     """One sampled answer.
 
     Attributes:
-        text: what the environment is given: template, system prompt, reasoning and end token are stripped.
+        text: the text for the environment: template, system prompt, reasoning and end token are stripped.
         prompt_ids: token ids the policy was conditioned on, its template included; empty where an engine cannot tell.
         ids: sampled token ids, end token included; empty likewise.
         logprobs: log-probability of each id under the policy that sampled it, at the sampling temperature; None
@@ -82,7 +82,7 @@ class Completion:
 
 @runtime_checkable
 class Policy(Protocol):
-    """Anything that can play.
+    """A player: completes prompts.
 
     Attributes:
         version: number of the weights' updates so far; 0 for a policy that never changes.

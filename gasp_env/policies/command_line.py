@@ -24,9 +24,9 @@ Options = dict[str, dict[str, Any]]
 
 
 class Parser(argparse.ArgumentParser):
-    """Tells a mistake in one line, with exit status 2.
+    """Argument parser that reports a mistake in one line, with exit status 2.
 
-    Abbreviations are off: what looks like one may be a factory's flag.
+    Abbreviations are off: an apparent one may be a factory's flag.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -49,7 +49,7 @@ def parse(
         default: name of the policy where ``--policy`` is not given.
 
     Raises:
-        ValueError: there is no such policy, its factory takes other options, or a flag belongs to nobody.
+        ValueError: there is no such policy, its factory takes other options, or a flag is unknown.
     """
     parser.add_argument(
         "--policy",
@@ -161,7 +161,7 @@ class PolicyFlags:
 
 
 class _Quiet(Parser):
-    """Raises a mistake instead of telling it."""
+    """Parser that raises a mistake instead of printing it."""
 
     def error(self, message: str) -> NoReturn:
         raise ValueError(message)
@@ -172,7 +172,7 @@ def _flag(place: str) -> str:
 
 
 def _type(parameter: inspect.Parameter) -> tuple[Callable[[str], Any], Sequence[Any] | None]:
-    """How a flag's text becomes a value, and the values there are; None for any."""
+    """Converter of a flag's text to a value, and the allowed values; None for any."""
     annotation, default = parameter.annotation, parameter.default
     if get_origin(annotation) is Literal:
         return type(get_args(annotation)[0]), get_args(annotation)

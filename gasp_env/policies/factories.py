@@ -56,7 +56,7 @@ def get(policy: Any, **options: Any) -> Policy:
     """
     found, name = (find(policy), policy) if isinstance(policy, str) else (policy, shorten(policy))
     if not isinstance(policy, str | type) and callable(policy) and not _generates(policy):
-        found = TextPolicy(policy)  # whatever its parameters are called
+        found = TextPolicy(policy)  # with any names of its parameters
     factory_options = parameters(found)
     if factory_options is None:
         if options:
@@ -93,7 +93,7 @@ def find(name: str) -> Any:
 
 
 def parameters(found: Any) -> Mapping[str, inspect.Parameter] | None:
-    """The options of a factory by name; None for what is no factory but a policy or a callable that answers."""
+    """The options of a factory by name; None for a policy, and for a callable that answers."""
     if not callable(found) or (_generates(found) and not isinstance(found, type)):
         return None
     try:
@@ -166,7 +166,7 @@ def _generates(found: Any) -> bool:
 
 
 def _completions(texts: Any) -> Any:
-    if isinstance(texts, str):  # a sequence of texts too, but never what is meant
+    if isinstance(texts, str):  # a sequence of texts too, but never meant as one
         return texts
     return [
         Completion(text, stop="length" if isinstance(text, CutOff) else "stop")

@@ -24,7 +24,7 @@ UNKNOWN = "I do not know."
 
 @dataclass(frozen=True)
 class Script:
-    """One task of the teacher, and how the solver fares with it.
+    """One task of the teacher, and the solver's answers to it.
 
     Attributes:
         program, inputs, message: the proposal.
@@ -52,7 +52,7 @@ def scripts() -> Mapping[str, tuple[Script, Script]]:
 
 
 def silent(prompts: Sequence[str], samples: Sequence[int]) -> list[tuple[str, ...]]:
-    """Say that one does not know: no proposal is valid, no answer right."""
+    """Answer that it does not know: no proposal is valid, no answer right."""
     return [(UNKNOWN,) * count for count in samples]
 
 

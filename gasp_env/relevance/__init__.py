@@ -2,10 +2,10 @@
 
 The published rewards know only how often the solver was right. In our prototypes they did not tie a lemma to its
 goalpost, and the teacher left the topic within a hundred updates. A relevance measures the tie, and a
-`RelevanceRule` says what becomes of it: ``gate`` rejects a proposal below a threshold, ``scale`` shrinks its
+`RelevanceRule` uses it: ``gate`` rejects a proposal below a threshold, ``scale`` shrinks its
 reward, ``score`` pays for it.
 
-What can be chosen (`get`):
+Choices (`get`):
 
 - ``operations``: shared operations of two syntax trees. Needs a reference (`gasp_env.relevance.operations`).
 - ``similarity``, ``similarity:EMBEDDER``: cosine of two texts (`gasp_env.relevance.similarity`).
@@ -16,11 +16,11 @@ What can be chosen (`get`):
 
     @relevance("hinted")
     def hinted(pairs):
-        '''Whether the message has a tag of the goalpost in it.'''
+        '''1 if the message has a tag of the goalpost in it, else 0.'''
         return [float(any(tag in proposal.message for tag in goalpost.tags)) for proposal, goalpost in pairs]
 """
 
-# For what it registers.
+# Imported for its registration.
 from gasp_env.relevance import operations  # noqa: F401
 from gasp_env.relevance.registry import Relevance, RelevanceFunction, get, relevance, relevances
 from gasp_env.relevance.rule import MODES, Mode, RelevanceRule

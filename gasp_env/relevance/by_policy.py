@@ -14,7 +14,7 @@ from gasp_env.records import shorten
 from gasp_env.relevance.registry import RelevanceFunction
 from gasp_env.tasks import Goalpost
 
-#: How often an answer that cannot be read is asked for once more.
+#: Number of times that an unreadable answer is asked for again.
 RETRIES = 2
 
 PROMPT = """\
@@ -77,7 +77,7 @@ def policy_relevance(policy: Any) -> RelevanceFunction:
 
 
 def prompt(proposal: Proposal, goalpost: Goalpost) -> str:
-    """What the policy reads. No line of the data can be taken for one of ours, whatever it holds."""
+    """The prompt for the policy. Every line of the data is marked, so that none can be taken for one of ours."""
     problem = [goalpost.statement, goalpost.signature]
     if goalpost.reference is not None:
         problem += ["", "One solution:", goalpost.reference]

@@ -10,8 +10,8 @@ variant of a goalpost's reference is measured above the reference of another goa
     strangers                                0.11  0.23  0.39         0.25
 
 Four variants written by hand, those of `gasp_env.policies.scripted`, are measured at 0.30, 0.60, 0.30 and 0.32: all
-pass, only the second with room to spare. So a gate at 0.3 ties, and proves nothing. It sees the manner and not the
-problem, which is why a solution by another road (those of `tests/brute_force`) is often taken for a stranger. One
+pass, only the second with room to spare. So passing a gate at 0.3 is weak evidence. It measures a program's manner, not
+its problem: a solution by another road (those of `tests/brute_force`) is often taken for a stranger. One
 that keeps less than 0.3 of a reference's operations cannot pass, and code that is never reached counts like any other.
 """
 
@@ -27,7 +27,7 @@ from gasp_env.domains.python.triplet import Proposal
 from gasp_env.relevance.registry import relevance
 from gasp_env.tasks import Goalpost
 
-#: What a construct is called. A comprehension is what it builds, and one ``for`` for each of its loops.
+#: Names of constructs. A comprehension counts as the type it builds, and one ``for`` for each of its loops.
 _CONSTRUCTS: dict[type[ast.AST], str] = {
     ast.If: "if",
     ast.IfExp: "if",
@@ -88,10 +88,10 @@ def jaccard(one: Counter[str], other: Counter[str]) -> float:
 
 
 def operations_of(program: str) -> Counter[str]:
-    """How often each operation occurs in a program.
+    """Count how often each operation occurs in a program.
 
     Operators (``a += b`` is one as well), comparisons, indexing, control constructs, and calls: of a builtin, of
-    something imported or of a method by its name, of what the program itself defines as ``own``, for those names are
+    something imported or of a method by its name, of the program's own definitions as ``own``, for those names are
     free. Constants, assignments and reading or printing do not count.
 
     Raises:

@@ -14,7 +14,7 @@ from gasp_env.tasks import Goalpost
 
 
 class RelevanceFunction(Protocol):
-    """How much each proposal shares with its goalpost."""
+    """Function that measures the share of each proposal in common with its goalpost."""
 
     def __call__(self, pairs: Sequence[tuple[Proposal, Goalpost]]) -> Sequence[float | None]:
         """One number in [0, 1] per pair, in order; None for one that could not be measured."""
@@ -26,7 +26,7 @@ class Relevance:
     """A registered relevance.
 
     Attributes:
-        name: what it is chosen by.
+        name: by which it is chosen.
         function: see `RelevanceFunction`.
         needs: ``"reference"`` if it reads the goalpost's reference program, which is then there and can be parsed.
     """
@@ -39,7 +39,7 @@ class Relevance:
         """Refuse a set of goalposts that this relevance cannot work with.
 
         Raises:
-            ValueError: a goalpost lacks what is needed; the message names it.
+            ValueError: a goalpost lacks a required part; the message names it.
         """
         if "reference" not in self.needs:
             return
@@ -117,7 +117,7 @@ get = RELEVANCES.get
 
 
 def relevance(name: str, *, needs: Iterable[str] = ()) -> Callable[[RelevanceFunction], RelevanceFunction]:
-    """Register a relevance under ``name``, in place of one that has it; `Registry.register` says what warns.
+    """Register a relevance under ``name``, in place of one that has it; see `Registry.register` for warnings.
 
     Args:
         name: without a colon.

@@ -1,4 +1,4 @@
-"""What becomes of a relevance: nothing passes below a threshold, or the reward depends on it."""
+"""Rules that use a relevance: nothing passes below a threshold, or the reward depends on it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class RelevanceRule:
         mode: ``gate``: a proposal below the threshold is rejected, rewards are left alone. ``scale``: a positive
             reward is multiplied by the relevance. ``score``: ``weight`` times the relevance is added to the reward.
         threshold: of ``gate``, in [0, 1]. 0.3 is for ``operations``; ``similarity`` by ``hashing`` wants about 0.7
-            (their modules say what passes then). Measure what yours wants.
+            (their modules list the rates of passing). Measure the threshold of a relevance of your own.
         weight: of ``score``, at least 0.
     """
 
@@ -42,11 +42,11 @@ class RelevanceRule:
             raise ValueError(f"relevance weight: expected a number of at least 0, got {self.weight!r}")
 
     def passes(self, relevance: float) -> bool:
-        """Whether a proposal of this relevance is let through; always, unless the mode is ``gate``."""
+        """True if a proposal of this relevance is let through; always, unless the mode is ``gate``."""
         return self.mode != "gate" or relevance >= self.threshold
 
     def apply(self, terms: Mapping[str, float], relevance: float) -> dict[str, float]:
-        """The terms of a teacher's reward (their sum is the reward) with what relevance changes as a term of its own.
+        """The terms of a teacher's reward (their sum is the reward), with the change by relevance as a term of its own.
 
         ``scale`` leaves a reward of at most 0 as it is, without the term: multiplied by a small relevance a penalty
         would shrink, and leaving the topic would be the way out of it.

@@ -56,5 +56,5 @@ hashing_similarity = similarity_relevance("hashing")
 
 
 def goalpost_text(goalpost: Goalpost) -> str:
-    """What of a goalpost is embedded."""
+    """The text of a goalpost that is embedded."""
     return f"{goalpost.statement}\n{goalpost.reference or ''}".rstrip()

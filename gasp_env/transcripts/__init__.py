@@ -1,1 +1,1 @@
-"""What happened in an episode, written down, shown, and played again."""
+"""Transcripts of episodes: written, shown, and replayed."""

@@ -15,7 +15,7 @@ Answer = TypeVar("Answer")
 
 
 class RecordedView:
-    """A view of the library that remembers what it was asked, so that a replay can answer the same."""
+    """A view of the library that records its queries and answers, so that a replay can answer the same."""
 
     def __init__(self, view: View) -> None:
         self._view = view
@@ -25,7 +25,7 @@ class RecordedView:
         self._nearest: dict[str, float] = {}
 
     def __copy__(self) -> RecordedView:
-        """The same library, remembered apart from here on: for an episode that was cloned."""
+        """Copy for a cloned episode: later queries are recorded separately."""
         twin = RecordedView(self._view)
         twin._known = set(self._known)
         twin._sizes, twin._drawn = dict(self._sizes), dict(self._drawn)
@@ -54,7 +54,7 @@ class RecordedView:
         return self._nearest[key]
 
     def record(self) -> dict[str, Any]:
-        """What was asked and answered, as JSON-able values."""
+        """Queries and answers, as JSON-able values."""
         return {
             "known": sorted(self._known),
             "sizes": dict(self._sizes),
@@ -64,7 +64,7 @@ class RecordedView:
 
 
 class RecordedGoalposts(Sequence[Goalpost]):
-    """Goalposts that remember which of them were looked at."""
+    """Goalposts that record which of them were looked at."""
 
     def __init__(self, goalposts: Sequence[Goalpost]) -> None:
         self._goalposts = goalposts
@@ -114,10 +114,10 @@ class ReplayedGoalposts(Sequence[Goalpost]):
 
 
 class ReplayedView:
-    """Answers as `RecordedView.record` says.
+    """A view that answers from a `RecordedView.record`.
 
     Raises:
-        TranscriptError: it is asked what it does not know.
+        TranscriptError: the record has no answer to a query.
     """
 
     def __init__(self, record: Mapping[str, Any], read: ContentReader) -> None:

@@ -1,7 +1,7 @@
-"""A transcript as a person wants to read it.
+"""Plain text of a transcript, for people.
 
-A line that begins with ``──`` opens a turn, ``│`` is what the agent read, ``→`` what became of an answer,
-``=`` what became of a proposal. Answers that are equal are shown once.
+A line that begins with ``──`` opens a turn. ``│`` marks the prompt, ``→`` the verdict on an answer,
+``=`` the outcome of a proposal. Equal answers are shown once.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def render_transcript(
 
     Args:
         record: see `gasp_env.transcripts.replay`.
-        prompts: show all that was read and written, instead of its first lines.
+        prompts: show prompts and texts whole, instead of their first lines.
         waiting: the open turn, if there is one to show.
     """
     lines = [render_title(record)]
@@ -47,7 +47,7 @@ def render_transcript(
 
 
 def render_title(record: Mapping[str, Any]) -> str:
-    """Which episode this is."""
+    """The title of an episode."""
     goalpost = next(iter(record["goalposts"]["played"].values()), None)
     parts = [
         str(record["curriculum"]),
@@ -58,7 +58,7 @@ def render_title(record: Mapping[str, Any]) -> str:
 
 
 def render_heading(turn: Mapping[str, Any]) -> str:
-    """Whose turn it is, as a ruled line."""
+    """The heading of a turn, as a ruled line."""
     about = turn["kind"] or (f"axis {turn['axis']}" if turn["axis"] else "")
     parts = [f"turn {turn['index']}", turn["agent"], turn["stage"], about]
     title = one_line(f"── {' · '.join(part for part in parts if part)} ")
@@ -66,7 +66,7 @@ def render_heading(turn: Mapping[str, Any]) -> str:
 
 
 def render_prompt(prompt: str, lines: int | None = None) -> str:
-    """What an agent reads, set off from what it writes; only its first lines if a number is given."""
+    """The prompt, set off from the answers; only its first lines if a number is given."""
     return _indented(prompt if lines is None else _abridged(prompt, lines), "  │ ")
 
 
@@ -91,7 +91,7 @@ def render_answers(turn: Mapping[str, Any], first: int = 0, *, abridged: bool = 
 
 
 def render_outcome(outcome: Mapping[str, Any]) -> str:
-    """What became of a proposal."""
+    """The outcome of a proposal, in one line."""
     if outcome["reason"] != "valid":
         return one_line(f"  = no task: {outcome['reason']}")
     fate = "accepted" if outcome["accepted"] else "not accepted" if outcome["scored"] else "unscored"
@@ -99,7 +99,7 @@ def render_outcome(outcome: Mapping[str, Any]) -> str:
 
 
 def render_reward(reward: float | None, terms: Mapping[str, float]) -> str:
-    """A reward and what it is made of."""
+    """A reward and its terms."""
     if reward is None:
         return "unscored"
     named = ", ".join(f"{name} {value:+.3f}" for name, value in terms.items())
@@ -107,7 +107,7 @@ def render_reward(reward: float | None, terms: Mapping[str, float]) -> str:
 
 
 def render_totals(record: Mapping[str, Any]) -> str:
-    """How the episode ended, and what each agent earned in all."""
+    """The end of the episode, and the total reward of each agent."""
     accepted = [outcome["stage"] for outcome in record["outcomes"] if outcome["accepted"]]
     lines = [
         "truncated: the sandbox failed" if record["truncated"] else "done",
@@ -142,7 +142,7 @@ def _verdict(sample: Mapping[str, Any]) -> str:
 
 
 def _abridged(text: str, lines: int) -> str:
-    """The first lines that say something, cut to the width of a page."""
+    """The first lines that are not blank, cut to the width of a page."""
     said = [line for line in text.split("\n") if line.strip()]
     kept = [line if len(line) <= WIDTH - 4 else line[: WIDTH - 5] + "…" for line in said[:lines]]
     # One line more is shown rather than announced.

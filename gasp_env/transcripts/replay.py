@@ -1,8 +1,8 @@
-"""What happened in an episode, as one JSON object, and its replay.
+"""Replay of transcripts. A transcript is one episode as one JSON object.
 
-A transcript holds everything the episode was given (seed, goalpost, texts, and what it asked of the
-library) and everything that was decided (verdicts, outcomes, rewards). `replay` plays it again with
-nothing but the former, executing every run anew, and lists where the latter differs.
+A transcript holds the inputs of the episode (seed, goalpost, texts, and the library's answers to its
+queries) and all decisions (verdicts, outcomes, rewards). `replay` plays it again from the inputs
+alone, executing every run anew, and lists the decisions that differ.
 """
 
 from __future__ import annotations
@@ -69,14 +69,14 @@ _SHORT.maxstring = _SHORT.maxother = 1000
 
 @dataclass(frozen=True)
 class Difference:
-    """A place where a replay disagrees with what was stored."""
+    """A place where a replay disagrees with the stored episode."""
 
     where: str
     stored: Any
     replayed: Any
 
     def __str__(self) -> str:
-        # The place holds names that the file chose, and what it stored may be nested deeper than repr can go.
+        # The place holds names that the file chose, and stored values may be nested deeper than repr can go.
         shown = f"stored {_SHORT.repr(self.stored)}, replayed {_SHORT.repr(self.replayed)}"
         return f"{one_line(self.where)}: {shown}"
 
@@ -84,20 +84,19 @@ class Difference:
 def replay(record: Mapping[str, Any], sandbox: Sandbox, *, trust: bool = False) -> list[Difference]:
     """Play a stored episode again: every run is executed, every verdict decided, every reward computed anew.
 
-    What the episode was given is taken as stored: seed, goalpost, options, texts, and the answers the
-    library gave, and how relevant a proposal was to its goalpost, if that was measured. So is the tier, which
-    says where it was judged then, not where it is now, and a reward that compares the proposals of a batch,
-    which one episode cannot tell.
+    Inputs are taken as stored: seed, goalpost, options, texts, the answers of the library, and the relevance of
+    a proposal to its goalpost, if it was measured. So is the tier, which is that of the first judging and not of
+    the replay. So is a reward that compares the proposals of a batch, for one episode does not hold the batch.
 
     Args:
         record: the transcript.
         sandbox: where its programs are executed.
-        trust: import the modules and files that it names (a reward of somebody's own, say). A transcript is
-            data, and may come from anybody: without this only what is built in is followed, and the domain of
+        trust: import the modules and files that it names, such as a custom reward. A transcript is data of
+            unknown origin: without this only built-in names are followed, and the domain of
             the miniature.
 
     Returns:
-        Where prompts, verdicts, outcomes or rewards differ from those that follow; empty if nowhere.
+        The places where prompts, verdicts, outcomes or rewards differ; empty if there are none.
         The texts of verdict details are not compared: they are for people.
 
     Raises:
@@ -195,7 +194,7 @@ class _Parts:
 
 
 def _as_stored(credit: Credit, record: Mapping[str, Any], resolution: Resolution) -> Credit:
-    """The stored reward of a proposal: one that compares the proposals of a batch cannot be told by one episode."""
+    """Take the stored reward of a proposal: one episode cannot tell a reward that compares the proposals of a batch."""
     if not any((one.turn, one.sample) == (credit.turn, credit.sample) for one in resolution.settled):
         return credit
     sample = record["turns"][credit.turn]["samples"][credit.sample]

@@ -1,7 +1,7 @@
-"""Checks the shape of a stored transcript, so that whoever shows or replays one may rely on it.
+"""Checks of the shape of a stored transcript, so that code that shows or replays one may rely on it.
 
-A transcript is data and may come from anybody. What it says may be a lie, which a replay finds; that its parts are
-there, have the right types and are numbers that can be worked with is found out here, before anything is played.
+A transcript is data of unknown origin. False statements in it are found by a replay. Missing parts, wrong types and
+numbers that cannot be worked with are found here, before anything is played.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ _FIX = "load what an env wrote"
 
 
 class TranscriptError(RecordError):
-    """A file or record that is not a transcript; the message says where and what was expected."""
+    """A file or record that is not a transcript; the message names the place and the expected value."""
 
 
 class TranscriptRecord(Record):
     """Checks the record of one transcript. Parts that are unknown here are left for the replay to find."""
 
     error = TranscriptError
-    surrogates = True  # what a model wrote may be no UTF-8, and is kept as it was
+    surrogates = True  # a model's text may be no UTF-8, and is kept as it was
 
     def check(self, value: Any) -> None:
-        """Refuse what is not shaped like a transcript.
+        """Refuse a value that is not shaped like a transcript.
 
         Raises:
             TranscriptError: at the first part that is not as expected.

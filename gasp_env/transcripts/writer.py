@@ -1,7 +1,7 @@
-"""Writes down what happens in an episode, as one JSON object.
+"""Writer of transcripts: one episode as one JSON object.
 
-A transcript holds everything the episode was given (seed, goalposts, texts, and what it asked of the library) and
-everything that was decided (verdicts, outcomes, rewards). `gasp_env.transcripts.replay` plays it again.
+A transcript holds the inputs of the episode (seed, goalposts, texts, and the library's answers to its queries) and all
+decisions (verdicts, outcomes, rewards). `gasp_env.transcripts.replay` plays it again.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ FORMAT = 3
 
 
 class Transcript:
-    """Grows with an episode; `record` gives it as one JSON-able object."""
+    """The transcript of an episode in progress; `record` gives it as one JSON-able object."""
 
     def __init__(self, head: Mapping[str, Any], context: Context) -> None:
         self._head = dict(head)
@@ -40,7 +40,7 @@ class Transcript:
         episode: Episode,
         tier: str,
     ) -> None:
-        """Append what one step gave and what became known in it, judged in a sandbox of this tier."""
+        """Append one step: its texts, verdicts and credits, judged in a sandbox of this tier."""
         self._tier = tier
         turn = resolution.turn
         if turn.index == len(self._turns):

@@ -1,4 +1,4 @@
-"""Pretraining examples: what a solver and a teacher are asked in this world, with a right answer."""
+"""Pretraining examples: prompts for a solver and a teacher in this world, each with a right answer."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ INPUTS, SHOWN = 8, 4
 KINDS = {"induction": 0.66, "deduction": 0.11, "abduction": 0.08, "lemma": 0.08, "lift": 0.07}
 
 #: Loss weights: a program is worth learning to the letter; a teacher's inputs are mostly noise; outputs
-#: inside an induction prompt, predictable from the pairs before them, teach what a function is.
+#: inside an induction prompt, predictable from the pairs before them, teach the notion of a function.
 PROGRAM, INVENTED, PROMPT_OUTPUT = 1.0, 0.2, 0.3
 
 
 @dataclass(frozen=True)
 class Example:
-    """Token ids, and for each how much predicting it counts (0: not at all)."""
+    """Token ids, and the loss weight of predicting each (0: not at all)."""
 
     ids: tuple[int, ...]
     weights: tuple[float, ...]
@@ -125,7 +125,7 @@ class Corpus:
         return self._example([(prompt(world.text(given), axis), 0.0), (world.text(answer), PROGRAM), *lines])
 
     def _easier(self, program: Program) -> Program:
-        """With a common step in place of one, without one step, or now and then without two."""
+        """An easier program: with a common step in place of one, without one step, or now and then without two."""
         if self.rng.random() < self.variety:
             program = self._replaced(program)
             if len(program) < world.MAX_DEPTH:
@@ -136,7 +136,7 @@ class Corpus:
         return program
 
     def _harder(self, program: Program) -> Program:
-        """With one more step; at the greatest depth, with another step in place of one."""
+        """A harder program: with one more step; at the greatest depth, with another step in place of one."""
         if len(program) == world.MAX_DEPTH:
             return self._replaced(program)
         at = self.rng.randint(0, len(program))

@@ -51,11 +51,11 @@ class MiniaturePolicy:
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Device of the weights."""
         return self.transformer.features.device
 
     def save(self, directory: Path, dtype: torch.dtype = torch.float32) -> None:
-        """Write weights and configuration. Half precision halves the size and is what ships."""
+        """Write weights and configuration. Half precision halves the size and is used for the shipped weights."""
         directory.mkdir(parents=True, exist_ok=True)
         state = self.transformer.state_dict().items()
         weights = {name: tensor.detach().to("cpu", dtype).contiguous() for name, tensor in state}
@@ -178,7 +178,7 @@ class MiniaturePolicy:
         """Log-probability and entropy of every completion token of the packs, one after another."""
         width = max(len(prompt) + sum(len(ids) - 1 for ids in part) for prompt, part, _ in packs)
         ids = torch.full((len(packs), width), self.tokenizer.pad)
-        # What a token belongs to: 0 the prompt, i its i-th completion, -1 padding.
+        # Owner of each token: 0 the prompt, i its i-th completion, -1 padding.
         member = torch.full((len(packs), width), -1)
         sources: list[int] = []
         targets: list[int] = []
@@ -217,7 +217,7 @@ class MiniaturePolicy:
         index = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
         change = torch.ones_like(starts)
         change[:, 1:] = member[:, 1:] != member[:, :-1]
-        # Index of the first token of what a token belongs to, and delimiters counted before it.
+        # Index of the first token of each token's owner, and delimiters counted before it.
         head = torch.where(change, index, 0).cummax(dim=1).values
         before = (counted - starts.long()).gather(1, head)
         own = member > 0

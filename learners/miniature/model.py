@@ -78,7 +78,7 @@ class Block(nn.Module):
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
     def forward(self, x: Tensor, bias: Tensor) -> Tensor:
-        """``bias`` is added to attention scores: 0 where a token may look, -inf where not."""
+        """Apply the block. ``bias`` is added to attention scores: 0 where a token may look, -inf where not."""
         query, key, value = (self.split(part) for part in self.project(x))
         # Plain matrix products: the fused kernel's backward is slower on processors at these lengths.
         weights = torch.softmax(query @ key.transpose(2, 3) + bias, dim=-1)
@@ -145,5 +145,5 @@ class Transformer(nn.Module):
 
 
 def causal_bias(length: int, device: torch.device) -> Tensor:
-    """Every token sees itself and what came before; shape (length, length)."""
+    """Bias under which every token sees itself and earlier ones; shape (length, length)."""
     return torch.full((length, length), -torch.inf, device=device).triu(1)

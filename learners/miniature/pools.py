@@ -1,4 +1,4 @@
-"""Which programs of the world are kept from pretraining: those that tasks are made from."""
+"""Pools of programs that are kept from pretraining, because tasks are made from them."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ RENDEZVOUS = "rendezvous"
 
 @dataclass(frozen=True)
 class Settings:
-    """What a pretraining run depends on.
+    """Settings of a pretraining run.
 
     Attributes:
         out: where the models and the log go.
@@ -115,7 +115,7 @@ class Run:
         self.curve: list[dict[str, Any]] = []
 
     def corpus(self, mix: world.Mix, variety: float) -> Corpus:
-        """Teachers are always given broad programs, so that the narrow phase keeps what they can do."""
+        """Examples of a phase. Teachers always get broad programs, so that the narrow phase keeps their skills."""
         rng = random.Random(f"{self.settings.seed} {self.rank} {mix}")
         return Corpus(self.tokenizer, mix, world.BROAD, pools.reserved(), rng, variety)
 
@@ -184,7 +184,7 @@ class Run:
             log.write(json.dumps(line) + "\n")
 
     def broad(self) -> None:
-        """From nothing to a model that can do what the world holds."""
+        """Train a model from nothing until it can do every skill of the world."""
         settings = self.settings
         matrices = [p for p in self.model.blocks.parameters() if p.ndim == 2]
         chosen = {id(p) for p in matrices}
@@ -237,7 +237,7 @@ def work(rank: int, settings: Settings) -> None:
 
 
 def _record(run: Run) -> None:
-    """Write what the models were made with."""
+    """Write the record of the run that made the models."""
     settings = run.settings
     record = manifest(
         {name: str(value) if isinstance(value, Path) else value for name, value in asdict(settings).items()},

@@ -1,7 +1,7 @@
-"""Drawing completions quickly: what samples share is computed once.
+"""Fast sampling of completions: computation that samples share is done once.
 
 Prompts are prefilled together and their keys and values serve all their samples. Samples of one
-prompt that have said the same so far share a row as well; a small model that is fairly sure of itself has
+prompt with equal tokens so far share a row as well; a small model that is fairly sure of itself has
 far fewer rows than samples.
 """
 
@@ -27,7 +27,7 @@ class Draws:
     Attributes:
         ids, logprobs: shape (samples, most tokens); columns from ``lengths`` on mean nothing.
         lengths: tokens of each, end token included.
-        ended: whether the end token was drawn.
+        ended: True where the end token was drawn.
     """
 
     ids: Tensor
@@ -52,7 +52,7 @@ class Sampler:
         self.prompt_keys: list[Tensor] = []
         self.prompt_values: list[Tensor] = []
         self._prefill(ids, lengths - 1)
-        # Keys and values of what each row has said, one tensor (rows, tokens, 2 * width) a layer, with room to grow.
+        # Keys and values of each row's tokens, one tensor (rows, tokens, 2 * width) a layer, with room to grow.
         self.length = 0
         room = torch.empty(len(prompts), 0, 2 * module.shape.width, device=self.device)
         self.said = [room] * module.shape.layers
@@ -98,7 +98,7 @@ class Sampler:
         return Draws(ids, logprobs, lengths, ended)
 
     def _extend(self, parent: Tensor, token: Tensor) -> None:
-        """New rows: ``token`` said after what row ``parent`` said."""
+        """Make new rows: each is row ``parent`` followed by ``token``."""
         module, count = self.module, len(token)
         starts = module.delimiter[token]
         self.segment = self.segment[parent] + starts

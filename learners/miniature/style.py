@@ -1,6 +1,6 @@
-r"""How the miniature's prompts read, and how answers to them are parsed.
+r"""Prompts of the miniature, and the parsing of answers to them.
 
-Everything is said in the words of `learners.miniature.tokenizer`. Integers are written with a
+Prompts use the words of `learners.miniature.tokenizer` only. Integers are written with a
 space before each, ``" 3 -1 4"``; an empty list is ``" []"``; a value that is no list of small
 integers, which a teacher's program may well return, is shown as ``" ?"``.
 
@@ -60,28 +60,28 @@ def input_line(x: Any) -> str:
 
 
 def induction_prompt(inputs: Sequence[Any], outputs: Sequence[Any]) -> str:
-    """Shown pairs; the answer is a program."""
+    """Prompt with shown pairs; the answer is a program."""
     pairs = (pair_input(x) + ints(y) for x, y in zip(inputs, outputs, strict=True))
     return EXAMPLES + "".join(pairs) + PROGRAM
 
 
 def deduction_prompt(program: str, x: Any) -> str:
-    """The answer is what ``program`` returns for ``x``."""
+    """Prompt for the value that ``program`` returns for ``x``."""
     return f"{program}\ninput{ints(x)}\noutput"
 
 
 def abduction_prompt(program: str, y: Any) -> str:
-    """The answer is an input for which ``program`` returns ``y``."""
+    """Prompt for an input for which ``program`` returns ``y``."""
     return f"{program}\noutput{ints(y)}\ninput"
 
 
 def lemma_prompt(program: str, axis: Axis) -> str:
-    """The answer is an easier variant of ``program`` with its inputs."""
+    """Prompt for an easier variant of ``program`` with its inputs."""
     return f"lemma {axis}\n{program}\nvariant\n"
 
 
 def lift_prompt(program: str, axis: Axis) -> str:
-    """The answer is a harder variant of ``program`` with its inputs."""
+    """Prompt for a harder variant of ``program`` with its inputs."""
     return f"lift {axis}\n{program}\nvariant\n"
 
 
@@ -96,7 +96,7 @@ class MiniatureStyle(PromptStyle):
     name = "miniature"
 
     def lemma(self, goalpost: Goalpost, sees: Sees, axis: Axis) -> str:
-        """The goalpost's reference program is what the teacher starts from.
+        """Prompt for a lemma: the teacher starts from the goalpost's reference program.
 
         Raises:
             ValueError: the env asks for another view of the goalpost, or there is no reference.
@@ -111,7 +111,7 @@ class MiniatureStyle(PromptStyle):
         return lemma_prompt(goalpost.reference, axis)
 
     def lift(self, lemma: Task, axis: Axis) -> str:
-        """A function of the lemma's program and the axis alone."""
+        """Prompt for a lift: a function of the lemma's program and the axis alone."""
         return lift_prompt(lemma.content.program, axis)
 
     def solve(self, task: Task, kind: str, index: int) -> str:
@@ -126,14 +126,14 @@ class MiniatureStyle(PromptStyle):
         )
 
     def goalpost(self, goalpost: Goalpost) -> str:
-        """Reads like an induction prompt: the solver cannot tell real problems from invented ones."""
+        """Prompt that reads like an induction prompt: the solver cannot tell real problems from invented ones."""
         shown = goalpost.shown
         return induction_prompt(
             [arguments[0] for arguments in goalpost.inputs[:shown]], goalpost.outputs[:shown]
         )
 
     def parse_proposal(self, text: str, program: str | None = None) -> Proposal:
-        """A program (``def`` and the indented lines under it), then one input a line."""
+        """Parse a program (``def`` and the indented lines under it), then one input a line."""
         check_text(text)
         lines = text.split("\n")
         body = 1
@@ -154,7 +154,7 @@ class MiniatureStyle(PromptStyle):
         return Proposal(Program("\n".join(lines[:body])), tuple(inputs))
 
     def parse_answer(self, text: str, kind: str) -> Any:
-        """A program as it stands (it is the sandbox that finds out what it does), or a list of integers."""
+        """Parse a program, whose text is left for the sandbox to execute, or a list of integers."""
         if kind == "induction":
             if not text.startswith("def "):
                 raise ParseError("malformed", f"expected a program that starts with 'def', got {text[:40]!r}")

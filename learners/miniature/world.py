@@ -6,9 +6,9 @@ that does the same. The functions make training data and reference outputs; text
 is only ever executed in the sandbox, and a test holds the two to each other.
 
 The world is small enough to enumerate (`programs`). Every program listed there does something
-that no shorter program does, so depth means something.
+that no shorter program does, so depth is meaningful.
 
-Six steps are the *theme*: half of what real tasks do, little of what the base model volunteers.
+Six steps are the *theme*: half of the steps in real tasks, few of the steps that the base model samples.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Step:
     constant: int
 
     def __call__(self, x: Ints) -> Ints:
-        """What the line leaves in ``x``."""
+        """The value that the line leaves in ``x``."""
         return self.op.function(x, self.constant)
 
 
@@ -85,7 +85,7 @@ _STEP_OF_LINE = {LINE + step.text: index for index, step in enumerate(STEPS)}
 
 #: A program as indices into `STEPS`.
 Program = tuple[int, ...]
-#: What a program does to every probe; programs with equal behaviour count as the same.
+#: Outputs of a program on every probe; programs with equal behaviour count as the same.
 Behaviour = tuple[tuple[int, ...], ...]
 
 #: Fixed inputs on which behaviour is compared: every length, sign, parity, order, with repeats.
@@ -120,7 +120,7 @@ def recognise(source: str) -> Program | None:
 
 
 def apply(program: Program, x: Sequence[int]) -> Ints:
-    """What the program returns for ``x``."""
+    """The value that the program returns for ``x``."""
     value = list(x)
     for step in program:
         value = STEPS[step](value)
@@ -128,7 +128,7 @@ def apply(program: Program, x: Sequence[int]) -> Ints:
 
 
 def fits(output: Sequence[int]) -> bool:
-    """Whether an output is within the world's bounds on length and values."""
+    """True if an output is within the world's bounds on length and values."""
     return len(output) <= OUTPUT_LENGTH and all(-OUTPUT_BOUND <= v <= OUTPUT_BOUND for v in output)
 
 
@@ -195,7 +195,7 @@ class Mix:
                 return program
 
 
-#: What the broad base is trained on, what the buried base was narrowed to, and what real tasks are like.
+#: Mixes: of the broad base's training, of the narrowing to the buried base, and of real tasks.
 BROAD = Mix(depths=(0.25, 0.45, 0.3), theme=0.2)
 NARROW = Mix(depths=(0.35, 0.5, 0.15), theme=0.0)
 TARGET = Mix(depths=(0.0, 0.6, 0.4), theme=0.5)
@@ -226,7 +226,7 @@ class Inputs:
         return [list(x) for x in drawn]
 
 
-#: What tasks use, what makes a program easy to recognise, and what makes it hard.
+#: Inputs: of tasks, of programs made easy to recognise, and of programs made hard.
 USUAL = Inputs()
 REVEALING = Inputs(lengths=(4, 4), bound=6)
 SPARSE = Inputs(lengths=(3, 3), bound=3)

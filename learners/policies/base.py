@@ -1,4 +1,4 @@
-"""A policy that can be trained: a `gasp_env.policies.Policy` whose weights are in this process."""
+"""Trainable policies: a `gasp_env.policies.Policy` with its weights in this process."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class Scores:
 
 
 class TrainablePolicy(Policy, Protocol):
-    """A policy whose weights live here.
+    """A policy with its weights in this process.
 
-    Its completions have ``prompt_ids`` and ``ids``, which are what `score` takes.
+    Its completions have ``prompt_ids`` and ``ids``, which `score` takes.
 
     Attributes:
         module: the weights.
-        generator: draws what `generate` samples where the sampling has no seed. A learner seeds it, and keeps its
-            state in checkpoints, so that a resumed run samples what the whole run would have.
+        generator: random stream of `generate` where the sampling has no seed. A learner seeds it, and keeps its
+            state in checkpoints, so that a resumed run samples as an uninterrupted one.
     """
 
     module: torch.nn.Module
@@ -45,7 +45,7 @@ class TrainablePolicy(Policy, Protocol):
         ...
 
     def save(self, directory: Path) -> None:
-        """Write weights (safetensors) and whatever ``load`` needs."""
+        """Write weights (safetensors) and everything else that ``load`` needs."""
         ...
 
     def load(self, directory: Path) -> None:

@@ -1,9 +1,9 @@
 """One run, in a fork of its own: read the payload, execute, report once, die.
 
-Whatever this code holds, the program can reach and change: it shares the process. So nothing
-here decides anything. A report is a claim; what it claims is decoded and compared on the host,
-and how long it took and how it ended is measured outside. What this code owes the program is to
-report faithfully when the program is honest, and not to hang or lie when it merely is broken.
+The program shares this process and can reach and change everything in it. So nothing
+here decides anything. A report is a claim; its values are decoded and compared on the host,
+and the time and the kind of the end are measured outside. This code owes the program a
+faithful report when the program is honest, and no hang or lie when it merely is broken.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any, NoReturn
 from sandbox_image.worker import codec, wire
 from sandbox_image.worker.confine import confine_child, die_with_parent
 
-#: The recursion limit under which our own encoder runs, whatever the program's was.
+#: The recursion limit under which our own encoder runs, independent of the program's.
 RECURSION_LIMIT = 1000
 
 #: Descriptor of the socket to the supervisor, beside 0, 1 and 2 the only one a program finds.
@@ -50,11 +50,11 @@ def run(
 
     Args:
         descriptors: the socket the payload comes from and the report goes to; if there is a second, it is
-            what becomes standard input.
+            standard input.
         cpu_seconds: hard limit.
         address_space: hard limit in bytes, the interpreter's own included.
         processes: processes and threads our user may have, or `wire.UNCOUNTED`.
-        confined: whether to install the system call filter.
+        confined: True to install the system call filter.
     """
     try:
         die_with_parent()
@@ -105,7 +105,7 @@ def _read() -> bytes:
 
 
 def execute(payload: bytes) -> Report:
-    """Compile and run a payload (see `wire`) in this very process, and say what came of it."""
+    """Compile and run a payload (see `wire`) in this very process, and report its end."""
     program, entry, output_bytes, recursion, digits, inputs = codec.decode(payload, keep_order=True)
     gc.enable()
     sys.setrecursionlimit(recursion)
@@ -143,7 +143,7 @@ def _run_calls(code: CodeType, entry: str, inputs: tuple[bytes, ...], output_byt
 
 
 def _run_main(code: CodeType) -> Report:
-    """A whole program, from its first line to what the interpreter does at its end."""
+    """Run a whole program, from its first line to the interpreter's own steps at its end."""
     main = sys.modules["__main__"] = ModuleType("__main__")
     # As CPython opens it: outside Windows line ends are left alone.
     sys.stdin = open(0, encoding="utf-8", newline="\n", closefd=False)  # noqa: SIM115
@@ -161,7 +161,7 @@ def _run_main(code: CodeType) -> Report:
                 error.__traceback__ = error.__traceback__.tb_next
             sys.__excepthook__(type(error), error, error.__traceback__)
     # As CPython ends: threads are waited for, then functions registered for the exit run (many a program
-    # prints from there), then what was printed leaves the buffers, that of a replaced sys.stdout too.
+    # prints from there), then printed text leaves the buffers, that of a replaced sys.stdout too.
     for finish in (_join_threads, atexit._run_exitfuncs, sys.stdout.flush, stdout.flush):
         with contextlib.suppress(BaseException):
             finish()
@@ -175,7 +175,7 @@ def _join_threads() -> None:
 
 
 def _call(function: Any, method: str, arguments: bytes, output_bytes: int) -> tuple[str, bytes, str]:
-    """One call on arguments of its own; where a method is named, of an instance of its own."""
+    """Make one call on arguments of its own; where a method is named, of an instance of its own."""
     try:
         called = _getattr(function(), method) if method else function
         result = called(*_decode(arguments, keep_order=True))
@@ -205,7 +205,7 @@ def describe(error: BaseException) -> str:
     name = _type_name(kind)
     arguments = _BaseException.args.__get__(error)  # type: ignore[attr-defined]
     try:
-        _encode(arguments)  # plain values, whose str and repr are the interpreter's own
+        _encode(arguments)  # plain values, which have the interpreter's own str and repr
         if kind in _SYNTAX_ERRORS and len(arguments) == 2:
             message = f"{arguments[0]} (line {arguments[1][1]})"
         elif _isinstance(error, OSError) and len(arguments) == 2:

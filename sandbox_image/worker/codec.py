@@ -7,7 +7,7 @@ encodings are the same bytes: ``True``, ``1`` and ``1.0`` differ, a tuple is not
 equals NaN, -0.0 is 0.0, sets and dicts have no order.
 
 A program may well depend on the order of a dict it is given, so there is a second form,
-``keep_order=True``, in which dicts keep their insertion order; it is what travels.
+``keep_order=True``, in which dicts keep their insertion order; this form travels.
 
 Standard library only: this file runs on the host and inside the sandbox, where the program has
 had its hands on everything. Hence ``is`` on types (a metaclass may lie in ``__eq__`` and
@@ -61,7 +61,7 @@ def encode(value: Any, *, keep_order: bool = False, max_bytes: int = MAX_BYTES) 
 
 
 def decode(data: bytes, *, keep_order: bool = False, max_bytes: int = MAX_BYTES) -> Any:
-    """Decode exactly what `encode` with the same ``keep_order`` writes, and nothing else.
+    """Decode exactly the output of `encode` with the same ``keep_order``, and nothing else.
 
     Raises:
         MalformedValue: for every other input, within time and memory bounded by its length.
@@ -169,7 +169,7 @@ class _Encoder:
 
 
 class _Decoder:
-    """Reads one value, checking every length against what is left before it allocates."""
+    """Reads one value, checking every length against the rest of the input before it allocates."""
 
     __slots__ = ("at", "comparisons_left", "data", "keep_order", "nodes_left")
 
@@ -330,7 +330,7 @@ def _alike(keys: Iterable[Any]) -> Iterable[list[Any]]:
 
 
 def type_name(kind: type) -> str:
-    """The name a class was given, whatever its metaclass says."""
+    """The name a class was given, independent of its metaclass."""
     return str.__str__(type.__dict__["__name__"].__get__(kind))
 
 

@@ -1,7 +1,7 @@
 """Taking rights away for good: prctl and seccomp through ctypes, for x86_64 and aarch64.
 
 Two filters. The zygote's is installed once and inherited by every fork: no new program, no
-socket, nothing that reaches another process or outlives this one. The child's adds what a zygote
+socket, nothing that reaches another process or outlives this one. The child's adds calls that a zygote
 itself still needs: making processes and sending signals. A filter costs 0.1 to 0.3 ms to
 install, so the one that is installed per run is kept short.
 
@@ -84,17 +84,17 @@ _NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "vhangup": (153, 58),
 }  # fmt: skip
 
-#: Denied by the per-run filter, whatever the arguments.
+#: Denied by the per-run filter, for all arguments.
 _CHILD = ("fork", "kill", "pidfd_send_signal", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "tkill", "vfork")
 # Denied by it depending on an argument, or answered with another error.
 _CHILD_SPECIAL = ("clone", "clone3", "prctl", "tgkill")
 
-#: What each filter denies; of the special ones some uses.
+#: Calls that each filter denies; of the special ones some uses.
 DENIED_BY_CHILD: tuple[str, ...] = tuple(sorted((*_CHILD, *_CHILD_SPECIAL)))
 DENIED_BY_ZYGOTE: tuple[str, ...] = tuple(name for name in _NUMBERS if name not in DENIED_BY_CHILD)
 
 #: The first system call of those that came after this table (Linux 6.17); numbers from 424 on are the same
-#: everywhere. Whatever they will do, a program does without.
+#: everywhere. A program does without them, unknown as they are.
 _NEWER = 468
 
 # Of fcntl: duplicates, flags of descriptors and of open files, sizes and seals. Others reach other processes through
@@ -139,7 +139,7 @@ class _Filter:
 
 
 def confine_zygote() -> None:
-    """Give up what neither a zygote nor a child ever needs.
+    """Give up the rights that neither a zygote nor a child ever needs.
 
     Raises:
         OSError: the kernel refused; the worker must not go on.
@@ -155,7 +155,7 @@ def confine_child() -> None:
 
 
 def forgo_privileges() -> None:
-    """No more rights through any program, and no process of our uid may trace or read this one."""
+    """Forgo more rights through any program, and keep processes of our uid from tracing or reading this one."""
     hide_memory()
     _prctl(PR_SET_NO_NEW_PRIVS, 1)
 
@@ -201,7 +201,7 @@ def _machine() -> tuple[int, int]:
 
 
 def _head() -> list[bytes]:
-    """Kill whatever speaks another architecture's or the x32 ABI, know of no call newer than ours.
+    """Kill callers of another architecture's or the x32 ABI; treat calls newer than our table as missing.
 
     Only in the zygote's filter: a fork is under both, and the stricter answer counts.
     """
@@ -270,7 +270,7 @@ def _tgkill_rule(denied: int) -> list[bytes]:
 
 
 def zygote_filter(allow: frozenset[str] = frozenset()) -> _Filter:
-    """What is installed once, less the denial of the calls in ``allow`` (to test that each is needed)."""
+    """The filter that is installed once, less the denial of the calls in ``allow`` (to test that each is needed)."""
     denied = _ERRNO | errno.EPERM
     asked = [(_EQUAL, request) for request in _IOCTL_ALLOWED]
     special = {
@@ -292,7 +292,7 @@ def zygote_filter(allow: frozenset[str] = frozenset()) -> _Filter:
 
 
 def child_filter(allow: frozenset[str] = frozenset()) -> _Filter:
-    """What is installed in every fork, less the denial of the calls in ``allow``."""
+    """The filter that is installed in every fork, less the denial of the calls in ``allow``."""
     denied = _ERRNO | errno.EPERM
     special = {
         "clone": _if_argument("clone", _ARGUMENT_0, [(_ANY_BIT, _CLONE_THREAD)], _ALLOW, denied),
@@ -312,7 +312,7 @@ def child_filter(allow: frozenset[str] = frozenset()) -> _Filter:
 
 
 def drop_capabilities() -> None:
-    """Empty every set but the bounding one: becoming another user leaves what is inheritable alone.
+    """Empty every set but the bounding one: becoming another user leaves the inheritable set alone.
 
     Raises:
         OSError: the kernel refused.
@@ -336,7 +336,7 @@ def capabilities() -> int:
 
 _CAPABILITY_VERSION_3 = 0x20080522
 _LIBC = ctypes.CDLL(None, use_errno=True)
-# Without keeping errno, which would double what a call in a fork costs.
+# Without keeping errno, which would double the cost of a call in a fork.
 _prctl_function = ctypes.CDLL(None).prctl
 _CHILD_FILTER = child_filter()
 _DIE_WITH_PARENT = _arguments(PR_SET_PDEATHSIG, 9)

@@ -1,7 +1,7 @@
-"""One run in progress, as the supervisor holds it: our end of the child's socket, and what it prints.
+"""One run in progress, as the supervisor holds it: our end of the child's socket, and the child's output.
 
-The socket is the run's own. The pipes are the zygote's, and every child's in turn: nobody is left
-to write when one is dead, and what was left in them is taken out before the next begins.
+The socket is the run's own. The pipes are the zygote's, and every child's in turn: no writer is left
+when one is dead, and the rest in them is taken out before the next begins.
 """
 
 from __future__ import annotations
@@ -39,23 +39,23 @@ class Pending:
 
     @classmethod
     def of(cls, frame: bytes) -> Pending:
-        """What a RUN frame asks for."""
+        """The run that a RUN frame asks for."""
         fields = wire.RUN.unpack_from(frame)
         split = len(frame) - fields[-1]
         return cls(*(*fields[1:-1], frame[wire.RUN.size : split], frame[split:]))
 
     @property
     def interpreter(self) -> tuple[int, bool]:
-        """Which zygote it needs: the hash seed, and whether with numpy."""
+        """The zygote it needs: the hash seed, and True for one with numpy."""
         return self.hash_seed, self.profile == wire.PROFILE_NUMPY
 
 
 class Execution:
-    """What a child is given and what comes out of it, every stream counted and capped.
+    """A child's input and output, every stream counted and capped.
 
     Attributes:
         how: one of ``wire.HOW_*``; anything but ``HOW_EXIT`` means that the child must die.
-        watched: whether the streams are looked at before the child has ended; ``watching`` says which.
+        watched: True if the streams are looked at before the child has ended; ``watching`` names them.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Execution:
         """Hand the run to the zygote behind ``control``, which forks a child for it.
 
         Args:
-            run: what to execute.
+            run: the run to execute.
             control: the zygote's socket.
             printing: the ends we read of its children's standard output and standard error.
             processes: processes and threads our user may have meanwhile, or `wire.UNCOUNTED`.
@@ -99,7 +99,7 @@ class Execution:
         return (self.channel.fileno(), *self.printing)
 
     def send(self) -> None:
-        """Write what fits of the payload."""
+        """Write the part of the payload that fits."""
         try:
             self.unsent = self.unsent[self.channel.send(self.unsent, socket.MSG_DONTWAIT) :]
         except BlockingIOError:
@@ -118,7 +118,7 @@ class Execution:
         return self._read_printed(self.printing.index(descriptor))
 
     def drain(self) -> None:
-        """Take what a dead child left behind."""
+        """Take the output that a dead child left behind."""
         while self._read_report():
             pass
         self.channel.close()  # with it go descriptors the child may have sent into it
@@ -152,7 +152,7 @@ class Execution:
 
 
 def _sealed_file(content: bytes) -> int:
-    """A file in memory that nobody can change any more, at its beginning: what a judge's ``< input`` is."""
+    """A file in memory that can no longer be changed, at its beginning, as a judge's ``< input`` is."""
     descriptor = os.memfd_create("stdin", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     left = memoryview(content)
     while left:

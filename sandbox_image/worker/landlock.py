@@ -1,8 +1,8 @@
-"""Which files a program may open: the standard library's and the system libraries', for reading.
+"""Landlock rules of the files a program may open: the standard library's and the system libraries', for reading.
 
 Landlock is a rule of the kernel that a process imposes on itself and all its forks. It comes on
-top of whatever file system the tier shows; where there is neither container nor namespace it is
-what keeps programs from the user's files. Once per zygote; a fork inherits it for nothing.
+top of the tier's own view of the file system; where there is neither container nor namespace it
+keeps programs from the user's files. Once per zygote; a fork inherits it for nothing.
 
 https://docs.kernel.org/userspace-api/landlock.html. The three calls have the same numbers on all
 architectures we know.
@@ -27,7 +27,7 @@ _FILE_RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}
 _TCP_RIGHTS = 0b11  # bind, connect: from version 4
 _SCOPES = 0b11  # abstract Unix sockets and signals of processes outside: from version 6
 
-#: Shared libraries and what the loader and the standard library look up at run time.
+#: Shared libraries, and files that the loader and the standard library look up at run time.
 _SYSTEM = (
     "/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache", "/usr/share/zoneinfo",
     "/dev/zero", "/dev/urandom", "/dev/random",
@@ -70,7 +70,7 @@ def restrict(*, numpy: bool = False) -> int:
 
 
 def _standard(library: str) -> list[str]:
-    """The standard library without what others have installed into its folder."""
+    """The standard library without packages that others have installed into its folder."""
     return [os.path.join(library, name) for name in os.listdir(library) if name not in _NOT_STANDARD]
 
 
@@ -84,7 +84,7 @@ def _numpy() -> list[str]:
 
 
 def _allow(ruleset: int, path: str, rights: int) -> None:
-    """Allow rights on a path and what is beneath it; a path that is not there needs no rule."""
+    """Allow rights on a path and everything beneath it; a path that is not there needs no rule."""
     try:
         descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except OSError:

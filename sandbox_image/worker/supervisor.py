@@ -1,11 +1,11 @@
 """The head of a worker: takes runs from the host, has zygotes fork for them, keeps every deadline.
 
-One run at a time: while a program is alive no other is, so that what it does to threads, memory,
-locks or signals has no neighbour to meet. In a container it is PID 1.
+One run at a time: while a program is alive no other is, so that its effects on threads, memory,
+locks or signals have no neighbour to meet. In a container it is PID 1.
 
-One thread, one epoll. It moves bytes and counts them but never interprets what a program wrote.
+One thread, one epoll. It moves bytes and counts them but never interprets a program's output.
 It dies rather than repair itself: a zygote that ends, a child that will not die or a malformed
-frame from the host means that something is wrong that nobody has thought of, and the kernel
+frame from the host is a fault that was not foreseen, and the kernel
 cleans a pid namespace up better than any code. The host starts another and asks again. It also
 dies when its standard input closes, so that nothing outlives the process that opened it.
 
@@ -13,11 +13,11 @@ Started as ``python -m sandbox_image.worker.supervisor OPTIONS``, a JSON object 
 
     seccomp    install our system call filters (true)
     landlock   "try" (the default), "require" or "off"
-    user       become this user and group first (null: stay who we are)
-    own_user   nobody else has our user id here, so processes and threads can be counted by it (true)
+    user       become this user and group first (null: keep the present ones)
+    own_user   our user id is used by no foreign process, so processes and threads can be counted by it (true)
     companions processes that our user has beside the supervisor and its zygotes (0)
     socket     path of a Unix socket to serve on instead of standard input and output
-    unsafe     neither filter nor Landlock, and whoever we are (false)
+    unsafe     neither filter nor Landlock, and under any user (false)
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from sandbox_image.worker.execution import Execution, Pending
 
 HASH_SEEDS = (0, 1, 2, 3)
 #: Streams of a run that is still going are first looked at after this long. Most runs are over by
-#: then, and what they wrote is read at once from pipes that have already closed.
+#: then, and their output is read at once from pipes that have already closed.
 PATIENCE = 0.02
 KILL_AGAIN = 0.05
 KILL_GIVES_UP = 10.0
@@ -75,7 +75,7 @@ _EMPTY = codec.encode(("f = int", "f", 1024, 1000, 4300, (codec.encode(()),)), k
 
 @dataclass(frozen=True)
 class Options:
-    """What the tier asks of its worker; see the module's docstring."""
+    """The tier's choices for its worker; see the module's docstring."""
 
     seccomp: bool = True
     landlock: str = "try"
@@ -95,7 +95,7 @@ class Slot:
         control: the socket it takes orders from.
         printing: our ends of the pipes that are its children's standard output and standard error.
         printed_into: their ends, kept for `Supervisor._restore`.
-        idle_bytes: what an empty program's child peaks at; every child's memory is counted from there.
+        idle_bytes: peak memory of an empty program's child; every child's memory is counted from there.
     """
 
     process: subprocess.Popen[bytes]
@@ -106,7 +106,7 @@ class Slot:
 
 
 class Supervisor:
-    """The event loop. What it does not do is in the module's docstring."""
+    """The event loop. See the module's docstring for its limits."""
 
     def __init__(self, options: Options) -> None:
         self.options = options
@@ -122,7 +122,7 @@ class Supervisor:
         self.waiting: deque[Pending] = deque()
         self.zygotes: dict[tuple[int, bool], Slot] = {}
         self.execution: Execution | None = None
-        self.slot: Slot | None = None  # whose child the execution is
+        self.slot: Slot | None = None  # the parent of the execution's child
         self.epoll = select.epoll()
         self.epoll.register(0, select.EPOLLIN)
         self._zygote(HASH_SEEDS[0], numpy=False)
@@ -141,7 +141,7 @@ class Supervisor:
                     self._pump(self.execution, descriptor, events)
                 elif any(descriptor == slot.control.fileno() for slot in self.zygotes.values()):
                     _die("a zygote that had nothing to do stirred")
-                # else a stream of what has just ended
+                # else a stream that has just ended
             self._keep_deadlines()
             if self.execution is None and self.waiting:
                 self._start(self.waiting.popleft())
@@ -184,7 +184,7 @@ class Supervisor:
                 return
 
     def _end_unwanted(self, frame: bytes) -> None:
-        """End a run if it is on; the answer that it still gets is for nobody."""
+        """End a run if it is on; its answer is then ignored."""
         _, number = wire.CANCEL.unpack(frame)
         execution = self.execution
         if execution is not None and execution.run.number == number and not execution.killed_at:
@@ -205,7 +205,7 @@ class Supervisor:
             self._watch(execution)
 
     def _processes(self, threads: int) -> int:
-        """How many processes and threads our user may have while a run with so many threads is on."""
+        """Most processes and threads that our user may have while a run with so many threads is on."""
         if self.options.own_user:
             return 1 + self.options.companions + len(self.zygotes) + threads
         # Others of our user come and go, so that only none at all can be asked for.
@@ -262,7 +262,7 @@ class Supervisor:
         return int(peak_kilobytes) * 1024
 
     def _finish(self) -> None:
-        """The zygote reports that its child is dead: collect what is left and tell the host."""
+        """Collect the rest of a run and tell the host, after the zygote has reported that its child is dead."""
         slot, execution = self.slot, self.execution
         assert slot is not None
         packet = slot.control.recv(wire.EXIT.size)
@@ -291,16 +291,16 @@ class Supervisor:
         self.outgoing.append(wire.frame(head, bytes(out), bytes(err), bytes(report)))
 
     def _restore(self, slot: Slot) -> None:
-        """Undo what a program may have done to the pipes that the next one will print into.
+        """Undo any changes of a program to the pipes that the next one will print into.
 
-        Flags of an open file (O_NONBLOCK and others) are shared by all who have it open. What else could
-        last, its size and its owner, the zygote's filter does not let a program set.
+        Flags of an open file (O_NONBLOCK and others) are shared by every process with the file open. The zygote's
+        filter keeps a program from the other lasting changes, of size and owner.
         """
         for descriptor in slot.printed_into:
             fcntl.fcntl(descriptor, fcntl.F_SETFL, 0)
 
     def _lost(self, slot: Slot, when: str) -> NoReturn:
-        """A zygote has ended; what it said last is in the pipe of its standard error."""
+        """End after a zygote has ended; its last words are in the pipe of its standard error."""
         said = b""
         with contextlib.suppress(OSError):
             said = os.read(slot.printing[1], 2**16)
@@ -375,7 +375,7 @@ class Supervisor:
 def _restore_signals() -> None:
     """Have no signal ignored or blocked that an interpreter does not ignore anyway.
 
-    Whether the host was started in the background or with nohup is no business of a program.
+    The program must not see that the host was started in the background or with nohup.
     """
     for number in signal.valid_signals() - {signal.SIGPIPE, signal.SIGXFSZ}:
         if signal.getsignal(number) is signal.SIG_IGN:
@@ -384,7 +384,7 @@ def _restore_signals() -> None:
 
 
 def _become(user: int | None) -> None:
-    """Be this user, and nobody with any power.
+    """Become this user, if one is given, and check that no capability is left.
 
     Raises:
         SystemExit: capabilities are left, which no program may inherit.

@@ -5,7 +5,7 @@ programs pass through, never parses a byte that one of them wrote.
 
     host       -> supervisor   u32 length, RUN,     payload, stdin     (one per run)
                                u32 length, CANCEL                      (take back a run not yet started)
-                               u32 length, KILL                        (end a run: nobody waits for it any more)
+                               u32 length, KILL                        (end a run: its caller has gone)
     supervisor -> host         u32 length, HELLO,   json               (once)
                                u32 length, ENDED,   stdout, stderr, report (one per run, as it ends)
                                u32 length, CANCEL                      (a run was taken back: it has not ended)
@@ -65,7 +65,7 @@ EXIT = struct.Struct("=idQ")
 MAX_FRAME = 64 * 2**20
 #: Bytes of UTF-8 on standard input.
 MAX_STDIN = 32 * 2**20
-#: What a program may print before it is killed; what is kept of it is the run's own limit.
+#: Bytes a program may print before it is killed; the run's own limit decides how many are kept.
 MAX_PRINTED = 8 * 2**20
 #: Report bytes a call may take beside its value, and a whole report beside its calls.
 REPORT_BYTES_PER_CALL = 1280

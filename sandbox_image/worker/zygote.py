@@ -27,16 +27,16 @@ from typing import Any, NoReturn
 from sandbox_image.worker import child, codec, landlock, wire
 from sandbox_image.worker.confine import confine_zygote, die_with_parent, forgo_privileges
 
-#: What most programs import. Each module makes every fork a little dearer, so no more than that.
+#: Imports of most programs. Each module makes every fork a little dearer, so no more than that.
 PRELOADED = (
     "bisect", "collections", "collections.abc", "copy", "dataclasses", "functools", "heapq", "itertools",
     "json", "math", "operator", "re", "string", "typing",
 )  # fmt: skip
-# Not random, which seeds itself anew in every fork whether that is wanted or not, for a tenth of all a
+# Not random, which always seeds itself anew in every fork, for a tenth of all a
 # short run costs. A program that imports it pays for that alone.
 
-#: An ordinary program, executed some times before the first fork: what it makes the interpreter allocate,
-#: cache and specialise for good, no fork has to again.
+#: An ordinary program, executed some times before the first fork: the interpreter's allocations, caches
+#: and specialisations for it are then made for good, and no fork has to make them again.
 _WARM_UP = """
 def f(numbers, text):
     total = {}
@@ -98,13 +98,13 @@ def _warm_up() -> None:
 
 
 def _address_space() -> int:
-    """What this interpreter takes already, in bytes; a run's limit is counted from there."""
+    """Bytes of address space that this interpreter takes already; a run's limit is counted from there."""
     with open("/proc/self/statm") as statm:
         return int(statm.read().split()[0]) * resource.getpagesize()
 
 
 def _import_path(numpy: bool) -> list[str]:
-    """The standard library; of what else may be installed only numpy's folder, and only if asked for."""
+    """The standard library; of other installed packages only numpy's folder, and only if asked for."""
     standard = [
         entry
         for entry in sys.path
@@ -154,7 +154,7 @@ def _fork() -> int:
 
 
 def _kill_child(_signal: int, _frame: Any) -> None:
-    """The supervisor's deadline. It may come early or twice: it is repeated until it has worked.
+    """Kill the child at the supervisor's deadline. The signal may come early or twice: it is repeated until it works.
 
     A fork keeps this handler, since taking it away would cost it a tenth of a millisecond; there it
     finds no child to kill.
