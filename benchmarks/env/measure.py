@@ -133,7 +133,11 @@ def _own(recorder: Recorder, case: Case, seed: int) -> tuple[float, Played]:
     """Seconds of the env if the sandbox takes none, and the play."""
     answers = Answers(recorder)
     _fresh()
-    played = case.play(answers, seed)
+    gc.freeze()  # What was recorded is ours: a collection in the env's time must not walk through it.
+    try:
+        played = case.play(answers, seed)
+    finally:
+        gc.unfreeze()
     return played.seconds - answers.inside, played
 
 
