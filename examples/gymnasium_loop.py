@@ -1,4 +1,4 @@
-"""A plain Gymnasium loop over one episode; any policy, or whatever turns a prompt into texts, may take its place."""
+"""A plain Gymnasium loop over one episode. Any function from a prompt to texts may replace this policy."""
 
 import gymnasium as gym
 

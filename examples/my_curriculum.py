@@ -2,7 +2,7 @@
 
     gym.make("gasp_env:GASP-Code-v0", curriculum="examples/my_curriculum.py:Mislead")
 
-The solver meets a real problem. An adversary writes a text that misleads. The solver meets the problem behind it.
+The solver answers a real problem. An adversary writes a misleading text. The solver answers both together.
 """
 
 from typing import ClassVar
@@ -46,7 +46,7 @@ class Mislead(Curriculum):
 
 
 def read(text):
-    """Take any text that is not blank and not long."""
+    """Accept any text that is not blank and has fewer than 2,000 characters."""
     return Judged(Verdict("valid" if text.strip() and len(text) < 2_000 else "no_text", answer=text))
 
 

@@ -22,11 +22,11 @@ ANSWER = "{}\n\nThe answer is a whole number. Write it last."
 
 @dataclass(frozen=True)
 class Problem:
-    """The content of a task: the problem and the number that is right."""
+    """The content of a task: the problem and its answer."""
 
     text: str
     answer: int
-    variant: str = ""  # equal texts are one task here
+    variant: str = ""  # duplicates are recognised by their text
 
     def record(self):
         return {"text": self.text, "answer": self.answer}
@@ -34,7 +34,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Asked:
-    """A question, on its way from `question` to `read_answer`."""
+    """A question, made by `question` and judged by `read_answer`."""
 
     prompt: str
     answer: int
@@ -42,7 +42,7 @@ class Asked:
 
 
 class Prompts:
-    """The words of the stages that gasp and azr ask for."""
+    """Prompts of the stages of gasp and azr."""
 
     def lemma(self, goalpost, sees, axis):
         return f"{goalpost.statement}\n\nWrite an easier problem of this kind. {FORM}"
@@ -64,7 +64,7 @@ class Arithmetic(Domain):
         right = value(expression) if words and len(text) < 500 else None
         if right is None:
             return Judged(Verdict("unreadable", "expected one line, problem :: expression"))
-        key = " ".join(words.casefold().split())  # two problems with one answer are two problems
+        key = " ".join(words.casefold().split())  # novelty compares the text, not the answer
         if key in request.own or key in request.view:
             return Judged(Verdict("duplicate", "this problem has been accepted already"))
         return Judged(Verdict("valid"), request.task(Problem(words, right), key))
@@ -99,7 +99,7 @@ class Arithmetic(Domain):
 
 
 def value(expression):
-    """The value of an expression, worked out from its syntax tree; None if it is not of that form, or too large."""
+    """Compute an expression from its syntax tree; None if its form is wrong or its value too large."""
 
     def worked(node):
         if isinstance(node, ast.Constant) and type(node.value) is int:

@@ -14,7 +14,7 @@ terminated = truncated = False
 while not (terminated or truncated):
     asked = [{"role": "user", "content": observation["prompt"]}]
     answer = client.chat.completions.create(model=model, messages=asked, n=int(observation["samples"]))
-    # A server may give fewer choices than were asked for: the turn goes on with the samples still due.
+    # A server may return fewer choices than requested: the turn then continues with the remaining samples.
     texts = tuple(choice.message.content or "" for choice in answer.choices)
     observation, reward, terminated, truncated, info = env.step(texts)
     print(f"{len(texts)} texts: {', '.join(info['verdicts'])}")

@@ -1,4 +1,4 @@
-"""A PettingZoo loop over one episode; two policies may take the place of this one, a policy an agent."""
+"""A PettingZoo loop over one episode. Each agent may have a policy of its own instead of this shared one."""
 
 from gasp_env import policies
 from gasp_env.envs import aec

@@ -39,7 +39,7 @@ _CONFIG = ConfigDict(strict=True, extra="forbid", arbitrary_types_allowed=True)
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(Field,))
 def options(cls: Class) -> Class:
-    """Decorate a class: make it a frozen dataclass of options, which reports a mistake in one line.
+    """Decorate a class: make it a frozen dataclass of options that reports an invalid value in one line.
 
     A field is annotated with its type, its bounds and its meaning:
     ``Annotated[int, Field(ge=0, description="...")]``. ``title`` describes the allowed values, where the type
@@ -54,7 +54,7 @@ def options(cls: Class) -> Class:
             checked(self, *arguments, **chosen)
         except ValidationError as error:
             raise ValueError(one_line(made, error)) from None
-        except OverflowError:  # an integer that no float can hold
+        except OverflowError:  # an integer beyond the range of a float
             raise ValueError(_too_large(made, chosen)) from None
 
     made.__init__ = init
@@ -62,7 +62,7 @@ def options(cls: Class) -> Class:
 
 
 def one_line(cls: Any, error: ValidationError) -> str:
-    """The first mistake of a validation, in one line: the option, the values it takes, and the value that came."""
+    """Format the first validation error in one line: the option, the values it takes, and the given value."""
     first = error.errors(include_url=False)[0]
     name = str(first["loc"][0]) if first["loc"] else ""
     if first["type"] == "value_error":

@@ -1,4 +1,4 @@
-"""Things by name: registered, built in, or in a source of the user's own: ``module:name``, ``path/to/file.py:name``."""
+"""Registries of objects by name: registered, built in, or imported by ``module:name`` or ``file.py:name``."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ Thing = TypeVar("Thing")
 
 
 class Registry(Generic[T]):
-    """Things of one kind, by name.
+    """A registry of objects of one kind, by name.
 
     Args:
         what: noun for the messages, such as ``"teacher reward"``.
-        builtin: name to ``"module:name"``. The module is imported when the name is asked for, so that a layer can name
-            one above it.
-        families: ``"HEAD:PLACEHOLDER"`` to the ``"module:name"`` of a function, imported likewise. It is called with
-            what stands after ``HEAD:`` in a name.
-        check: called with the name that was asked for and the thing that was found. It returns the T, or raises a
-            ValueError that names the thing. It is not called again until the name stands for another thing.
+        builtin: name to ``"module:name"``. The module is imported at the first lookup, so that a layer can
+            name one above it.
+        families: ``"HEAD:PLACEHOLDER"`` to the ``"module:name"`` of a function, imported likewise. The
+            function is called with the part of a name after ``HEAD:``.
+        check: called with the requested name and the object that was found. It returns the T, or raises a
+            ValueError that names the object. The result is cached until the name refers to another object.
     """
 
     def __init__(
@@ -44,20 +44,21 @@ class Registry(Generic[T]):
         self._builtin = dict(builtin or {})
         self._check = check
         self._entries: dict[str, _Entry] = {}
-        #: Every entry there ever was, by the id of its definition.
+        #: Every entry that was ever registered, by the id of its definition.
         self._defined: dict[int, _Entry] = {}
         self._checked: dict[str, tuple[Any, T]] = {}
 
     def register(self, name: str, thing: Any, *, definition: Any = None) -> None:
-        """Register a thing under a name, in place of what had that name.
+        """Register an object under a name; it replaces an earlier one.
 
-        Register a thing under a name, in place of an earlier one of that name.
-        in silence. Another file warns: perhaps nothing was meant to be replaced.
+        An object from the same file replaces silently. One from another file causes a warning, because the
+        replacement may be a mistake.
 
         Args:
-            name: without a colon.
-            thing: see ``check``.
-            definition: function or class that ``thing`` was made of, if it does not know its own module.
+            name: a name without a colon.
+            thing: the object, see ``check``.
+            definition: the function or class from which ``thing`` was made, if ``thing`` has no
+                ``__module__``.
 
         Raises:
             ValueError: the name is empty or has a colon.
@@ -85,15 +86,16 @@ class Registry(Generic[T]):
         return register
 
     def get(self, name: str) -> T:
-        """The thing of a name.
+        """Look up the object with this name.
 
-        A source is imported first. The thing it registered under that name counts, else its attribute of that name.
+        For ``"module:name"`` and ``"path/to/file.py:name"`` the source is imported first. An object that the
+        source registered under ``name`` takes precedence over its attribute ``name``.
 
         Args:
             name: registered, built in, of a family, ``"module:name"`` or ``"path/to/file.py:name"``.
 
         Raises:
-            ValueError: there is none, its source cannot be imported, or the check refused it.
+            ValueError: there is no such object, its source cannot be imported, or the check refused it.
         """
         if not isinstance(name, str):
             raise ValueError(f"expected the name of a {self.what}, got {name!r}")
@@ -114,7 +116,7 @@ class Registry(Generic[T]):
         return self._checked[name][1]
 
     def names(self) -> tuple[str, ...]:
-        """Built-in names, then registered ones in their order."""
+        """Built-in names, then registered ones in order of registration."""
         return tuple(dict.fromkeys([*self._builtin, *self._entries]))
 
     def __contains__(self, name: object) -> bool:
@@ -125,7 +127,7 @@ class Registry(Generic[T]):
 
     @contextmanager
     def isolated(self) -> Iterator[None]:
-        """Undo registrations on leaving, for tests. Imported modules stay imported."""
+        """Undo registrations on exit of the context, for tests. Imported modules stay imported."""
         kept = dict(self._entries)
         try:
             yield
@@ -141,7 +143,7 @@ class Registry(Generic[T]):
         if not hasattr(module, plain):
             raise ValueError(f"{self._expected(name)}: {source!r} neither registers nor defines {plain!r}")
         attribute = getattr(module, plain)
-        # One that was registered under another name is that entry, with all that was said of it there.
+        # An attribute that was registered under another name resolves to that entry, with its metadata.
         return self._defined[id(attribute)].thing if id(attribute) in self._defined else attribute
 
     def _expected(self, name: str) -> str:
@@ -153,7 +155,7 @@ class Registry(Generic[T]):
 
 
 class _Entry:
-    """A registered thing, the function or class it was made of, and where that is from."""
+    """A registered object, its defining function or class, and the module and file of that."""
 
     def __init__(self, thing: Any, definition: Any) -> None:
         self.thing = thing
@@ -162,25 +164,26 @@ class _Entry:
         self.file = _file(self.module)
 
     def comes_from(self, module: ModuleType) -> bool:
-        """True if this module registered it, perhaps as the same file under another name, or one of its package."""
+        """True if it was registered by this module, by the same file under another name, or by a
+        submodule."""
         return self.file == _file(module.__name__) or self.module.startswith(f"{module.__name__}.")
 
 
 def _file(module: str) -> str:
-    """The file of a module; its name if it has none, as a notebook's."""
+    """The file of a module; the module's name if it has no file, as in a notebook."""
     file = getattr(sys.modules.get(module), "__file__", None)
     return str(Path(file).resolve()) if file else module
 
 
 def import_source(source: str, what: str) -> ModuleType:
-    """Import a module by its name, or the file that ``source`` is the path of. Twice gives the same module.
+    """Import a module by its name or by the path of its file. A second import returns the same module.
 
     Args:
         source: ``package.module``, or a path that ends in ``.py``.
-        what: noun for the message: the thing to be loaded from there.
+        what: noun for the message: the object to be loaded from the module.
 
     Raises:
-        ValueError: it cannot be imported; its error is quoted and is the cause.
+        ValueError: the import fails; the message quotes the error, which is also the cause.
     """
     try:
         if not source.endswith(".py"):

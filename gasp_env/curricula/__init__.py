@@ -36,9 +36,10 @@ CURRICULA: Registry[type[Curriculum]] = Registry(
 
 
 def get(name: str | type[Curriculum]) -> type[Curriculum]:
-    """The class of a game: by its id, registered name, ``module:name`` or ``file.py:name``, or the class itself.
+    """Return the class of a game by id, registered name, ``module:name`` or ``file.py:name``, or the class
+    itself.
 
     Raises:
-        ValueError: there is none, or it is no curriculum.
+        ValueError: there is no such curriculum, or the object is none.
     """
     return CURRICULA.get(name) if isinstance(name, str) else _as_curriculum(str(name), name)

@@ -21,7 +21,7 @@ from gasp_env.options import describe
 
 
 def records(own: Sequence[str] = ()) -> list[dict[str, Any]]:
-    """Every curriculum that can be chosen by name, and some of one's own, as JSON-able values.
+    """All registered curricula and those named in ``own``, as JSON-able values.
 
     Raises:
         ValueError: one of ``own`` is no curriculum.
@@ -47,7 +47,7 @@ def _record(name: str) -> dict[str, Any]:
 
 
 def table(found: Sequence[dict[str, Any]]) -> str:
-    """Curricula as text."""
+    """Format curricula as text."""
     lines = []
     for one in found:
         lines += [

@@ -2,9 +2,10 @@
 
     propose ──▶ attempt × n ──▶ solve
 
-The teacher invents a task of a kind drawn uniformly. For deduction and abduction that is a program and an input, and it
-is shown K earlier tasks of that kind; for induction it is inputs and a message for the program of an earlier task.
-Every valid task is accepted. With probability ``goalpost_rate`` an episode is one turn at a goalpost instead.
+The teacher invents a task of a kind that is drawn uniformly. For deduction and abduction it writes a program
+and an input, given K earlier tasks of that kind. For induction it writes inputs and a message for an earlier
+task's program. Every valid task is accepted. With probability ``goalpost_rate`` an episode is one turn at a
+goalpost instead.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class Azr(SelfPlay):
 
     @property
     def plays_goalposts(self) -> bool:
-        """True in a mixture only."""
+        """True in a mixture with goalpost turns only."""
         return self.goalpost_rate > 0
 
     @property

@@ -1,4 +1,4 @@
-"""Curricula: the games. A game has roles, stages and options, and decides the order of the turns.
+"""Curricula: the games. A game has roles, stages and options, and determines the order of the turns.
 
 A game of your own is one class in one file::
 
@@ -11,8 +11,8 @@ A game of your own is one class in one file::
         def play(self, context: Context) -> Game:
             yield from propose(context, "propose", "Write a task.")
 
-`gasp_env.curricula.steps` has the parts that games are made of. A game may draw from ``context.rng`` and query its view
-and its goalposts, and nothing else. With equal inputs it asks for equal turns.
+`gasp_env.curricula.steps` has reusable parts of games. The inputs of a game are ``context.rng``, its view and
+its goalposts only, so equal inputs give equal turns.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ class Stage:
     """A kind of turn in a game.
 
     Attributes:
-        name: as turns and credits have it.
-        role: the role that is asked.
-        proposal: True if an outcome pays for the texts, which is settled later; else their verdicts do, at once.
-        band: share of the attempts at a proposal, in tenths, in which it is accepted.
+        name: the stage's name in turns and outcomes.
+        role: the role that acts.
+        proposal: True if a later outcome gives the texts their reward; False if their verdicts do, at once.
+        band: range of the success rate, in tenths, in which a proposal is accepted.
     """
 
     name: str
@@ -53,10 +53,11 @@ class Curriculum:
     """A game and its options.
 
     Attributes:
-        roles: of the game, the proposing role first.
+        roles: roles of the game, the proposing role first.
         stages: every kind of turn in the game.
-        teacher_reward: reward of proposals where the env's options choose none.
-        novelty: check for new proposals where the env's options choose none; None leaves it to the domain.
+        teacher_reward: default reward of proposals, used unless the env's options choose one.
+        novelty: default novelty check, used unless the env's options choose one; None for the domain's
+            default.
     """
 
     roles: ClassVar[tuple[str, ...]] = ("teacher", "solver")
@@ -75,7 +76,7 @@ class Curriculum:
 
     @property
     def proposes(self) -> tuple[str, ...]:
-        """Stages of this game, under its options, whose texts an outcome pays for."""
+        """Stages of this game, under its options, whose texts an outcome rewards."""
         return tuple(stage.name for stage in self.stages if stage.proposal)
 
     @property

@@ -1,7 +1,7 @@
 """Parts of games: a proposal and the attempts at it, a solve turn, a goalpost turn.
 
-Each is a generator to be played with ``yield from``. It settles outcomes as they become known. It also ends the episode
-where the infrastructure failed, so that a game never sees such a failure.
+Each part is a generator, used with ``yield from``. It settles outcomes as they become known. It also ends the
+episode after a failure of the infrastructure, so that games need not handle one.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ Answers = tuple[Judged, ...]
 
 
 def deal(context: Context, axes: str = "both") -> tuple[bool, int, Axis]:
-    """Draw whether the goalpost itself is played, which goalpost it is about, and an axis.
+    """Draw an episode's parameters: True for a goalpost turn, the index of the goalpost, and an axis.
 
-    Everything is drawn before options are looked at, so that pinning one thing leaves the rest as it was.
+    All draws precede the use of options, so that pinning one parameter does not change the others.
     """
     real = context.rng.random() < context.options.goalpost_rate
     drawn = int(context.rng.integers(max(1, len(context.goalposts))))
@@ -51,15 +51,15 @@ def propose(
     Args:
         context: the game's world.
         stage: the stage of the proposal.
-        prompt: the text its author reads.
-        kind: task kind it is to be; None for the domain's first.
-        axis: along which a variant is to differ.
-        goalpost: the goalpost it is about.
+        prompt: the text that the proposing agent reads.
+        kind: the requested task kind; None for the domain's first.
+        axis: the axis along which a variant differs from its original.
+        goalpost: the goalpost of the proposal.
         parent: the entry that a lift is made from.
         given: the task that the proposal builds on.
 
     Returns:
-        Its library entry, None if it is no task or its difficulty is not known.
+        Its library entry; None if the proposal is invalid or its difficulty is unknown.
     """
     options, domain = context.options, context.domain
     asked = kind or domain.kinds[0]
@@ -96,7 +96,7 @@ def propose(
     correct = sum(verdict.correct for verdict in verdicts)
     accepted = scored and task is not None and in_band(correct, len(verdicts), options.band(stage))
     entry = None
-    # The answer of an unscored attempt is not known, and so neither is c; n is never shrunk.
+    # An unscored attempt has no known answer, so c is unknown too. n is never reduced to the scored ones.
     if task is not None and scored:
         entry = Entry(task, correct, len(verdicts), accepted)
         context.entries.append(entry)
@@ -129,7 +129,7 @@ def propose(
 
 
 def solve(context: Context) -> Generator[Ask, Answers, None]:
-    """Ask the solver one task of this episode or of the library, as a kind it allows; nothing if there is none."""
+    """Ask the solver a task of this episode or of the library, as one of its kinds; skip if there is none."""
     options, domain = context.options, context.domain
     own = [entry for entry in context.entries if matches(entry, options.solver_data)]
     if own and options.solving == "same_step":
@@ -156,7 +156,7 @@ def real_problem(context: Context, goalpost: Goalpost) -> Generator[Ask, Answers
 def answer(
     context: Context, stage: str, question: Any, samples: int, *, prompt: str | None = None
 ) -> Generator[Ask, Answers, Answers]:
-    """Ask a turn whose texts answer a question; ``prompt`` is read in place of the question's own."""
+    """Request a turn whose texts answer a question; ``prompt`` replaces the question's own prompt."""
     role = stage_of(context.options.stages, stage).role
     read = partial(context.domain.read_answer, question)
     shown = question.prompt if prompt is None else prompt
@@ -172,12 +172,12 @@ def draw(context: Context, data: SolverData) -> Entry | None:
 
 
 def settle(context: Context, turn: int, role: str, outcome: Outcome, sample: int = 0) -> None:
-    """Record an outcome. It pays for a text of an earlier turn of that role."""
+    """Record an outcome. It rewards a text of an earlier turn of that role."""
     context.settled.append(Settled(turn, context.agent(role), outcome, sample))
 
 
 def end_if_unscored(context: Context, scored: bool) -> None:
-    """End the episode after a turn that the infrastructure failed, unless the env's options say to go on.
+    """End the episode after a failure of the infrastructure, unless the env's options continue it.
 
     Raises:
         Truncated: the episode ends here. No game handles it.
@@ -187,13 +187,13 @@ def end_if_unscored(context: Context, scored: bool) -> None:
 
 
 def _read_proposal(context: Context, request: Request, text: str) -> Judged | Pending:
-    """Read a proposal by the domain, and request its relevance where the options ask for it."""
+    """Have the domain read a proposal, and request its relevance if the options use one."""
     item = context.domain.read_proposal(text, request)
     rule, goalpost = context.relevance, request.goalpost
     if rule is None or goalpost is None or isinstance(item, Judged):
         return item
     if request.parent is not None and request.parent.goalpost != goalpost.id:
-        # A lift from the library is a step towards the goalpost of the task it lifts.
+        # A lift inherits its parent's goalpost.
         known = (one for one in context.goalposts if one.id == request.parent.goalpost)
         goalpost = next(known, goalpost)
 

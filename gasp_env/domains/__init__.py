@@ -16,7 +16,7 @@ __all__ = ["DOMAINS", "STYLES", "Domain", "PythonDomain", "Request", "get"]
 
 
 def _as_domain(name: str, found: Any) -> Domain:
-    """The domain, made if it is a class."""
+    """The domain; a class is instantiated."""
     made = found() if isinstance(found, type) else found
     if not isinstance(made, Domain):
         raise ValueError(f"domain {name!r}: expected a gasp_env.domains.Domain, got {type(made).__name__}")
@@ -24,7 +24,7 @@ def _as_domain(name: str, found: Any) -> Domain:
 
 
 def _as_style(name: str, found: Any) -> PromptStyle:
-    """The style, made if it is a class."""
+    """The style; a class is instantiated."""
     style = found() if isinstance(found, type) else found
     if not isinstance(style, PromptStyle):
         raise ValueError(
@@ -51,10 +51,10 @@ DOMAINS.register(
 
 
 def get(name: str | Domain, style: str | None = None) -> Domain:
-    """The domain of a name, such as ``"python"`` (`gasp_env.registry.Registry.get`), or the domain itself.
+    """Return the domain with this name (`gasp_env.registry.Registry.get`), or the domain itself.
 
     Args:
-        name: of the domain.
+        name: the domain's name, such as ``"python"``, or a domain.
         style: name of a prompt style of the Python domain, such as ``"fenced"``; None for the domain's own.
 
     Raises:

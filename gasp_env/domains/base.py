@@ -1,8 +1,8 @@
-"""Domains, which games are played with. A domain reads proposals and answers, words prompts, and knows its tasks.
+"""Domains: problem types. A domain writes the prompts, parses proposals and answers, and stores its tasks.
 
-`read_proposal` and `read_answer` are the only methods by which a game has a text judged. Each gives a decision at once,
-or the runs that decide it; a domain that needs no execution never opens a sandbox. A domain of your own is a subclass
-of `Domain` in one file (``examples/my_domain.py``), chosen by ``module:name`` or ``file.py:name``.
+A game has a text judged through `read_proposal` and `read_answer` only. Each returns a decision, or the runs
+that are needed for one. A domain that needs no execution never opens a sandbox. A domain of your own is a
+subclass of `Domain` in one file (``examples/my_domain.py``), chosen by ``module:name`` or ``file.py:name``.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ class Request:
     """A request for a proposal.
 
     Attributes:
-        stage: the stage it was made in.
-        kind: task kind that is asked for.
-        view: the library it must be new to.
-        own: fingerprints of tasks that were accepted before in its episode.
-        axis: along which a variant is to differ.
-        goalpost: of its episode; None if it is unguided.
-        parent: the task that a lift is made from. A lift is not compared with it, except that the same task again
-            is no new one.
+        stage: the stage of the proposal.
+        kind: the requested task kind.
+        view: the library against which novelty is checked.
+        own: fingerprints of tasks that were accepted earlier in the same episode.
+        axis: the axis along which a variant differs from its original.
+        goalpost: the episode's goalpost; None if the episode is unguided.
+        parent: the task that a lift is made from. Novelty does not compare a lift with its parent, but an
+            identical task is still a duplicate.
         given: the task that the proposal builds on.
     """
 
@@ -57,7 +57,7 @@ class Request:
             fingerprint=fingerprint,
             stage=self.stage,
             axis=self.axis,
-            # In every episode, a lift from the library is a step towards the goalpost of the task it lifts.
+            # A lift inherits its parent's goalpost, even in an episode with another goalpost.
             goalpost=parent.goalpost if parent is not None else goalpost.id if goalpost is not None else None,
             parent=parent.fingerprint if parent is not None else None,
             kind=self.kind,
@@ -84,17 +84,18 @@ class Question(Protocol):
 
 
 class Domain(ABC):
-    """A kind of problem: its prompts, its parsing and its judging.
+    """A problem type: its prompts, its parser and its judge.
 
     Attributes:
-        name: by which `gasp_env.domains.get` finds it; transcripts and manifests store it.
-        style: prompts: a method for each stage that a curriculum asks it for (``lemma(goalpost, sees, axis)``,
+        name: the domain's name for `gasp_env.domains.get`; transcripts and manifests store it.
+        style: the prompts, one method for each stage of the curriculum (``lemma(goalpost, sees, axis)``,
             ``lift(task, axis)``, ``sighted_lift(task, goalpost, sees, axis)``, ``propose(kind, references, given)``).
-        kinds: task kinds an unguided teacher is asked for; the first is the kind of variants.
-        executes: False if nothing it reads is ever executed: then no sandbox is opened.
-        version: of the rules (prompts, reading, gate): stored episodes name it, and none is replayed under another.
-        novelty: check for new proposals unless curriculum or env choose one.
-        sees: part of a goalpost that the teacher is shown unless the env's options choose another.
+        kinds: task kinds requested from an unguided teacher; the first is the kind of variants.
+        executes: False if the domain executes nothing; then no sandbox is opened.
+        version: version of the rules (prompts, parser, gate). Stored episodes record it; replay requires an
+            equal one.
+        novelty: default novelty check, used unless the curriculum or the env chooses one.
+        sees: part of a goalpost that is shown to the teacher, unless the env's options choose another.
     """
 
     name: str
@@ -109,7 +110,7 @@ class Domain(ABC):
     def read_proposal(self, text: str, request: Request) -> Judged | Pending:
         """Read a proposal. A valid one carries its task, with ``stage``, ``axis`` and the rest as requested.
 
-        A `Pending` holds the proposal as it was read, so that its relevance can be measured.
+        A `Pending` holds the parsed proposal, so that its relevance can be measured.
         """
 
     @abstractmethod
@@ -118,7 +119,7 @@ class Domain(ABC):
 
     @abstractmethod
     def question(self, task: Task, kind: str, index: int) -> Question:
-        """Ask a task as a kind; ``index``, below `pairs`, chooses among the questions it allows."""
+        """Ask a task as the given kind; ``index``, below `pairs`, selects one of its possible questions."""
 
     @abstractmethod
     def problem(self, goalpost: Goalpost) -> Question:
@@ -135,15 +136,16 @@ class Domain(ABC):
         return twin
 
     def seeds(self) -> tuple[Task, ...]:
-        """Tasks that an unguided curriculum starts from; without any it cannot be played."""
+        """Initial tasks of an unguided curriculum, which needs at least one."""
         return ()
 
     def asked_as(self, task: Task) -> tuple[str, ...]:
-        """Kinds that a task can be asked as."""
+        """Kinds as which a task can be asked."""
         return (task.kind,)
 
     def builds_on(self, kind: str) -> tuple[str, ...]:
-        """Kinds of the earlier task that an unguided proposal of this kind is made for; none if it is made freely."""
+        """Kinds of the earlier task on which an unguided proposal of this kind builds; empty if it needs
+        none."""
         return ()
 
     def pairs(self, task: Task) -> int:

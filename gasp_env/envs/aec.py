@@ -57,9 +57,9 @@ from gasp_env.episode.turns import Credit
 
 
 def env(**options: Any) -> AECEnv[str, Observation, Action | None]:
-    """The environment, in PettingZoo's wrapper that reports calls made too early. Arguments are those of `raw_env`.
+    """The environment in PettingZoo's order-enforcing wrapper. Arguments are those of `raw_env`.
 
-    `step` itself reports a wrong action, so PettingZoo's wrapper for that is left out.
+    `step` itself reports an invalid action, so PettingZoo's wrapper for that is not used.
     """
     return OrderEnforcingWrapper(raw_env(**options))
 
@@ -100,11 +100,12 @@ class raw_env(AECEnv[str, Observation, Action | None]):
         return self._env.transcript
 
     def observation_space(self, agent: str) -> Space[Any]:
-        """The observation space of an agent. Agents' spaces are equal, but each has a random generator of its own."""
+        """The observation space of an agent. All agents' spaces are equal, each with its own random
+        generator."""
         return self._observation_spaces[agent]
 
     def action_space(self, agent: str) -> Space[Any]:
-        """A text, or several."""
+        """The action space of an agent: a text, or several."""
         return self._action_spaces[agent]
 
     def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> None:
@@ -122,7 +123,7 @@ class raw_env(AECEnv[str, Observation, Action | None]):
         self._tell(info)
 
     def observe(self, agent: str) -> Observation:
-        """The observation of an agent; it has the prompt only if it is the agent's turn."""
+        """The observation of an agent; only the acting agent's has the prompt."""
         seen = dict(self._seen)
         if seen["agent"] != agent:
             seen |= {"prompt": "", "samples": 0}
@@ -159,11 +160,11 @@ class raw_env(AECEnv[str, Observation, Action | None]):
         return self._env.render()
 
     def close(self) -> None:
-        """Nothing to close: the sandbox belongs to the process."""
+        """Do nothing: the sandbox belongs to the process."""
         self._env.close()
 
     def _tell(self, info: dict[str, Any]) -> None:
-        """Make new dictionaries in every step, so that those returned before stay as they were."""
+        """Make new dictionaries in every step, so that earlier ones do not change."""
         turn = {key: info[key] for key in ("agent", "role", "stage", "kind", "axis", "turn") if key in info}
         self.infos = {
             agent: {

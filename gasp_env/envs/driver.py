@@ -1,8 +1,8 @@
-"""Plays episodes: sandbox, rewards, library and transcripts around `Episode`.
+"""Driver of episodes: connects `Episode` to the sandbox, the rewards, the library and the transcripts.
 
-The views (Gymnasium, batched, PettingZoo) are thin over this: they only say which episodes get which texts.
-The runs of all episodes that move in one step go to the sandbox as one batch, and all proposals
-settled in it are scored in one call.
+The views (Gymnasium, batched, PettingZoo) are thin layers over it; they only assign texts to episodes. The
+runs of all episodes that move in one step go to the sandbox as one batch, and all proposals settled in the
+step are scored in one call.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ class Stepped:
     Attributes:
         resolution: verdicts and outcomes.
         credits: rewards that became known.
-        terminated, truncated: the episode's end, and whether the infrastructure was to blame.
+        terminated, truncated: True if the episode has ended, by the game or by a failure of the
+            infrastructure.
         agents: all agents of the env.
     """
 
@@ -62,7 +63,7 @@ class Scored:
     """A credit that was deferred, and the episode it belongs to.
 
     Attributes:
-        slot: where the episode is or was played.
+        slot: the slot in which the episode is or was played.
         episode: its number, counted from 0 over all episodes the driver began (`Driver.numbers`).
         credit: the credit, now with its reward.
     """
@@ -86,7 +87,7 @@ class Driver:
     """``count`` episodes that share one library, one sandbox and one set of options.
 
     Attributes:
-        setup: the game, the domain, the rewards; its parts are attributes here as well.
+        setup: the game, the domain, the rewards; the driver has its parts as attributes too.
         library: valid tasks of finished episodes. A learner may set its ``step``, which new entries carry.
         reasons: counts by stage and verdict, such as ``("lemma", "duplicate")``, since the env was made.
         agents: all agents that may ever act.
@@ -109,7 +110,7 @@ class Driver:
         self._index = {goalpost.id: number for number, goalpost in enumerate(self.goalposts)}
 
     def restore_library(self, state: Sequence[Mapping[str, Any]] | None = None) -> None:
-        """Go back to the library the env was made with, or to the one `Library.state` was taken of."""
+        """Restore the library that the env was made with, or the one of a `Library.state`."""
         step = self.library.step
         self.library = self._first_library.copy() if state is None else self.setup.library(state)
         self.library.step = max(step, self.library.step)
@@ -155,9 +156,9 @@ class Driver:
     def clone(self, source: int, target: int) -> Turn:
         """Put an independent copy of the episode in slot ``source`` into slot ``target``, and return its open turn.
 
-        A group of proposals is a lemma's turn cloned into G slots: all have read the same prompt and will draw the
-        same, and each goes on with a text of its own. The copy includes the turns played so far and their transcript.
-        An unfinished episode that was in ``target`` is dropped, and its tasks with it.
+        For a group of G proposals, clone a lemma's turn into G slots. All clones have the same prompt and the
+        same random draws, and each continues with a text of its own. The copy includes the turns played so
+        far and their transcript. An unfinished episode in ``target`` is dropped together with its tasks.
 
         Raises:
             ValueError: there is no such slot.
@@ -186,8 +187,8 @@ class Driver:
             RuntimeError: an action for an episode that is over.
             gasp_env.sandbox.SandboxError: no sandbox can be opened, or a run failed and
                 ``on_infra_error`` is ``raise``.
-            RuntimeError, ValueError: a reward or a relevance raised (it is named, its error is the cause), or
-                returned no finite numbers; an eviction policy did. The episodes that moved are lost then;
+            RuntimeError, ValueError: a reward, a relevance or an eviction policy raised (the message names
+                it, its error is the cause), or a number was not finite. The episodes that moved are lost;
                 reset them before the next step.
         """
         # Actions are checked and the sandbox opened before the first episode moves.
@@ -237,12 +238,12 @@ class Driver:
         return stepped
 
     def score_deferred(self) -> list[Scored]:
-        """Score all deferred outcomes in one call: those of an update, for a reward that compares them.
+        """Score all deferred outcomes of an update in one call, for a reward that compares them.
 
-        They come in the order in which they were settled: by step, then by slot. Transcripts get the rewards too.
+        The order is that of their settlement: by step, then by slot. Transcripts record the rewards too.
 
         Raises:
-            RuntimeError, ValueError: as `step` does where a reward raised. The outcomes still wait then.
+            RuntimeError, ValueError: a reward raised, as in `step`. The outcomes stay deferred.
         """
         waiting = self._deferred
         paid = score_settled([one.settled for one in waiting], self.setup.teacher_rewards, self.setup.rule)
@@ -282,5 +283,5 @@ def _texts(number: int, action: Action, turn: Turn | None) -> list[str]:
         raise ValueError(f"expected a text or a tuple of texts, got {type(action).__name__}")
     if not 1 <= len(texts) <= turn.samples:
         raise ValueError(f"expected 1 to {turn.samples} texts for stage {turn.stage}, got {len(texts)}")
-    # An answer that was cut off has failed, even if the part that is there happens to be right.
+    # A truncated answer has failed, even if the existing part happens to be right.
     return [text if isinstance(text, CutOff) else str(text) for text in texts]

@@ -16,10 +16,11 @@ population, in which an agent is drawn for each role and episode.
 
 `info["credits"]` lists the rewards that became known in the step as `Credit(turn, sample, agent, reward, terms)`.
 The teacher's credit appears in the step that closes the attempts at its proposal. A `reward` of None
-is unscored: the infrastructure failed, `info["scored"]` is False, the scalar counts 0 for it. It is deferred, which is
-no failure, where the reward compares the proposals of a whole update: `env.unwrapped.driver.score_deferred()` has it.
-`info["verdicts"]` holds the verdict on each text of the step; `info["agent"]`, `"role"`, `"stage"`, `"kind"`,
-`"axis"` and `"turn"` describe the open turn, and are missing when the episode is over.
+is unscored: the infrastructure failed, `info["scored"]` is False, the scalar counts 0 for it. A reward that
+compares the proposals of a whole update is deferred, which is no failure:
+`env.unwrapped.driver.score_deferred()` returns it. `info["verdicts"]` holds the verdict on each text of the
+step; `info["agent"]`, `"role"`, `"stage"`, `"kind"`, `"axis"` and `"turn"` describe the open turn, and are
+missing when the episode is over.
 
 | reward | valid proposal | otherwise |
 |---|---|---|
@@ -70,7 +71,8 @@ def observation_space(samples: int) -> spaces.Dict:
 
 
 def observe(turn: Turn | None, last: Turn | None = None) -> Observation:
-    """The observation of a turn; when the episode is over, the last turn's with nothing left to do."""
+    """The observation of a turn. After the episode's end, the last turn's with an empty prompt and no
+    samples."""
     if turn is None:
         agent, stage = ("", "") if last is None else (last.agent, last.stage)
         return {"agent": agent, "stage": stage, "prompt": "", "samples": 0}
@@ -78,7 +80,7 @@ def observe(turn: Turn | None, last: Turn | None = None) -> Observation:
 
 
 def checked_seed(seed: Any) -> int | None:
-    """A seed as Gymnasium wants it: an int of at least 0, of Python or of NumPy, or None.
+    """Validate a seed as Gymnasium does: an int of at least 0, of Python or of NumPy, or None.
 
     Raises:
         ValueError: it is something else.
@@ -140,11 +142,11 @@ class GaspCodeEnv(gym.Env[Observation, Action]):
         Args:
             seed: an int of at least 0 also restores the library the env was constructed with; None keeps the tasks that
                 finished episodes committed to it.
-            options: ``{"goalpost": id}`` pins a goalpost; in a mixture with ``azr``, that of the episodes that play
-                one. Unknown keys are ignored.
+            options: ``{"goalpost": id}`` pins a goalpost. In a mixture with ``azr`` it applies to the
+                episodes that play a goalpost. Unknown keys are ignored.
 
         Raises:
-            ValueError: the seed is no such int, there is no such goalpost, or no episode of this env plays one.
+            ValueError: the seed is invalid, there is no such goalpost, or no episode of this env plays one.
             RuntimeError: the role never gets to act, or its partner failed (see `SingleRole.begin`).
         """
         self._roles.check(options)
@@ -158,7 +160,7 @@ class GaspCodeEnv(gym.Env[Observation, Action]):
 
     def step(self, action: Action) -> tuple[Observation, SupportsFloat, bool, bool, dict[str, Any]]:
         """Give the acting agent's text, or several. See `gasp_env.envs.single_role.SingleRole.step` for errors."""
-        if action is None:  # to the driver, None means that the episode rests
+        if action is None:  # the driver would take None as "skip this episode"
             raise ValueError("expected a text or a tuple of texts, got None")
         last = self._driver.turns[0]
         stepped = self._roles.step([action])[0]
@@ -193,7 +195,7 @@ def turn_info(turn: Turn | None) -> dict[str, Any]:
 
 
 def step_info(stepped: Stepped) -> dict[str, Any]:
-    """The results of a step."""
+    """The info fields that hold a step's results."""
     return {
         "credits": list(stepped.credits),
         "rewards": stepped.rewards,

@@ -1,7 +1,8 @@
-"""Matchmakers, which seat agents in the roles of a game, once an episode.
+"""Matchmakers: assign agents to the roles of a game, once an episode.
 
-A game names roles (``teacher``); turns and credits name agents (``teacher_2``). The agents that may ever sit are
-fixed when an env is made, as PettingZoo wants it. Seats are drawn from the episode's seed and stand in its transcript.
+A game names roles (``teacher``); turns and credits name agents (``teacher_2``). The set of possible agents is
+fixed when an env is made, as PettingZoo requires. Seats are drawn from the episode's seed and recorded in its
+transcript.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ class Matchmaker(Protocol):
     """Seats agents in roles.
 
     Attributes:
-        agents: all that may ever sit, in the order views list them.
+        agents: all possible agents, in the order of the views' lists.
     """
 
     agents: tuple[str, ...]
 
     def seat(self, roles: Sequence[str], rng: np.random.Generator) -> Mapping[str, str]:
-        """An agent for each role of one episode. May draw from ``rng`` and from nothing else."""
+        """Choose an agent for each role of one episode. The only source of randomness is ``rng``."""
         ...
 
 
@@ -33,8 +34,9 @@ class Uniform:
     """Draws an agent for each role uniformly.
 
     Args:
-        roles: of the game.
-        counts: number of agents by role; one where it names none. Agents are called ``teacher_0``, ``teacher_1``, ...
+        roles: the game's roles.
+        counts: number of agents by role, 1 for a missing role. Agents are called ``teacher_0``,
+            ``teacher_1``, ...
 
     Raises:
         ValueError: ``counts`` names a role that the game does not have.
@@ -52,16 +54,16 @@ class Uniform:
         return {role: f"{role}_{int(rng.integers(self._counts[role]))}" for role in roles}
 
 
-#: Makers of matchmakers: called with the roles and the numbers of agents, as `Uniform` is.
+#: Factories of matchmakers. Each is called with the roles and the numbers of agents, like `Uniform`.
 MATCHMAKERS: Registry[Callable[..., Any]] = Registry("matchmaker")
 MATCHMAKERS.register("uniform", Uniform)
 
 
 def get(name: str, roles: Sequence[str], counts: Mapping[str, int] | None) -> Matchmaker:
-    """The matchmaker of a name: ``uniform``, or ``module:name`` or ``file.py:name`` of one of your own.
+    """Make the matchmaker of this name: ``uniform``, or your own ``module:name`` or ``file.py:name``.
 
     Raises:
-        ValueError: there is none, or it makes no matchmaker.
+        ValueError: there is none with this name, or its factory returns no matchmaker.
     """
     made = MATCHMAKERS.get(name)(tuple(roles), counts or {})
     if not isinstance(made, Matchmaker):
@@ -77,7 +79,7 @@ def seats(matchmaker: Matchmaker, roles: Sequence[str], seed: int) -> dict[str, 
     Raises:
         ValueError: a role has no agent, or one that is not among the matchmaker's.
     """
-    # A stream of its own: another matchmaker leaves everything else that the episode draws as it was.
+    # A random stream of its own, so that the matchmaker does not affect the episode's other draws.
     seated = dict(matchmaker.seat(tuple(roles), np.random.default_rng([seed, 1])))
     for role in roles:
         if seated.get(role) not in matchmaker.agents:

@@ -22,7 +22,7 @@ from gasp_env.rewards.registry import TeacherRewards, get_solver_reward
 from gasp_env.sandbox import Sandbox, shared
 from gasp_env.tasks import AXES, Goalpost
 
-#: Needs of a reward that are met only later, when the outcomes of a whole update are known.
+#: Inputs of a reward that are known only with the outcomes of a whole update.
 LATER = frozenset({"batch"})
 
 
@@ -43,7 +43,7 @@ class Setup:
 
     Raises:
         TypeError: there is no such option.
-        ValueError: an option has a wrong value, or two do not go together. The message states the fix.
+        ValueError: an option has a wrong value, or two options conflict. The message states the fix.
     """
 
     def __init__(self, chosen: Mapping[str, Any]) -> None:
@@ -56,7 +56,7 @@ class Setup:
         self.teacher_reward = self.curriculum.teacher_reward if reward is None else reward
         self.teacher_rewards = TeacherRewards(self.teacher_reward)
         self.solver_reward = get_solver_reward(options.solver_reward)
-        # Made without a relevance as well, because it checks the other three options.
+        # Constructed even without a relevance, because it validates the other three options.
         rule = RelevanceRule(
             options.relevance or "none",
             options.relevance_mode,
@@ -70,7 +70,7 @@ class Setup:
         self._check_prompts()
         self.goalposts = self._load_goalposts()
         self._check_reward()
-        _ = self.sandbox  # not opened, but a tier that does not exist is refused here
+        _ = self.sandbox  # does not open the sandbox, but refuses an unknown tier
 
     @property
     def sandbox(self) -> Sandbox:
@@ -100,7 +100,7 @@ class Setup:
         available = set(LATER)
         if self.domain.novelty not in ("off", "exact"):
             available.add("embedding")
-        # Under any other rule the reward would count it twice.
+        # With any other rule the reward would count the relevance twice.
         if self.rule is not None and self.rule.mode == "gate":
             available.add("relevance")
         self.teacher_rewards.check(available, stages)
@@ -127,7 +127,7 @@ class Setup:
         self.relevance.check(self.goalposts)
 
     def _check_prompts(self) -> None:
-        """Check that the style has the prompts that the curriculum asks it for."""
+        """Check that the style has all prompts that the curriculum needs."""
         style = self.domain.style
         lacking = [name for name in self.curriculum.prompts if not callable(getattr(style, name, None))]
         if lacking:
@@ -169,7 +169,8 @@ class Setup:
         style = self.domain.style
         axis = getattr(self.curriculum, "axis", "both")
         axes = (AXES if axis == "both" else (axis,)) if "lemma" in self.curriculum.prompts else ()
-        # A lift that sees the goalpost shows the task it lifts as well, and a task has its outputs besides its text.
+        # The prompt of a sighted lift holds the goalpost and the lifted task, which has outputs besides its
+        # text.
         sighted = "sighted_lift" in self.curriculum.prompts
         room = MAX_PROMPT - (4 * MAX_TEXT_BYTES if sighted else 0)
         for goalpost in goalposts:
@@ -187,7 +188,7 @@ def configure(chosen: Mapping[str, Any]) -> tuple[Options, Curriculum]:
     """Sort options by keyword into those of any env and those of the curriculum that they name.
 
     Raises:
-        TypeError: neither has such an option; the message lists those there are.
+        TypeError: neither has such an option; the message lists the valid ones.
         ValueError: an option has a wrong value.
     """
     common = {name: value for name, value in chosen.items() if name in names(Options)}

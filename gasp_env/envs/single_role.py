@@ -1,8 +1,8 @@
-"""One role's own decision process: the turns of all other roles are played inside.
+"""Single-agent decision process of one role: a partner policy plays the turns of all other roles.
 
-With ``role="teacher"`` an episode stops only where the teacher is to write, and the attempts at its
-proposal are played by a partner before the step returns: the reward of a text arrives in the step that
-gave it. With ``role="solver"`` the partner writes the tasks. Without a role nothing is played here.
+With ``role="teacher"`` an episode stops only at the teacher's turns. A partner plays the attempts at its
+proposal before the step returns, so a step returns the reward of its own text. With ``role="solver"`` the
+partner writes the tasks. Without a role, the caller plays every turn.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from gasp_env.envs.driver import Action, Driver, Stepped
 from gasp_env.policies import Sampling
 from gasp_env.records import shorten
 
-#: Episodes begun, one after the other, until there is one in which the role acts.
+#: Greatest number of episodes to begin in search of one in which the role acts.
 TRIES = 100
 
 
 @dataclass(frozen=True)
 class RoleStep(Stepped):
-    """A step as one role sees it: turns the partner played after it belong to it, their credits do not.
+    """A step for one role. It includes the partner's turns that follow, but not the partner's credits.
 
     Attributes:
         all_scored: True if every credit is a score, the partner's included.
@@ -39,15 +39,15 @@ class RoleStep(Stepped):
 
 
 class SingleRole:
-    """A driver as seen from one role, or from all.
+    """A driver restricted to one role, or with all roles.
 
     Args:
         driver: plays the episodes.
-        role: the role whose turns are left to the caller; None for all roles.
+        role: the role that the caller plays; None for all roles.
         partner: policy that plays the other roles' turns: a name or an object (`gasp_env.policies`).
 
     Raises:
-        ValueError: one of ``role`` and ``partner`` is there without the other, or there is no such role.
+        ValueError: only one of ``role`` and ``partner`` is given, or there is no such role.
     """
 
     def __init__(self, driver: Driver, role: str | None = None, partner: Any = None) -> None:
@@ -71,7 +71,7 @@ class SingleRole:
         self._policy = None if partner is None else policies.get(partner)
 
     def check(self, options: Mapping[str, Any] | None) -> None:
-        """Refuse options of a reset before anything is changed by it.
+        """Validate the options of a reset before it changes anything.
 
         Raises:
             ValueError: they are no mapping, there is no such goalpost, or no episode of this env plays one.
@@ -94,12 +94,12 @@ class SingleRole:
     def begin(
         self, generators: Mapping[int, np.random.Generator], options: Mapping[str, Any] | None = None
     ) -> None:
-        """Begin an episode in each slot, up to the first turn that is the caller's.
+        """Begin an episode in each slot and play it up to the caller's first turn.
 
-        An episode without such a turn is played to its end, and another one begun from the same generator.
+        An episode without such a turn is played to its end, and the same generator begins another one.
 
         Raises:
-            RuntimeError: that happened ``TRIES`` times in a row, or the partner raised.
+            RuntimeError: ``TRIES`` episodes in a row had no such turn, or the partner raised.
         """
         numbers = list(generators)
         for _ in range(TRIES):
@@ -120,15 +120,16 @@ class SingleRole:
         )
 
     def step(self, actions: Sequence[Action | None]) -> list[Stepped | None]:
-        """As `gasp_env.envs.driver.Driver.step`, and the partner's turns after it.
+        """Step like `gasp_env.envs.driver.Driver.step`, then play the partner's turns.
 
-        Credits are the caller's roles', verdicts those of the texts given. ``scored`` is False where any credit is
-        unscored, of the partner too: a failed sandbox shows even if none of the caller's texts met it.
+        Credits are those of the caller's roles, verdicts those of the given texts. ``scored`` is False if any
+        credit is unscored, the partner's included: so a sandbox failure during the partner's turns is
+        reported too.
 
         Raises:
             as `gasp_env.envs.driver.Driver.step`.
-            RuntimeError: the partner raised. The episodes that moved are lost then.
-            ValueError: the partner gave other than was asked; they are lost then, too.
+            RuntimeError: the partner raised. The episodes that moved are lost.
+            ValueError: the partner did not return the requested texts. The episodes that moved are lost.
         """
         stepped = self._driver.step(actions)
         later = self._play([number for number, item in enumerate(stepped) if item is not None])
@@ -149,7 +150,7 @@ class SingleRole:
         )
 
     def _play(self, numbers: Sequence[int]) -> dict[int, list[Stepped]]:
-        """Play the partner's turns in these episodes, all of them in one batch, until none is left."""
+        """Play the partner's turns in these episodes, one batch at a time, until none is left."""
         played: dict[int, list[Stepped]] = {number: [] for number in numbers}
         try:
             while waiting := self._waiting(numbers):
@@ -174,7 +175,7 @@ class SingleRole:
         turns = [turn for turn in (self._driver.turns[number] for number in numbers) if turn is not None]
         first = self._driver.episodes[numbers[0]]
         assert first is not None
-        # A partner that samples follows the env's seed, as everything random does.
+        # A sampling partner depends on the env's seed, like everything random.
         seed = np.random.SeedSequence((first.context.seed, turns[0].index)).generate_state(1)
         return policies.answer(
             self._policy,

@@ -9,8 +9,8 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.vector.utils import create_shared_memory
 
-#: Longest action that `TextAction.sample` draws, in characters. One may be of any length: longer than the parser
-#: reads, it is a malformed answer.
+#: Longest action that `TextAction.sample` draws, in characters. An action may have any length; one that
+#: exceeds the parser's limit is a malformed answer.
 MAX_ACTION = 65_536
 
 
@@ -71,7 +71,8 @@ class TextAction(UnicodeText):
 
 @create_shared_memory.register(UnicodeText)
 def _no_shared_memory(space: UnicodeText, n: int = 1, ctx: Any = None) -> NoReturn:
-    """Gymnasium reads text out of shared memory once, when it is made, and every observation after is garbage."""
+    """Refuse shared memory: Gymnasium reads texts from it only once, and all later observations are
+    garbage."""
     raise ValueError(
         "expected shared_memory=False, got an AsyncVectorEnv that shares memory, which would silently replace every "
         "prompt by the same meaningless text; pass shared_memory=False (vector_kwargs of gymnasium.make_vec), or leave "

@@ -24,14 +24,14 @@ from gasp_env.sandbox import Sandbox
 class GaspCodeVectorEnv(VectorEnv[dict[str, Any], Sequence[Action | None], np.ndarray]):
     """``num_envs`` episodes with one library, one sandbox and no autoreset.
 
-    Same seeds, same library view, same texts: same episodes as ``num_envs`` single envs. An action of
-    None leaves an env alone, so that episodes of different length can be played to their end.
+    With equal seeds, library view and texts, the episodes equal those of ``num_envs`` single envs. An action
+    of None skips an env, so that episodes of different length can be played to their end.
 
     Args:
         num_envs: number of episodes played side by side.
         render_mode: None; there is nothing to render.
-        autoreset_mode: disabled. An episode that is over stays so until it is reset: a text generated for
-            a step that resets would be thrown away.
+        autoreset_mode: disabled. A finished episode stays finished until it is reset, because a text
+            generated for a step that resets would be lost.
         role, partner: see `gasp_env.envs.env.GaspCodeEnv`; the partner is asked for all episodes at once.
         options: see `gasp_env.options.Options`.
 
@@ -110,14 +110,14 @@ class GaspCodeVectorEnv(VectorEnv[dict[str, Any], Sequence[Action | None], np.nd
         """Begin episodes.
 
         Args:
-            seed: an int seeds env i with ``seed + i`` and restores the library the env was
-                constructed with, as do several, one per env. None goes on.
-            options: ``{"reset_mask": bool array}`` begins a new episode only there;
+            seed: an int seeds env i with ``seed + i``; a sequence gives one seed per env. Both restore the
+                initial library. None continues with the current generators and library.
+            options: ``{"reset_mask": bool array}`` begins a new episode only where it is True;
                 ``{"goalpost": id}`` pins a goalpost.
 
         Raises:
             as `gasp_env.envs.env.GaspCodeEnv.reset`.
-            ValueError: not one seed per env, or not one bool.
+            ValueError: the number of seeds or of bools is not ``num_envs``.
         """
         self._roles.check(options)
         mask = self._mask((options or {}).get("reset_mask"))
@@ -150,10 +150,10 @@ class GaspCodeVectorEnv(VectorEnv[dict[str, Any], Sequence[Action | None], np.nd
 
         Returns:
             Observations, rewards (num_envs,) float64, terminated and truncated (num_envs,) bool, infos.
-            ``infos["credits"]`` is an object array of lists, empty for an env left alone.
+            ``infos["credits"]`` is an object array of lists, empty for a skipped env.
 
         Raises:
-            ValueError: not one action per env.
+            ValueError: the number of actions is not ``num_envs``.
         """
         if not isinstance(actions, Sequence | np.ndarray) or isinstance(actions, str | bytes):
             raise ValueError(
@@ -185,11 +185,12 @@ class GaspCodeVectorEnv(VectorEnv[dict[str, Any], Sequence[Action | None], np.nd
         return self._driver.score_deferred()
 
     def state(self) -> dict[str, Any]:
-        """State that the next episodes depend on: generators and library, JSON-able. Take it between episodes."""
+        """State on which the next episodes depend: generators and library, JSON-able. Take it between
+        episodes."""
         return {"rngs": [rng.bit_generator.state for rng in self._rngs], "library": self.library.state()}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Go on where `state` was taken."""
+        """Restore a `state`."""
         if len(state["rngs"]) != self.num_envs:
             raise ValueError(f"expected the state of {self.num_envs} envs, got that of {len(state['rngs'])}")
         self._rngs = []
@@ -202,7 +203,8 @@ class GaspCodeVectorEnv(VectorEnv[dict[str, Any], Sequence[Action | None], np.nd
     def _mask(self, given: Any) -> np.ndarray:
         if given is None:
             return np.ones(self.num_envs, dtype=bool)
-        # From an array of objects, as a ragged list cannot become any other; bools in a list are as good.
+        # A ragged list can only become an array of objects, so convert from that. A list of bools is accepted
+        # too.
         mask = given if isinstance(given, np.ndarray) else np.array(given, dtype=object)
         if mask.dtype == object and all(isinstance(one, bool | np.bool_) for one in mask.flat):
             mask = mask.astype(bool)

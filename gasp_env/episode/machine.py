@@ -38,7 +38,8 @@ _CUT_OFF = Judged(Verdict("cut_off", "the text was cut off before its end"))
 
 
 class Truncated(Exception):
-    """The infrastructure failed and the episode ends. A step of a game raises it; no game handles it."""
+    """A failure of the infrastructure that ends the episode. A step of a game raises it; no game handles
+    it."""
 
 
 @dataclass
@@ -46,18 +47,18 @@ class Context:
     """The world of one game: its inputs, and the tasks and outcomes it writes.
 
     Attributes:
-        domain: reads texts and words prompts.
+        domain: reads texts and writes prompts.
         options: the curriculum, with its options.
-        goalposts: real problems; may be empty where none is played.
+        goalposts: real problems; may be empty if the game plays none.
         view: the library as it was when the episode began.
-        seed: of everything the game draws.
+        seed: seed of all the game's draws.
         pinned: index of the goalpost to play, instead of a drawn one.
         relevance: rule for the relevance of variants, None to ask for none.
         on_infra_error: ``truncate`` to end the episode after an unscored turn, or ``continue``.
         rng: the only source of randomness.
         entries: valid tasks so far, for the driver to commit when the episode is over.
         settled: outcomes that became known in this step.
-        turn: index of the turn whose texts the game was sent last.
+        turn: index of the turn whose judged texts were sent to the game last.
         agents: agent by role, for `settled`.
     """
 
@@ -136,7 +137,7 @@ class Episode:
 
         Raises:
             RuntimeError: the episode is over, or the previous texts are not resolved.
-            ValueError: the number of texts is not one the turn takes.
+            ValueError: the number of texts is not in 1 to ``turn.samples``.
         """
         ask = self.ask
         if ask is None or self._pending is not None:
@@ -152,8 +153,8 @@ class Episode:
 
         Args:
             results: one per run.
-            measured: relevance of each of `measures`, None for one that could not be measured; may be left out
-                where nothing could.
+            measured: relevance of each of `measures`, None for one that could not be measured; may be omitted
+                if none could.
 
         Raises:
             RuntimeError: nothing was submitted.
@@ -186,7 +187,7 @@ class Episode:
         if self._pending is not None:
             raise RuntimeError("resolve the submitted texts before the episode is cloned")
         start = self._start
-        # A view does not change, but one that records its queries needs a record for each of the two.
+        # A view is immutable, but a view that records its queries needs a separate record for each episode.
         start = replace(start, view=copy.copy(start.view), goalposts=copy.copy(start.goalposts))
         twin = Episode(self._make, start)
         for given in self._log:

@@ -1,4 +1,4 @@
-"""Outcomes: everything known of a proposal once it has been judged."""
+"""Outcomes: the full record of a judged proposal."""
 
 from __future__ import annotations
 
@@ -18,21 +18,23 @@ class Outcome:
 
     Attributes:
         stage: the stage of the proposal, such as ``lemma``, ``lift`` or ``propose``.
-        axis: along which the variant was to differ; None if it is no variant.
+        axis: the requested axis of a variant; None if the proposal is no variant.
         goalpost: id of the episode's goalpost; None if the episode is unguided.
-        reason: ``valid`` or why the gate rejected it (`gasp_env.domains.python.gate.REASONS`).
+        reason: ``valid`` or the gate's reason for rejection (`gasp_env.domains.python.gate.REASONS`).
         correct, samples: c of n attempts were right; both 0 for an invalid proposal.
         attempts: reason of every attempt's verdict, in order.
         answers: the answer of every attempt, in order: equal texts for equal behaviour (a program's, on the
             hidden inputs; a value; arguments), empty for an attempt that gave no answer.
         accepted: valid, and c/n within the curriculum's band for the stage.
         scored: False when a run it needed was not executed; no reward is computed for it.
-        kind: task kind that was asked for: ``induction`` in a guided curriculum.
+        kind: the requested task kind: ``induction`` in a guided curriculum.
         task: the verified task, None for an invalid proposal.
-        parent: the entry a lift was made from, with its own ``correct`` and ``samples``; None otherwise.
+        parent: the entry from which a lift was made, with its own ``correct`` and ``samples``; None
+            otherwise.
         problem: the episode's goalpost; None if the episode is unguided.
-        others: reasons of other groups of attempts that bear on it, by name, such as those without an adversary's text.
-        relevance: how much the proposal shares with its goalpost, in [0, 1]; None if it was not measured.
+        others: verdict reasons of related groups of attempts, by name, such as those without an adversary's
+            text.
+        relevance: relevance of the proposal to its goalpost, in [0, 1]; None if it was not measured.
         library: the episode's view of the library.
     """
 

@@ -17,10 +17,10 @@ MAX_PROMPT = 131_072
 
 
 class CutOff(str):
-    """A text whose end is missing, because the answer ran into its token limit.
+    """A text whose end is missing, because generation reached its token limit.
 
-    A class of its own tells it from a text that is whole. It counts as failed, even if the part that is there happens
-    to be right: its verdict is ``cut_off``, paid as a malformed text is.
+    Its class distinguishes it from a complete text. It counts as failed, even if the existing part happens to
+    be right. Its verdict is ``cut_off`` and earns the reward of a malformed text.
     """
 
     __slots__ = ()
@@ -31,13 +31,14 @@ class Verdict:
     """The decision on one text.
 
     Attributes:
-        reason: of an answer ``correct``, ``wrong``, ``malformed`` or how its execution failed; of a proposal
-            ``valid`` or the code of the check that refused it; of either ``cut_off``, or ``infra_error`` when nothing
-            was decided.
+        reason: for an answer, ``correct``, ``wrong``, ``malformed`` or the status of its failed execution;
+            for a proposal, ``valid`` or the code of the check that refused it; for either, ``cut_off``, or
+            ``infra_error`` when nothing was decided.
         detail: one line for people; its wording may change.
-        answer: equal texts for equal answers, right or wrong. Of a program, a digest of the values it returned or
-            printed on the hidden inputs, or of the status it failed with; else of the value or the arguments. Empty
-            when there is no answer: a malformed text, a proposal, a failure of the infrastructure.
+        answer: a text that is equal for equal answers, right or wrong. For a program, a digest of the values
+            that it returned or printed on the hidden inputs, or of its failure status; else a digest of the
+            value or the arguments. Empty without an answer: a malformed text, a proposal, a failure of the
+            infrastructure.
     """
 
     reason: str
@@ -51,18 +52,18 @@ class Verdict:
 
     @property
     def scored(self) -> bool:
-        """False when the infrastructure failed: such a verdict is never a score."""
+        """True unless the infrastructure failed: a verdict of ``infra_error`` is never a score."""
         return self.reason != Status.INFRA_ERROR
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A text that is decided.
+    """A judged text.
 
     Attributes:
         verdict: the decision.
         task: the task that a valid proposal became.
-        relevance: of a proposal to its goalpost, in [0, 1], if it was measured.
+        relevance: relevance of a proposal to its goalpost, in [0, 1]; None if it was not measured.
     """
 
     verdict: Verdict
@@ -76,9 +77,10 @@ class Pending:
 
     Attributes:
         runs: the executions it needs, possibly none.
-        decide: function of their results, in order, and of the relevance if one was asked for; returns the decision.
-        proposal: the proposal as it was read, so that its relevance can be measured; None for any other text.
-        measure: the proposal and the goalpost whose relevance is asked for as well; None asks for none.
+        decide: function of their results, in order, and of the relevance if one was requested; returns the
+            decision.
+        proposal: the parsed proposal, so that its relevance can be measured; None for any other text.
+        measure: the proposal and the goalpost whose relevance is requested; None requests none.
     """
 
     runs: Sequence[Run]
@@ -89,18 +91,19 @@ class Pending:
 
 @dataclass(frozen=True)
 class Ask:
-    """A turn that a game asks for.
+    """A turn that a game requests.
 
     Attributes:
-        role: the role that is asked; the driver seats an agent in it.
+        role: the role that acts; the driver seats an agent in it.
         stage: a stage of the curriculum.
         prompt: the text the agent reads.
         read: function of one text; returns the decision, or the runs needed for one.
         samples: number of texts the turn takes.
         kind: task kind, None where the stage has none.
-        axis: of a variant and of the attempts at it.
-        proposal: True if an outcome pays for the texts, which the game settles later; else their verdicts do.
-        question: the thing an answer is judged against, for scripted players and tests. Never shown to an agent.
+        axis: axis of a variant and of the attempts at it.
+        proposal: True if a later outcome gives the texts their reward; False if their verdicts do, at once.
+        question: the question that an answer is judged by, for scripted players and tests. Never shown to an
+            agent.
     """
 
     role: str
@@ -125,10 +128,10 @@ class Turn:
         stage: the kind of turn.
         kind: task kind of a solver's turn, and of an unguided proposal. None for ``lemma`` and ``lift``,
             whose teacher writes induction tasks.
-        axis: of a variant, and of the attempts at it; None for the rest.
+        axis: axis of a variant, and of the attempts at it; None otherwise.
         prompt: the text the agent reads.
         samples: texts still due.
-        proposal: True if the texts are paid by an outcome that is settled later; else by their verdicts, at once.
+        proposal: True if a later outcome gives the texts their reward; False if their verdicts do, at once.
     """
 
     index: int
@@ -151,8 +154,8 @@ class Credit:
         agent: the agent that wrote it.
         reward: the sum of ``terms``; None if it is unscored, or deferred.
         terms: its named parts.
-        deferred: True if the reward needs more than a step knows. It is no failure: the number follows with
-            `gasp_env.envs.driver.Driver.score_deferred`.
+        deferred: True if the reward needs the outcomes of later steps too. This is no failure:
+            `gasp_env.envs.driver.Driver.score_deferred` returns the number.
     """
 
     turn: int
@@ -165,7 +168,8 @@ class Credit:
 
 @dataclass(frozen=True)
 class Settled:
-    """An outcome that became known, and the text it pays for: sample ``sample`` of turn ``turn``, by ``agent``."""
+    """An outcome that became known, and the proposal's text: sample ``sample`` of turn ``turn``, by
+    ``agent``."""
 
     turn: int
     agent: str
@@ -182,7 +186,7 @@ class Resolution:
         first: sample number of the first of them.
         verdicts: one per text.
         settled: outcomes that became known.
-        relevance: of each text, None where it was not measured.
+        relevance: relevance of each text, None where it was not measured.
     """
 
     turn: Turn

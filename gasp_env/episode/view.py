@@ -6,7 +6,7 @@ from typing import Literal, Protocol, get_args
 
 from gasp_env.tasks import Entry
 
-#: Entries that a solver is given: accepted tasks, all valid ones, or those neither always nor never solved.
+#: Sorts of entries for the solver: accepted tasks, all valid ones, or those neither always nor never solved.
 SolverData = Literal["accepted", "all", "non_extremes"]
 
 
@@ -16,8 +16,8 @@ class View(Protocol):
     def __contains__(self, fingerprint: object) -> bool:
         """True if a task with this fingerprint has been accepted; a new proposal may not repeat it.
 
-        One that was too hard or too easy may be proposed again, for the solver has changed since. So may
-        one that was accepted and evicted: it is forgotten.
+        A task that was too hard or too easy may be proposed again, because the solver changes. An evicted
+        task may be proposed again too.
         """
         ...
 

@@ -23,7 +23,8 @@ from gasp_env.sandbox.runs import Limits, Result, Status
 from gasp_env.tasks import TASK_KINDS, Arguments, Goalpost, Task
 from gasp_env.values import encode
 
-#: Proposals of these kinds hold one input, and cannot be asked as induction: there is nothing to infer from.
+#: Kinds whose proposals hold a single input. They cannot be asked as induction, which infers from several
+#: pairs.
 SINGLE = ("deduction", "abduction")
 
 
@@ -37,13 +38,14 @@ class PythonDomain(Domain):
 
     Attributes:
         name: for transcripts and manifests.
-        style: prompts, and how texts are read.
-        builtin_goalposts: loads the domain's own set.
+        style: prompts and parser.
+        builtin_goalposts: function that loads the domain's own set.
         rules: see `GateRules`.
-        limits: of every run, of the gate and of the judge.
-        probes: if any, two programs count as the same task when they agree on these inputs.
-        sees: what of a goalpost the teacher is shown unless the env says otherwise.
-        builtin_seeds: loads deduction and abduction tasks that an unguided curriculum starts from.
+        limits: limits of every run of the gate and of the judge.
+        probes: inputs for novelty. If there are any, two programs that agree on them count as the same task.
+        sees: part of a goalpost that is shown to the teacher, unless the env's options choose another.
+        builtin_seeds: function that loads the initial deduction and abduction tasks of an unguided
+            curriculum.
         novelty: ``off``, ``exact`` or an embedder.
     """
 
@@ -82,9 +84,10 @@ class PythonDomain(Domain):
         return Gate(self.rules, self.limits, self.probes, self.novelty != "off", threshold, seeds=seeds)
 
     def read_proposal(self, text: str, request: Request) -> Judged | Pending:
-        """Parse and check a proposal; the runs that decide it, if it passes.
+        """Parse and check a proposal. One that passes the static checks returns the runs that decide it.
 
-        A ``valid`` one carries its task. The reasons of others are `gasp_env.domains.python.gate.REASONS`.
+        A ``valid`` proposal carries its task. Rejections have the reasons
+        `gasp_env.domains.python.gate.REASONS`.
         """
         try:
             proposal = self.style.parse_proposal(
@@ -121,11 +124,12 @@ class PythonDomain(Domain):
         return replace(Question.of_goalpost(goalpost), prompt=self.style.goalpost(goalpost))
 
     def asked_as(self, task: Task) -> tuple[str, ...]:
-        """See `Domain.asked_as`: there is nothing to infer from a single pair."""
+        """See `Domain.asked_as`: a task with a single pair cannot be asked as induction."""
         return TASK_KINDS if task.kind == "induction" else SINGLE
 
     def builds_on(self, kind: str) -> tuple[str, ...]:
-        """See `Domain.builds_on`: inputs and a message are written for the program of a task of another kind."""
+        """See `Domain.builds_on`: an induction proposal adds inputs and a message to another kind's
+        program."""
         return SINGLE if kind == "induction" else ()
 
     def pairs(self, task: Task) -> int:
@@ -133,7 +137,8 @@ class PythonDomain(Domain):
         return len(task.content.inputs)
 
     def check_goalposts(self, goalposts: Sequence[Goalpost]) -> tuple[Goalpost, ...]:
-        """See `Domain.check_goalposts`: as a file is checked, so that they can be stored and played again."""
+        """See `Domain.check_goalposts`: the checks of a goalpost file, so that they can be stored and
+        replayed."""
         checked = tuple(
             files.from_record(files.to_record(goalpost), f"goalpost {goalpost.id!r}")
             for goalpost in goalposts

@@ -1,7 +1,7 @@
-"""The gate: what a proposal must pass before it is a task.
+"""The gate: the checks that turn a proposal into a task.
 
-Text rules first, then execution under every hash seed, then novelty, then relevance where it was asked
-for. Each rejection has one of the stable codes in `REASONS`; the first check that fails is the one reported.
+The order is: static rules, execution under every hash seed, novelty, relevance if it was requested. Each
+rejection has one of the stable codes in `REASONS`, and the first check that fails gives the code.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from gasp_env.sandbox.runs import HASH_SEEDS, Call, Limits, Result, Run, Status
 from gasp_env.tasks import Arguments, Task
 from gasp_env.values import encode, render_known, same
 
-#: The checks in order, each with the reasons it gives. ``message_leaks`` is given by two: for what the program alone
-#: tells, and for what it returns.
+#: The checks in order, each with its reasons. ``message_leaks`` belongs to two checks: one for leaks of the
+#: program, one for leaks of its outputs.
 CHECKS: dict[str, tuple[str, ...]] = {
     "parsing": ("too_long", "not_utf8", "no_program", "no_inputs", "bad_input", "unparsable"),
     "rules": (
@@ -51,7 +51,7 @@ CHECKS: dict[str, tuple[str, ...]] = {
 REASONS = {reason: check for check, reasons in reversed(CHECKS.items()) for reason in reasons}
 
 
-#: What runs use up, and have a limit of.
+#: Resources of a run that have a limit.
 _USED = {
     "processor time": "cpu_seconds",
     "wall time": "wall_seconds",
@@ -62,7 +62,7 @@ _used = attrgetter(*_USED.values())
 
 
 class Rejected(Exception):
-    """A proposal that is not a task. ``reason`` is one of `REASONS`."""
+    """A rejected proposal. ``reason`` is one of `REASONS`."""
 
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(detail or reason)
@@ -70,20 +70,20 @@ class Rejected(Exception):
 
 
 class Unscored(Exception):
-    """The infrastructure failed; nothing is known of the proposal."""
+    """A failure of the infrastructure, which leaves the proposal undecided."""
 
 
 @dataclass(frozen=True)
 class Gate:
-    """The gate of one domain, as one curriculum uses it.
+    """The gate of one domain under one curriculum.
 
     Attributes:
         rules: see `GateRules`.
-        limits: of every run.
-        probes: argument tuples a program is also called with. If there are any, novelty compares
-            what programs return on them; if not, it compares programs up to renaming and formatting.
-        exact: whether a task that has been accepted already is refused.
-        threshold: cosine similarity with an accepted task from which on a proposal is refused, by the
+        limits: limits of every run.
+        probes: additional argument tuples. If there are any, novelty compares the programs' return values on
+            them; if not, it compares programs up to renaming and formatting.
+        exact: True if a task that has been accepted already is refused.
+        threshold: least cosine similarity with an accepted task at which a proposal is refused, by the
             embedder of the library; None compares no embeddings.
         seeds: fingerprints that count as accepted from the start.
     """
@@ -98,10 +98,10 @@ class Gate:
     def runs(self, proposal: Proposal, kind: str = "induction") -> list[Run]:
         """The executions that decide about a proposal.
 
-        First all inputs in one run for every hash seed, every other one in reversed order. Probes come
-        last, so that one that ends the run cannot take the proposal's own inputs with it. Then, unless
-        the program evidently keeps nothing between calls, every input in a run of its own: what is
-        recorded must be what a fresh call returns.
+        The first runs call the program on all inputs, one run for each hash seed, every other run in
+        reversed order. Probes come last, so that a probe that ends the run does not lose the proposal's own
+        inputs. Further runs call the program on one input each, unless it evidently keeps no state between
+        calls: a recorded output must equal the return value of a fresh call.
 
         Raises:
             Rejected: the proposal breaks a static rule and needs no execution.
@@ -109,7 +109,7 @@ class Gate:
         program = Program(proposal.program)
         check_static(replace(proposal, program=program), self.rules, kind)
 
-        # The first run that fails decides: what loops costs its limit once.
+        # The first failed run decides, so an endless loop costs the time limit only once.
         text = str(program)
         series = _digest([text.encode(), kind.encode(), repr(proposal.inputs).encode()])
 
@@ -128,10 +128,10 @@ class Gate:
         ]
 
     def decide(self, proposal: Proposal, results: Sequence[Result], request: Request) -> Task:
-        """Decide about a proposal, given the results of its `runs` in order: the task that it is.
+        """Decide about a proposal, given the results of its `runs` in order; return its task.
 
         Raises:
-            Rejected: with the first reason that applies.
+            Rejected: the proposal fails a check; the first failed check gives the reason.
             Unscored: a run was not executed.
         """
         lost = next((result for result in results if result.status is Status.INFRA_ERROR), None)
@@ -149,7 +149,7 @@ class Gate:
         return request.task(content, fingerprint)
 
     def _check_determinism(self, proposal: Proposal, results: Sequence[Result]) -> tuple[Call, ...]:
-        """Refuse runs that failed or differ; return the calls, those of probes last."""
+        """Refuse runs that failed or differ; return the calls, probes last."""
         count = len(proposal.inputs)
         together, alone = results[: len(HASH_SEEDS)], results[len(HASH_SEEDS) :]
         orders = [_in_order(result, count, position) for position, result in enumerate(together)]
@@ -168,7 +168,7 @@ class Gate:
         return orders[0]
 
     def _check_limits(self, results: Sequence[Result], outputs: tuple[Any, ...], kind: str) -> None:
-        """Refuse use of a limit beyond the share allowed, and outputs that are too long or all the same."""
+        """Refuse use of a limit beyond the allowed share, and outputs that are too long or all equal."""
         share = self.rules.used
         most = map(max, zip(*map(_used, results), strict=True))
         for name, used, limit in zip(_USED, most, _used(self.limits), strict=True):
@@ -176,7 +176,7 @@ class Gate:
                 raise Rejected(
                     "near_limit", f"{name}: used {used:.3g} of {limit:.3g}, expected at most {share:.0%}"
                 )
-        # Only floats that are no numbers are written longer than Python does.
+        # Our rendering is longer than Python's repr for NaN and infinity only.
         together = repr(outputs)
         if len(together) > self.rules.output_chars or "nan" in together or "inf" in together:
             longest = max(len(render_known(output)) for output in outputs)
@@ -185,7 +185,7 @@ class Gate:
                     "output_too_large",
                     f"expected at most {self.rules.output_chars} characters, got {longest}",
                 )
-        # There is nothing to find out about a program that says the same to everybody.
+        # A constant program makes a trivial induction task.
         if kind == "induction" and all(same(output, outputs[0]) for output in outputs[1:]):
             raise Rejected("one_output", "expected outputs that differ, got the same for all inputs")
 
@@ -211,15 +211,15 @@ class Gate:
                 )
 
     def _check_message(self, content: Triplet, request: Request) -> None:
-        """Refuse a message that leaves nothing to find out."""
+        """Refuse a message that leaks hidden outputs or quotes the goalpost."""
         if quotes_pairs(content.message, content):
             raise Rejected("message_leaks", "the message gives hidden outputs away")
         if request.goalpost is not None and quotes_statement(content.message, request.goalpost.statement):
             raise Rejected("message_leaks", "the message quotes the goalpost, which a lift of it may not see")
 
     def fingerprint(self, proposal: Proposal, behaviour: Sequence[bytes], stage: str, kind: str) -> str:
-        """What novelty compares: a variant by its program; an unguided proposal by its kind as well, and, where it
-        had to use a given program, by what it added to that."""
+        """The key that novelty compares. A variant's key is its program. An unguided proposal's key has the
+        kind as well, and for induction, which uses a given program, also the inputs and the message."""
         program = behaviour if self.probes else [Program(proposal.program).form]
         if stage != "propose":
             return _digest(program)
@@ -231,7 +231,7 @@ class Gate:
 
 
 def check_static(proposal: Proposal, rules: GateRules, kind: str = "induction") -> None:
-    """Rules that need no execution.
+    """Check the rules that need no execution.
 
     Raises:
         Rejected: with a reason of the ``rules`` in `CHECKS`, or ``unparsable``.
@@ -248,7 +248,7 @@ def check_static(proposal: Proposal, rules: GateRules, kind: str = "induction") 
     least, greatest = rules.input_count if kind == "induction" else (1, 1)
     if not least <= len(inputs) <= greatest:
         raise Rejected("input_count", f"expected {least} to {greatest} inputs, got {len(inputs)}")
-    # A hidden input that is also shown would give its answer away.
+    # A hidden input that equals a shown one would reveal its output.
     if not _differ(inputs):
         raise Rejected("repeated_inputs", "expected inputs that all differ")
     if quotes_program(proposal.message, program):
@@ -256,14 +256,14 @@ def check_static(proposal: Proposal, rules: GateRules, kind: str = "induction") 
 
 
 def _is_reference(program: str, reference: str | None) -> bool:
-    """Whether a program is a goalpost's reference, up to renaming and formatting."""
+    """True if a program is a goalpost's reference, up to renaming and formatting."""
     return reference is not None and Program(program).form == _reference_form(reference)
 
 
 @lru_cache(1024)
 def _reference_form(reference: str) -> bytes | None:
-    """What exact novelty compares of a goalpost's reference, which comes again in every episode; None of one of others
-    that we cannot read."""
+    """The normal form of a goalpost's reference; None if it cannot be parsed. Cached, as references recur in
+    every episode."""
     try:
         return Program(reference).form
     except ParseError:
@@ -271,7 +271,8 @@ def _reference_form(reference: str) -> bytes | None:
 
 
 def _differ(inputs: Sequence[Arguments]) -> bool:
-    """Whether no two are equal. If two are, Python finds them equal too, unless there is a NaN in them."""
+    """True if no two are equal as values. Equal values are equal for Python too, except where they hold a
+    NaN."""
     if "nan" not in repr(inputs) and not any(a == b for a, b in combinations(inputs, 2)):
         return True
     return len(set(map(encode, inputs))) == len(inputs)
@@ -285,7 +286,8 @@ def _in_order(result: Result, count: int, position: int) -> tuple[Call, ...]:
 
 
 def _failure(result: Result, calls: tuple[Call, ...], count: int) -> tuple[str, str] | None:
-    """Why a run fails the gate; a probe may raise, but may not end the run."""
+    """The reason and detail of a run that fails the gate, else None. A probe may raise, but not end the
+    run."""
     for call in calls[:count]:
         if call.status is not Status.OK:
             return str(call.status), call.error
@@ -295,7 +297,7 @@ def _failure(result: Result, calls: tuple[Call, ...], count: int) -> tuple[str, 
 
 
 def _behave_alike(first: Sequence[Call], *others: Sequence[Call]) -> bool:
-    """Whether all calls ended alike and returned equal values: the same as `_behaviour` of each, for less."""
+    """True if all calls have equal statuses and values: a faster comparison of their `_behaviour`."""
     values = [call.value for call in first]
     written = repr(values)
     for calls in others:

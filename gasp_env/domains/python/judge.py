@@ -1,21 +1,20 @@
-"""The judge: is an answer right?
+"""The judge decides if an answer is right.
 
-One judge serves difficulty, reward, replay and evaluation. A text becomes either a verdict at
-once (it cannot be read, or a value settles it) or runs whose outputs are compared here, on
-the host. Expected outputs never leave this process, and no answer is ever evaluated or put into
-another text:
+One judge serves difficulty, reward, replay and evaluation. A text gives a verdict at once if it cannot
+be read or if its value decides. Otherwise it gives runs, whose outputs are compared here, on the host.
+Expected outputs never leave this process, and no answer is evaluated or inserted into another text:
 
 - *deduction* is a literal, compared with the output;
 - *abduction* is a list of literals; any arguments that the program maps to the output are right;
 - *induction* is a program, right if it returns the expected value for every hidden argument tuple, each asked
   alone; for a real problem, for every test.
 
-How outputs are compared is the question's rule:
+The question's rule defines the comparison of outputs:
 
-- ``exact``: equal under `gasp_env.values`. A program that reads standard input must print the expected text to the
-  last character.
-- ``livecodebench``: as LiveCodeBench compares, see `gasp_env.goalposts.answers` for that and for where we differ.
-  An answer is preceded by a line of imports.
+- ``exact``: equal under `gasp_env.values`. A program that reads standard input must print exactly the
+  expected text.
+- ``livecodebench``: LiveCodeBench's comparison; `gasp_env.goalposts.answers` documents it and our
+  differences. A line of imports precedes the answer.
 """
 
 from __future__ import annotations
@@ -48,15 +47,15 @@ ANSWER_REASONS = (
 
 @dataclass(frozen=True)
 class Question:
-    """What an answer is judged against.
+    """The data against which an answer is judged.
 
     Attributes:
-        kind: what the answer is: a program, a value, or arguments.
-        program: executed for abduction, on the answer.
-        inputs, outputs: what an induction answer must reproduce; for deduction and abduction
-            one pair.
-        entry: what of an induction answer is called, see `gasp_env.tasks.Goalpost`.
-        rule: how outputs are compared.
+        kind: task kind, which makes the answer a program, a value, or arguments.
+        program: the program that is executed on the answer of an abduction.
+        inputs, outputs: the pairs that an induction answer must reproduce; a single pair for deduction and
+            abduction.
+        entry: the function or method of an induction answer that is called, see `gasp_env.tasks.Goalpost`.
+        rule: rule of comparison.
         prompt: the text that the solver reads.
     """
 
@@ -83,20 +82,22 @@ class Question:
 
     @cached_property
     def expected(self) -> tuple[tuple[str, bytes], ...]:
-        """How Python writes each output, and its encoding. Both are empty for what is no value: nothing equals it."""
+        """The repr of each output, and its encoding. Both are empty for an object that is no value, which
+        equals nothing."""
         return tuple(_known(output) for output in self.outputs)
 
     @cached_property
     def right(self) -> tuple[str, str]:
-        """How Python writes all outputs, and the digest of their encodings; empty if one of them is no value."""
+        """The repr of all outputs, and the digest of their encodings; both empty if one of them is no
+        value."""
         encodings = [encoding for _, encoding in self.expected]
         return (repr(list(self.outputs)), _digest(*encodings)) if all(encodings) else ("", "")
 
 
 def ask(question: Question, text: str, style: PromptStyle, limits: Limits) -> Verdict | list[Run]:
-    """Judge a text: a `Verdict` if it can be settled without execution, else the runs that settle it.
+    """Judge a text: return a `Verdict` if no execution is needed, else the runs that decide.
 
-    One run, or one for each test where a whole program reads standard input.
+    There is one run, or one for each test of a program that reads standard input.
     """
     try:
         answer = style.parse_answer(text, question.kind)
@@ -114,9 +115,10 @@ def decide(question: Question, results: Sequence[Result], runs: Sequence[Run] = 
     """The verdict on an answer whose runs have been executed.
 
     Args:
-        question: what was asked.
-        results: one for each run that `ask` wanted, in its order.
-        runs: those runs. Only `Verdict.answer` of an abduction is taken from them, and empty without them.
+        question: the question that was answered.
+        results: one for each run that `ask` returned, in its order.
+        runs: those runs. They are used for `Verdict.answer` of an abduction only, which is empty without
+            them.
     """
     lost = next((result for result in results if result.status is Status.INFRA_ERROR), None)
     if lost is not None:
@@ -129,10 +131,10 @@ def decide(question: Question, results: Sequence[Result], runs: Sequence[Run] = 
             status, failed.error, _digest(status.encode()) if question.kind == "induction" else given
         )
     claims = [claim for result in results for claim in _claims(question, result)]
-    # A sandbox that answers "ok" with too few values is broken, and that is nobody's wrong answer.
+    # A sandbox that reports "ok" with too few values is broken; the answer is not wrong.
     if len(claims) != len(question.outputs):
         return Verdict(str(Status.INFRA_ERROR), f"{len(claims)} values for {len(question.outputs)} tests")
-    # Values that are written alike are equal, and most attempts are right: that spares encoding them.
+    # Values with equal reprs are equal. Most attempts are right, so this usually avoids encoding them.
     if question.rule == "exact" and repr(claims) == question.right[0]:
         return Verdict("correct", answer=question.right[1] if question.kind == "induction" else given)
     compared = _compared(question, claims)
@@ -145,12 +147,12 @@ def decide(question: Question, results: Sequence[Result], runs: Sequence[Run] = 
 
 
 def _claims(question: Question, result: Result) -> list[Any]:
-    """What a run that ended well says the outputs are."""
+    """The outputs that a successful run claims."""
     return [call.value for call in result.calls] if question.entry else [result.stdout]
 
 
 def _compared(question: Question, claims: Sequence[Any]) -> list[bytes]:
-    """Encodings of the claims, as far as the rule looks at them."""
+    """Encodings of the claims, normalised as the rule compares them."""
     if question.rule == "exact":
         return [
             encoding if repr(claim) == written else encode(claim)
@@ -162,7 +164,8 @@ def _compared(question: Question, claims: Sequence[Any]) -> list[bytes]:
 
 
 def _same(question: Question, claims: Sequence[Any], compared: Sequence[bytes]) -> Iterator[bool]:
-    """Whether each claim is right, by the question's rule; ``compared`` is what `_compared` made of them."""
+    """One bool per claim: right or wrong by the question's rule; ``compared`` is the result of
+    `_compared`."""
     if question.rule == "exact":
         return (said == encoding for said, (_, encoding) in zip(compared, question.expected, strict=True))
     same = answers.same_value if question.entry else answers.same_text
@@ -177,10 +180,10 @@ def _known(value: Any) -> tuple[str, bytes]:
 
 
 def _runs(question: Question, program: str, limits: Limits) -> list[Run]:
-    """What an induction answer has to be asked."""
+    """The runs that test an induction answer."""
     loose = question.rule == "livecodebench"
-    # A fork for each pair, unless none can know of another: right means right alone. Real problems may be as
-    # large as the limits allow, so they are not shared either.
+    # Each pair runs in a fork of its own, because an answer must be right in a fresh call. A program without
+    # state shares one. Real problems may use the full limits for each test, so they never share.
     fresh = loose or Program(program).keeps_state
     if loose:
         program, limits = livecodebench.program(program), livecodebench.limits(limits)
@@ -188,7 +191,7 @@ def _runs(question: Question, program: str, limits: Limits) -> list[Run]:
     if question.entry:
         return [Run(program, question.inputs, question.entry, limits=limits, fresh=fresh)]
     texts = [text for (text,) in question.inputs]
-    # Equal answers to equal tests are the same series, so that they are executed once.
+    # Equal answers to equal tests have one series, so that they are executed once.
     asked = (program, repr(limits), *texts)
     series = "tests " + _digest(*(text.encode("utf-8", "surrogatepass") for text in asked))
     return [Run(program, limits=limits, profile="stdin", stdin=text, series=series) for text in texts]

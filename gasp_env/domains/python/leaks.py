@@ -1,4 +1,4 @@
-"""Whether a teacher's message gives away what the solver is to find out. Filters, not proofs."""
+"""Checks that a teacher's message does not leak the answer to the solver. They are filters, not proofs."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ import re
 from gasp_env.domains.python.triplet import Triplet
 from gasp_env.values import render_known
 
-#: Characters of a value that are looked for in a message.
+#: Length of the prefix of a value that is searched for in a message, in characters.
 _QUOTED = 200
-#: Characters in a row, spaces apart and case aside, that nobody shares with a statement by accident.
+#: Length of a quotation in characters, without spaces and case. A shared stretch this long is no coincidence.
 _QUOTATION = 48
 
 
 def quotes_program(message: str, program: str) -> bool:
-    """Whether a message holds a line of the program, however it is spaced. Lines of mere words do not count."""
+    """True if a message contains a line of the program, in any spacing. Lines of a single word do not
+    count."""
     said = "".join(message.split())
     if "deff(" in said or "f=lambda" in said:
         return True
@@ -23,11 +24,10 @@ def quotes_program(message: str, program: str) -> bool:
 
 
 def quotes_pairs(message: str, task: Triplet) -> bool:
-    """Whether a message says what hidden inputs give, or lists the hidden outputs.
+    """True if a message pairs hidden inputs with their outputs, or lists the hidden outputs.
 
-    Two inputs, each closely followed by its output, are a table; so are all the hidden outputs that no
-    shown pair has, if they are three or more. Answers in other words are not recognised: no rule on
-    text could.
+    A leak is two inputs, each closely followed by its output; or all hidden outputs that no shown pair
+    has, if there are at least three. A paraphrased answer is not recognised.
     """
     squeezed = "".join(message.split())
 
@@ -38,7 +38,7 @@ def quotes_pairs(message: str, task: Triplet) -> bool:
         return re.search(rf"(?<![\w-])(?<!\d\.){pattern}(?!\w|\.\d)", message) is not None
 
     def quotes(text: str) -> bool:
-        # Most are nowhere in the message, however they are spaced, and need no pattern made for them.
+        # Most values do not occur in the message at all, so the pattern is built only for the rest.
         return "".join(text[:_QUOTED].split()) in squeezed and says(spaced(text))
 
     outputs = [render_known(output) for output in task.outputs[task.shown :]]
@@ -48,7 +48,7 @@ def quotes_pairs(message: str, task: Triplet) -> bool:
     new = set(outputs) - {render_known(output) for output in task.outputs[: task.shown]}
     if len(new) >= 3 and all(said for said, output in zip(quoted, outputs, strict=True) if output in new):
         return True
-    # Both must be there at all before the dearer search for one after the other.
+    # Input and output must each occur before the slower search for the two in sequence.
     inputs = (", ".join(map(render_known, arguments)) for arguments in task.inputs[task.shown :])
     pairs = zip(inputs, outputs, quoted, strict=True)
     near = ((arguments, output) for arguments, output, said in pairs if said and quotes(arguments))
@@ -56,11 +56,11 @@ def quotes_pairs(message: str, task: Triplet) -> bool:
 
 
 def quotes_statement(message: str, statement: str) -> bool:
-    """Whether a message holds a long stretch of a goalpost's statement: the lift that reads it is to be blind."""
+    """True if a message quotes the goalpost's statement at length, which a lift of the task may not see."""
     texts = ("".join(text.split()).casefold() for text in (message, statement))
-    # A stretch of one that is in the other: the shorter has fewer.
+    # The relation is symmetric, and the shorter text has fewer stretches.
     short, long = sorted(texts, key=len)
-    # Every stretch has one of these within it, and hardly ever is one of them there.
+    # Every stretch contains one of these half-length blocks, and a text without a quotation rarely has one.
     half = _QUOTATION // 2
     if not any(short[i : i + half] in long for i in range(0, len(short) - half + 1, half)):
         return False

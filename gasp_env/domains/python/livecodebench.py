@@ -1,28 +1,32 @@
 """The rule ``livecodebench``: real problems judged as LiveCodeBench judges them, on the host.
 
-What is the same as there (``lcb_runner/evaluation/testing_util.py``, read at commit 28fef95):
+Common to LiveCodeBench (``lcb_runner/evaluation/testing_util.py``, read at commit 28fef95) and this rule:
 
-- *Function problems* (entry ``Solution.name``): arguments and expected values are JSON values. What the method
-  returns is compared with Python's ``==``, so ``1``, ``1.0`` and ``True`` are equal at any depth; a tuple that is
-  returned counts as a list, one inside of another value does not.
+- *Function problems* (entry ``Solution.name``): arguments and expected values are JSON values. The return
+  value is compared with Python's ``==``, so ``1``, ``1.0`` and ``True`` are equal at any depth. A returned
+  tuple counts as a list; a tuple inside another value does not.
 - *Programs that read standard input* (entry empty): printed and expected text are stripped and cut at newlines,
   and each line is stripped. There must be as many lines. Lines that differ as texts are equal if all their tokens are
   numbers, equal as decimals in order: ``1.50`` is ``1.5``, and no tolerance is given.
-- Every program finds the names of common modules imported (`MODULES`), may recurse 50000 deep and print ints of
-  50000 digits.
+- The names of common modules are already imported (`MODULES`). The recursion limit is 50000, and ints of
+  50000 digits can be printed.
 
-What is different here, on purpose:
+Deliberate differences:
 
-- A returned value is a claim of an exact built-in type and bounded size (`gasp_env.values`). Its own ``==`` is never
-  asked: a ``Counter``, a named tuple or a numpy number is ``unserializable``, even where it equals a dict or an int.
-- Every test runs in a process of its own, on an instance of its own, within all limits of the run. There all tests
-  share one process and one instance. The limits are those of the domain; there it is six seconds a test.
-- A program that reads standard input runs as ``__main__`` on a real descriptor and must end with exit code 0. There it
-  is the body of a function, input and output are replaced objects, and every ``SystemExit`` is a good end.
-- ``from __future__`` may stand first in an answer; there what is put before it makes it a syntax error.
-- Tests are run until one fails to run; that is the verdict, even where an earlier one prints something wrong.
-- Programs are offered the standard library; there whatever is installed may be imported.
-- A printed token that spells a signalling NaN is a wrong answer; there comparing it raises.
+- A return value is a claim of an exact built-in type and bounded size (`gasp_env.values`). Its own ``==`` is
+  never called: a ``Counter``, a named tuple or a numpy number is ``unserializable``, even where it equals a
+  dict or an int.
+- Every test runs in its own process, on its own instance, within the domain's limits. In LiveCodeBench all
+  tests share one process and one instance, and the limit is six seconds a test.
+- A program that reads standard input runs as ``__main__`` on a real descriptor and must end with exit code 0.
+  In LiveCodeBench it is the body of a function, input and output are replaced objects, and any ``SystemExit``
+  is success.
+- ``from __future__`` may stand first in an answer. In LiveCodeBench it is a syntax error, since imports
+  precede it.
+- Tests run until one fails to execute. That failure is the verdict, even if an earlier test printed a wrong
+  output.
+- Programs may import the standard library. In LiveCodeBench they may import any installed package.
+- A printed token that spells a signalling NaN is a wrong answer. In LiveCodeBench its comparison raises.
 """
 
 from __future__ import annotations
@@ -38,17 +42,18 @@ from gasp_env.domains.python.syntax import ParseError
 from gasp_env.goalposts.answers import OUTPUT_BYTES
 from gasp_env.sandbox.runs import Limits
 
-#: Modules whose public names a program finds, later ones first; the modules themselves are there as well.
-#: ``builtins`` is late so that ``open``, ``pow`` or ``compile`` mean what they always do.
+#: Modules whose public names are imported, and the modules themselves. A later module overrides an earlier
+#: one: ``builtins`` is late so that ``open``, ``pow`` or ``compile`` keep their usual meaning.
 MODULES = (
     "string", "re", "datetime", "collections", "heapq", "bisect", "copy", "math", "random", "statistics",
     "itertools", "functools", "operator", "io", "sys", "json", "builtins", "typing",
 )  # fmt: skip
 
-#: Those of them that take longer to import than most tests to run: only for programs that use one of their names.
+#: Modules that take longer to import than most tests take to run; imported only where one of their names is
+#: used.
 COSTLY = frozenset({"datetime", "random", "statistics"})
 
-#: The interpreter's bounds that programs of such problems are written for.
+#: Limits of the interpreter that LiveCodeBench's programs assume: recursion depth, digits of an int.
 RECURSION, DIGITS = 50_000, 50_000
 
 _NAME = re.compile(r"[^\W\d]\w*")
@@ -56,11 +61,12 @@ _LINE_END = re.compile(r"\r\n|\r|\n")
 
 
 def program(answer: str) -> str:
-    """An answer with `prelude` in the line before it; or, if it has ``from __future__`` imports, which have to be
-    first, right behind the last of them, in the same line. One that speaks of them and cannot be parsed is left as it
-    is.
+    """An answer with `prelude` in the line before it.
+
+    ``from __future__`` imports have to be first: then the prelude follows the last of them, in the same line.
+    An answer that mentions ``__future__`` and cannot be parsed stays unchanged.
     """
-    answer = answer.removeprefix("\ufeff")  # which is only ignored where it is first
+    answer = answer.removeprefix("\ufeff")  # Python ignores a byte order mark only at the start
     imports = prelude(answer)
     if "__future__" not in answer:
         return f"{imports}\n{answer}"
@@ -76,14 +82,14 @@ def program(answer: str) -> str:
 
 
 def prelude(answer: str) -> str:
-    """One line that imports `MODULES`, but for costly ones of which the answer has no name, in any place."""
+    """One line that imports `MODULES`, except `COSTLY` ones none of whose names occurs in the answer."""
     used = set(_NAME.findall(answer))
     modules = [name for name in MODULES if name not in COSTLY or used & _public(name)]
     return "; ".join([*(f"from {name} import *" for name in modules), "import " + ", ".join(modules)])
 
 
 def limits(given: Limits) -> Limits:
-    """Limits with the bounds raised that are not about time and memory."""
+    """The given limits with higher bounds on recursion, digits and output; time and memory stay the same."""
     return replace(
         given,
         recursion=max(given.recursion, RECURSION),
@@ -93,7 +99,7 @@ def limits(given: Limits) -> Limits:
 
 
 def _end(answer: str, node: ast.stmt) -> int:
-    """Where in the text a statement ends."""
+    """The offset in the text at which a statement ends."""
     row, column = node.end_lineno or 1, node.end_col_offset or 0
     starts = [0, *(match.end() for match in _LINE_END.finditer(answer))]
     line = answer[starts[row - 1] :]
@@ -103,5 +109,5 @@ def _end(answer: str, node: ast.stmt) -> int:
 
 @cache
 def _public(module: str) -> frozenset[str]:
-    """A costly module's name and what ``from module import *`` defines."""
+    """A costly module's name and the names that ``from module import *`` defines."""
     return frozenset({module, *importlib.import_module(module).__all__})

@@ -1,21 +1,22 @@
-"""When two programs count as the same: exactly, up to how they are written.
+"""Exact novelty: two programs are equal if they differ only in names and formatting (alpha-equivalence).
 
-The normal form of a program leaves out comments, layout, docstrings, ``pass`` and imports that are never used, and
-numbers the names it binds in the order in which they come. Two programs of one form are one program with its names
-exchanged one for one, everywhere. So a name is left as it is where that exchange could change what happens:
+The normal form of a program omits comments, layout, docstrings, ``pass`` and unused imports. It replaces each
+bound name by a number, in order of first occurrence. Two programs with equal forms differ by a one-to-one
+renaming only. A name is kept where renaming could change the program's behaviour:
 
-- the entry ``f`` and built-ins, even where a variable is called like one;
-- names given as keywords; all parameters, if a call unpacks a dict;
-- what a class body names outside its methods: members, fields, annotations;
-- functions and classes, if something asks for a ``__name__`` or ``__class__``;
-- everything, in a program that looks at itself (``dir``, ``__doc__``, ...); of that nothing is left out either.
+- the entry ``f`` and built-ins, even where a variable has the name of a built-in;
+- names of keyword arguments; all parameters, if a call unpacks a dict;
+- names in a class body outside its methods: members, fields, annotations;
+- functions and classes, if the program reads a ``__name__`` or ``__class__``;
+- all names, in a program that inspects itself (``dir``, ``__doc__``, ...); from such a program nothing is
+  omitted.
 
-A name that only gets into a text (of an error, or of an object of a class) makes no other program: a copy does not
-become a task by saying its new names. A false "duplicate" costs one proposal.
+A name may also appear in a text, such as an error message or the repr of an object. That does not make a
+renamed copy a new program. A false "duplicate" costs one proposal.
 
 ``python -m benchmarks.novelty cruxeval.jsonl humaneval.jsonl``, the 800 programs of CRUXEval and the 164 of HumanEval:
-957 forms, 10 equal pairs; none of 17,164 variants by one operation has the form of its original; 943 of 964 copies
-with other names have it. Of the other 21, 16 have a variable that is called like a built-in.
+957 forms, 10 equal pairs. None of 17,164 one-operation variants has the form of its original. 943 of 964
+renamed copies have it. Of the other 21, 16 have a variable with the name of a built-in.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-#: Nodes that name something of the program's own, and the field the name is in.
+#: Nodes that bind or use a name of the program, and the field that holds the name.
 _NAMED: dict[type[ast.AST], str] = {
     ast.Name: "id",
     ast.arg: "arg",
@@ -40,24 +41,25 @@ _NAMED: dict[type[ast.AST], str] = {
     ast.MatchMapping: "rest",
 }
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
-#: Without what an interactive interpreter adds: a form is the same everywhere.
+#: Names that an interactive interpreter adds are excluded, so that a form is the same everywhere.
 _FIXED = frozenset(dir(builtins)) - {"_", "display", "get_ipython"} | {"f"}
-#: By these a program sees its names. So it does by a name that begins with two underscores, unless it is harmless, and
-#: by a text with two underscores where members are fetched by text.
+#: Names by which a program inspects its own names. Two other signs are a name with two leading underscores
+#: that is not in `_HARMLESS`, and a text with two underscores in a program that uses one of `_FETCHES`.
 _LOOKS = frozenset("* compile dir eval exec globals locals vars".split())
 _HARMLESS = frozenset("__class__ __hash__ __init__ __name__ __post_init__ __slots__".split())
 _FETCHES = frozenset("attrgetter delattr format format_map getattr hasattr methodcaller setattr".split())
-#: Nodes in whose lists there may be something else than nodes.
+#: Nodes whose lists may hold items that are not nodes.
 _MIXED = frozenset({ast.Dict, ast.MatchClass, ast.arguments})
-#: Fields that make no difference.
+#: Fields that do not affect the form.
 _SKIPPED = frozenset("ctx kind type_comment type_ignores".split())
 
 
 def normal_form(nodes: Sequence[ast.AST]) -> str:
     """The form of a program, given the nodes of its tree level by level (`gasp_env.domains.python.syntax.nodes`).
 
-    A node is written as its type, and then field by field: texts and numbers, a sign for each item of a list, the
-    field's name where it is empty. That tells which nodes further down belong to it: no two trees are written alike.
+    A node is written as its type followed by its fields: texts and numbers, a mark for each item of a list,
+    the field's name where it is empty. This determines a node's children on the next level, so different
+    trees have different forms.
     """
     kinds: dict[type[ast.AST], list[Any]] = defaultdict(list)
     for node in nodes:
@@ -97,7 +99,7 @@ def normal_form(nodes: Sequence[ast.AST]) -> str:
 
 
 class _Names(dict[str, str]):
-    """How names are written: those to be renamed by a number, in the order in which they are asked for."""
+    """Written forms of names: a number, in order of first lookup, for a renamed one; else the name's repr."""
 
     def __init__(self, renamed: set[str]) -> None:
         self._renamed = renamed
@@ -108,7 +110,7 @@ class _Names(dict[str, str]):
 
 
 class _Fields(dict[type[ast.AST], tuple[str, ...]]):
-    """The fields of a kind of node that are written."""
+    """The fields of a node type that are part of the form."""
 
     def __missing__(self, kind: type[ast.AST]) -> tuple[str, ...]:
         self[kind] = tuple(name for name in kind._fields if name not in _SKIPPED)
@@ -119,17 +121,17 @@ _FIELDS = _Fields()
 
 
 def _atom(value: object) -> str:
-    # hex: decimal text of a long integer is quadratic, and refused beyond 4300 digits.
+    # hex, because decimal conversion takes quadratic time and Python refuses it beyond 4300 digits.
     return f"int:{value:x}" if type(value) is int else repr(value)
 
 
 def _imported(alias: ast.alias) -> str:
-    """The name an import binds."""
+    """The name that an import binds."""
     return alias.asname or alias.name.partition(".")[0]
 
 
 def _survey(kinds: Mapping[type[ast.AST], list[Any]]) -> tuple[set[str], set[ast.AST]]:
-    """The names that are renamed, and the nodes that are left out."""
+    """The names that are renamed, and the nodes that are omitted."""
     imports = kinds.get(ast.alias, [])
     names = {node.id for node in kinds.get(ast.Name, ())}
     attributes = {node.attr for node in kinds.get(ast.Attribute, ())}
@@ -170,7 +172,7 @@ def _survey(kinds: Mapping[type[ast.AST], list[Any]]) -> tuple[set[str], set[ast
 
 
 def _members(node: ast.ClassDef) -> set[str]:
-    """Whatever the body of a class names, except inside methods; words of texts too, which may be annotations."""
+    """All names in a class body outside its methods; words of texts too, which may be annotations."""
     found: set[str] = set()
     stack: list[ast.AST] = list(node.body)
     while stack:

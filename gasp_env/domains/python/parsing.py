@@ -1,7 +1,7 @@
-"""Reading model text: fenced blocks, literals, programs. Everything here is hostile until proven otherwise.
+"""Parser of model text: fenced blocks, literals, programs. The text is untrusted.
 
-Nothing is executed and nothing is spliced: programs are parsed to a syntax tree (`gasp_env.domains.python.program`),
-values as literals.
+Nothing is executed, and no text is inserted into another. Programs are parsed to a syntax tree
+(`gasp_env.domains.python.program`), values as literals.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ def fenced_blocks(text: str) -> list[tuple[str, str]]:
 
 
 def parse_proposal(text: str, program: str | None = None) -> Proposal:
-    """A teacher's text: one ``python`` block, one ``input`` block per argument tuple, one ``message`` block.
+    """Parse a teacher's text: a ``python`` block, an ``input`` block per argument tuple, a ``message`` block.
 
-    Of several ``python`` or ``message`` blocks the last counts: it is the one the text settled on. Where the
-    teacher was given the ``program``, that is the one: a ``python`` block is not needed, and not read.
+    Of several ``python`` or ``message`` blocks the last counts, as the text's final version. Where the
+    teacher was given a ``program``, the proposal uses that, and ``python`` blocks are not read.
 
     Raises:
         ParseError: ``too_long``, ``not_utf8``, ``no_program``, ``no_inputs`` or ``bad_input``.
@@ -61,7 +61,7 @@ def parse_proposal(text: str, program: str | None = None) -> Proposal:
 
 
 def parse_answer(text: str, kind: str) -> Any:
-    """A solver's text: the `Program` (induction), the output value (deduction) or the arguments (abduction).
+    """Parse a solver's text: a `Program` (induction), an output (deduction) or arguments (abduction).
 
     The last block with the right tag counts (``python``, ``output``, ``input``).
 

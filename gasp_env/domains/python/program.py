@@ -14,15 +14,15 @@ _Node = TypeVar("_Node", bound=ast.AST)
 
 
 class Program(str):
-    """A program's text, with what is known of it. Everything is worked out when first asked for, and once.
+    """A program's text with its analysis, which is computed on first use and cached.
 
-    It is a `str`, equal to its text, and stands wherever a text does. A proposal carries one from the parser to the
-    gate's last check. What is stored or sent is plain text, ``str(program)``: the value language has exact types only,
-    and what is known of a text takes a hundred times its memory.
+    It is a `str`, equal to its text, and can be used like one. A proposal carries it from the parser to the
+    gate's last check. Only plain text is stored or sent, ``str(program)``: the value language has exact types
+    only, and the analysis takes a hundred times the memory of the text.
     """
 
     def __new__(cls, text: str) -> Self:
-        """The same object, if the text is a `Program` already."""
+        """Return the same object if the text is a `Program` already."""
         return text if type(text) is cls else super().__new__(cls, text)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -36,7 +36,7 @@ class Program(str):
 
     @property
     def is_parsed(self) -> bool:
-        """Whether its syntax tree is known already."""
+        """True if its syntax tree is cached."""
         return "_read" in vars(self)
 
     @property
@@ -59,7 +59,7 @@ class Program(str):
 
     @cached_property
     def kinds(self) -> dict[type[ast.AST], list[ast.AST]]:
-        """The nodes by their type.
+        """The nodes grouped by their type.
 
         Raises:
             ParseError: as for `tree`.
@@ -82,7 +82,8 @@ class Program(str):
         """The module's scope, then all scopes inside it.
 
         Raises:
-            ParseError: ``unparsable``: it parses, but is no program (two arguments of one name, say).
+            ParseError: ``unparsable``: it parses, but does not compile (for example, two arguments of one
+                name).
         """
         try:
             scopes = [symtable.symtable(str(self), "<program>", "exec")]
@@ -94,7 +95,7 @@ class Program(str):
 
     @cached_property
     def form(self) -> bytes:
-        """What exact novelty compares, see `gasp_env.domains.python.novelty`.
+        """The normal form that exact novelty compares, see `gasp_env.domains.python.novelty`.
 
         Raises:
             ParseError: as for `tree`.
@@ -103,9 +104,9 @@ class Program(str):
 
     @cached_property
     def keeps_state(self) -> bool:
-        """Whether a call of its function might find what an earlier call left behind; False only where none can.
+        """True if a call of its function might observe an earlier call; False only if none can.
 
-        True of a text that cannot be parsed.
+        True for a text that cannot be parsed.
         """
         return purity.keeps_state(self)
 

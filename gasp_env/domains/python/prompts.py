@@ -1,5 +1,5 @@
-"""What the roles read. A prompt is the user's content only: chat template, system prompt and reasoning tags
-belong to the policy, which also strips them from the text it submits.
+"""Prompts of the roles. A prompt is the content of the user's message only. Chat template, system prompt and
+reasoning tags belong to the policy, which also strips them from the text it submits.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ from gasp_env.values import render, render_arguments
 
 
 class PromptStyle:
-    """How the Python domain's tasks are put into words, and how texts are read back.
+    """A prompt style: the prompts of the Python domain's tasks and the parser of the replies.
 
-    A style of your own is a subclass. It needs a method only for what the curricula it is played with ask for.
+    A style of your own is a subclass. It needs only the methods that its curricula use.
 
     Attributes:
         name: for messages.
-        rules: of the gate, which prompts describe; set by `with_rules`.
+        rules: the gate's rules, which the prompts describe; set by `with_rules`.
     """
 
     name = ""
     rules = GateRules()
 
     def with_rules(self, rules: GateRules) -> Self:
-        """A copy that describes these rules."""
+        """Copy the style; the copy describes these rules."""
         twin = copy.copy(self)
         twin.rules = rules
         return twin
 
     def solve(self, task: Task, kind: str, index: int) -> str:
-        """Ask the solver; ``index`` is the input/output pair that deduction and abduction are about."""
+        """Ask the solver; ``index`` selects the input/output pair of a deduction or abduction question."""
         raise NotImplementedError(f"{type(self).__name__}.solve")
 
     def goalpost(self, goalpost: Goalpost) -> str:
@@ -44,10 +44,10 @@ class PromptStyle:
         raise NotImplementedError(f"{type(self).__name__}.goalpost")
 
     def parse_proposal(self, text: str, program: str | None = None) -> Proposal:
-        """Read a teacher's text; ``program`` is the one it was given, if any.
+        """Read a teacher's text; ``program`` is the program that the teacher was given, if any.
 
         Raises:
-            ParseError: it cannot be read.
+            ParseError: the text cannot be read.
         """
         return parsing.parse_proposal(text, program)
 
@@ -177,7 +177,7 @@ GOALPOST = """\
 {examples}
 Answer with the program in one fenced block tagged python."""
 
-#: Characters of its tests after which no more are shown to a teacher: problems of others have megabytes of them.
+#: Limit on the tests shown to a teacher, in characters: imported problems have megabytes of tests.
 SEEN_TESTS = 16_384
 
 STDIN = "Write a program that reads standard input and prints the answer."
@@ -204,7 +204,7 @@ class FencedStyle(PromptStyle):
         return LIFT.format(task=_shown(lemma), axis=HARDER[axis], form=_form(self.rules))
 
     def sighted_lift(self, lemma: Task, goalpost: Goalpost, sees: Sees, axis: Axis) -> str:
-        """Ask for the same with the goalpost in view: the ablation of that blindness."""
+        """Ask for a lift with the goalpost in the prompt: the ablation of the blind lift."""
         aim = SIGHTED.format(goalpost=_seen(goalpost, sees))
         return LIFT.format(task=_shown(lemma) + "\n" + aim, axis=HARDER[axis], form=_form(self.rules))
 
@@ -212,9 +212,10 @@ class FencedStyle(PromptStyle):
         """Ask the teacher for a task of its own.
 
         Args:
-            kind: task kind it is to be.
-            references: earlier tasks, which it is to differ from.
-            given: of an induction task, the one for whose program inputs and a message are to be written.
+            kind: the requested task kind.
+            references: earlier tasks, from which the new one must differ.
+            given: for induction, the earlier task whose program the new task uses; the teacher writes inputs
+                and a message for it.
         """
         if given is not None:
             return PROPOSE_INPUTS.format(program=given.content.program, form=_form(self.rules, "inputs"))
@@ -246,7 +247,7 @@ class FencedStyle(PromptStyle):
 
 
 def _signature(goalpost: Goalpost) -> str:
-    """What a program must define, in its own words or in ours."""
+    """The definition that a program must contain: the goalpost's own text, or a default."""
     if goalpost.signature:
         return goalpost.signature
     owner, dot, name = goalpost.entry.rpartition(".")
@@ -258,7 +259,7 @@ def _wanted(goalpost: Goalpost) -> str:
 
 
 def _seen(goalpost: Goalpost, sees: Sees) -> str:
-    """A goalpost as the teacher sees it."""
+    """A goalpost, formatted for the teacher."""
     if sees == "reference":
         return f"```python\n{goalpost.reference}\n```"
     asked = _signature(goalpost) if goalpost.entry else STDIN
@@ -277,14 +278,14 @@ def _tests(goalpost: Goalpost, which: slice) -> str:
     inputs, outputs = goalpost.inputs[which], goalpost.outputs[which]
     if goalpost.entry:
         return pairs(inputs, outputs, goalpost.entry.rpartition(".")[2])
-    # Texts as they are: a program that reads them splits lines, it does not parse literals.
+    # Plain texts: a program that reads standard input splits lines and parses no literals.
     return "\n".join(
         f"Input:\n{i[0].rstrip()}\nOutput:\n{o.rstrip()}" for i, o in zip(inputs, outputs, strict=True)
     )
 
 
 def _shown(task: Task) -> str:
-    """A task as a teacher sees it."""
+    """A task, formatted for the teacher."""
     inputs = "\n".join(f"```input\n{render_arguments(arguments)}\n```" for arguments in task.content.inputs)
     message = f"\n```message\n{task.content.message}\n```" if task.kind == "induction" else ""
     return f"```python\n{task.content.program}\n```\n{inputs}{message}"

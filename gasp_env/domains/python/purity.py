@@ -1,4 +1,4 @@
-"""Whether the calls of a program can know of each other."""
+"""Conservative check that a program keeps no state between calls."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gasp_env.domains.python.syntax import ParseError
 if TYPE_CHECKING:
     from gasp_env.domains.python.program import Program
 
-#: What a program may use and still be known to keep nothing from one call to the next.
+#: Built-ins and methods that a program may use and still be known to keep no state between calls.
 _PURE_BUILTINS = frozenset(
     "abs all any bin bool chr dict divmod enumerate filter float frozenset hex int isinstance len list map max min oct "
     "ord pow range reversed round set slice sorted str sum tuple zip ValueError TypeError IndexError KeyError "
@@ -25,17 +25,18 @@ _PURE_METHODS = frozenset(
     "pop popitem remove removeprefix removesuffix replace reverse rfind rindex rjust rsplit rstrip setdefault sort "
     "split splitlines startswith strip swapcase symmetric_difference title union update upper values zfill".split()
 )
-#: What else a name may find that the program does not define; the last ones are there in an interpreter only that has
-#: imported ``site``. The names with two underscores are checked by that.
+#: All other built-ins. The listed names exist only in an interpreter that has imported ``site``. Names with
+#: two leading underscores are never considered pure, listed or not.
 _OTHER_BUILTINS = (
     frozenset(dir(builtins)) | frozenset("copyright credits exit help license quit".split())
 ) - _PURE_BUILTINS
 
-#: Nodes of which one is enough to say no more.
+#: Nodes that a program without state may not contain.
 _NOT_PLAIN = frozenset({ast.Global, ast.Nonlocal, ast.Import, ast.ImportFrom, ast.ClassDef, ast.Match})
 
-#: For `_is_plain`: signs that it does not deal with, numbers that run into words, whole lines of comment, the head of
-#: a function without defaults, lines that are not indented, words, and members with whether they are called at once.
+#: Patterns of `_is_plain`, in order: unsupported syntax, numbers that run into words, comment lines, the head
+#: of a function without defaults, lines that are not indented, words, and members with the bracket of a call,
+#: if any.
 _SIGNS = ("\\", ":=", "__", '"""', "'''")
 _GLUED = re.compile(r"\d[A-Za-z_]")
 _COMMENT_LINE = re.compile(r"^ *#.*$", re.MULTILINE)
@@ -43,7 +44,7 @@ _HEAD = re.compile(r"\n*def ([a-z]\w*)\([\w\s,*:.|\[\]]*\)(?: *->[\w\s,.|\[\]]*)
 _TOP_LINE = re.compile(r"\n[^ \n]")
 _WORD = re.compile(r"[A-Za-z_]\w*")
 _MEMBER = re.compile(r"\.\s*([A-Za-z_#]\w*)(\s*\()?")
-#: What there is besides one plain function, unless it stands in a string.
+#: Lines that start something other than a plain function, unless they are part of a string.
 _MORE = re.compile(r"^(?:import |from |class |@)", re.MULTILINE)
 _DOUBTFUL_WORDS = _OTHER_BUILTINS | frozenset("class global import match nonlocal try".split())
 
@@ -51,9 +52,9 @@ _DOUBTFUL_WORDS = _OTHER_BUILTINS | frozenset("class global import match nonloca
 def keeps_state(program: Program) -> bool:
     """See `gasp_env.domains.python.program.Program.keeps_state`.
 
-    An attempt is judged by its words where they tell, which spares parsing it: 25 microseconds for one of CRUXEval's
-    programs where the tree alone takes 63, 54 and 132 for one of our corpus. Of HumanEval's few are, for their
-    docstrings: 86 and 93. A proposal is parsed already.
+    An attempt is checked by its words first, which often avoids parsing. Time per program: 25 microseconds
+    against 63 for the tree alone (CRUXEval), 54 against 132 (our corpus). Few of HumanEval's programs pass
+    the word check, because of their docstrings: 86 against 93. A proposal is parsed already.
     """
     if not program.is_parsed:
         if _is_plain(str(program)):
@@ -67,12 +68,11 @@ def keeps_state(program: Program) -> bool:
 
 
 def _is_plain(program: str) -> bool:
-    """Whether the words of a text tell that it keeps nothing (see `_keeps_nothing`), if it is a program at all.
+    """True if a text's words prove that it keeps no state (see `_keeps_nothing`), provided it is a program.
 
-    Words in strings and comments count as if they were used, so that nothing can be hidden by them; False says
-    nothing.
+    Words in strings and comments count as used, so that they cannot hide anything. False is inconclusive.
     """
-    # Then a name is written as it is read, and a line neither begins inside a string nor goes on after its end.
+    # After these checks names need no Unicode normalisation, and no string or backslash spans several lines.
     if not (program.isascii() and program.replace("\n", "").isprintable()):
         return False
     if any(sign in program for sign in _SIGNS) or _GLUED.search(program):
@@ -80,7 +80,7 @@ def _is_plain(program: str) -> bool:
     if "#" in program:
         program = _COMMENT_LINE.sub("", program)
     head = _HEAD.match(program)
-    # All other lines are indented, and so part of the one function. Nothing is bound in its head.
+    # All other lines are indented and belong to the one function. Its head binds nothing.
     if head is None or _TOP_LINE.search(program, head.end()):
         return False
     words = _WORD.findall(program)
@@ -93,11 +93,11 @@ def _is_plain(program: str) -> bool:
 
 
 def _keeps_nothing(program: Program) -> bool:
-    """Whether a program evidently keeps no state between calls of its function.
+    """True if a program evidently keeps no state between calls of its function.
 
-    True only for one plain function of variables, common built-ins and ordinary methods: then all
-    that survives a call is the function itself. A name that nobody defines is as good: it raises an
-    exception that such a program cannot catch. False says nothing.
+    True only for one plain function of variables, common built-ins and ordinary methods: then only the
+    function itself survives a call. An undefined name is allowed, because it raises an exception that
+    such a program cannot catch. False is inconclusive.
 
     Raises:
         ParseError: it cannot be read, or is no program.
@@ -109,25 +109,25 @@ def _keeps_nothing(program: Program) -> bool:
         return False
     if function.decorator_list or function.args.defaults or any(function.args.kw_defaults):
         return False
-    # What is bound in an annotation is a variable of the module.
+    # A name bound in an annotation is a variable of the module.
     if every(ast.NamedExpr) and any(isinstance(node, ast.NamedExpr) for node in _signature(function)):
         return False
     if any(
         one.attr not in _PURE_METHODS or not isinstance(one.ctx, ast.Load) for one in every(ast.Attribute)
     ):
         return False
-    # Memory is what calls share even so: who survives its end can tell that another call was before.
+    # Calls still share memory. A program that survives a `MemoryError` could detect an earlier call.
     attempts: list[ast.Try | ast.TryStar] = [*every(ast.Try), *every(ast.TryStar)]
     for attempt in attempts:
         if attempt.finalbody or any(handler.type is None for handler in attempt.handlers):
             return False
-    # The function may call itself, and do nothing else with itself: it is where state could be put.
+    # The function may call itself. Any other use of its own name could store state on it.
     names = [name.id for name in every(ast.Name)]
     called = [call.func.id for call in every(ast.Call) if isinstance(call.func, ast.Name)]
     if names.count(function.name) != called.count(function.name):
         return False
     doubtful = {name for name in names if name in _OTHER_BUILTINS or name.startswith("__")}
-    # A variable may well be called like a built-in. Who is meant takes a closer look.
+    # A local variable may have the name of a built-in; the scopes tell the two apart.
     return not doubtful or not any(
         symbol.is_global() and symbol.get_name() in doubtful
         for scope in program.scopes[1:]
@@ -136,7 +136,7 @@ def _keeps_nothing(program: Program) -> bool:
 
 
 def _signature(function: ast.FunctionDef) -> Iterator[ast.AST]:
-    """What of a function is evaluated when it is defined, decorators aside."""
+    """The parts of a function that are evaluated at its definition, without decorators."""
     for part in (function.args, function.returns, *getattr(function, "type_params", ())):
         if part is not None:
             yield from ast.walk(part)

@@ -1,12 +1,12 @@
-"""What a program's text tells: rules that need no execution.
+"""Static rules for programs, checked on the syntax tree without execution.
 
-The sandbox is what keeps a hostile program from harm; these rules keep tasks *reproducible*. A program
-that reaches the clock, files, the interpreter's frames or another module's state may return one value
-today and another in the attempt that is judged by it. So imports are an allow-list, a module may only be
-used as ``module.name``, and names and attributes that lead to the interpreter itself are refused.
+The sandbox confines hostile programs; these rules keep tasks *reproducible*. A program that reads the
+clock, files, the interpreter's frames or another module's state may return one value when it is checked
+and another when an attempt is judged by it. So imports are an allow-list, a module may only be used as
+``module.name``, and names and attributes that reach the interpreter's internals are refused.
 
-This is a filter against accidents and the tricks we know of, not a proof: Python has more ways to itself
-than a list can hold. What a verdict rests on is what was executed.
+The rules filter accidents and known tricks; they prove nothing, because a list cannot cover every form of
+introspection in Python. Verdicts rest on execution.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ IMPORTS = frozenset(
     "abc bisect collections copy dataclasses decimal enum fractions functools heapq itertools json math operator re "
     "statistics string typing".split()
 )
-#: Ways to the host's state, to a person at the keyboard, or around the rules about attributes; where a
-#: function has a variable of that name, it is the variable that is meant.
+#: Built-ins that reach the host's state or a person at the keyboard, or that bypass the rules about
+#: attributes. A function's local variable may have such a name.
 BANNED_NAMES = frozenset(
     "breakpoint compile copyright credits delattr eval exec exit getattr globals help input license locals memoryview "
     "open quit setattr vars".split()
 )
-#: Members of allowed modules that fetch attributes by text, evaluate it, or are random.
+#: Members of allowed modules that look up attributes by text, evaluate text, or are random.
 BANNED_MEMBERS = frozenset(
     "attrgetter methodcaller Formatter get_type_hints ForwardRef make_dataclass getcontext setcontext update_wrapper "
     "wraps singledispatch singledispatchmethod NormalDist".split()
 )
-#: Attributes with an underscore that are part of a public interface: named tuples'.
+#: Attributes with an underscore that belong to the public interface of named tuples.
 UNDERSCORED = frozenset("_asdict _fields _make _replace".split())
 #: Special names a program may define or use.
 SPECIAL = frozenset("__init__ __name__ __post_init__ __slots__ __hash__ __doc__".split())
-#: Attributes that lead from a generator, coroutine or exception to the frames around it.
+#: Attributes of generators, coroutines, exceptions and frames that give access to frames and their contents.
 FRAMES = frozenset(
     "ag_code ag_frame cr_code cr_frame cr_origin f_back f_builtins f_code f_globals f_locals func_globals gi_code "
     "gi_frame gi_yieldfrom tb_frame tb_next".split()
@@ -52,8 +52,8 @@ FRAMES = frozenset(
 SUBMODULES = frozenset({"collections.abc"})
 
 _IMPORT_STATEMENTS = (ast.Import, ast.ImportFrom)
-#: What is made of these nodes needs no look at its scopes, for which it would be parsed again: that would find no
-#: fault but two arguments of one name and a ``__future__`` that never comes.
+#: A program of these nodes only needs no check of its scopes, which would parse it again. That check could
+#: find just two faults in it: duplicate argument names and an unknown ``__future__`` feature.
 _BEYOND_DOUBT = frozenset(
     getattr(ast, name)
     for name in (
@@ -68,17 +68,18 @@ _BEYOND_DOUBT = frozenset(
 
 @dataclass(frozen=True)
 class GateRules:
-    """What a domain asks of a proposal.
+    """Requirements on a proposal.
 
     Attributes:
         input_count: least and greatest number of argument tuples of an induction proposal. An unguided
             deduction or abduction proposal has one.
-        shown: how many of them an induction prompt shows; the others judge.
-        program_chars: longest program.
-        output_chars: longest rendering of one output. Longer ones are refused, never cut.
+        shown: number of them that an induction prompt shows; the others judge the answer.
+        program_chars: greatest length of a program, in characters.
+        output_chars: greatest length of one rendered output, in characters. A longer one is refused, never
+            cut.
         imports: top-level modules a program may import.
         used: share of any limit that a proposal may use (ruling: a quarter), so that a later
-            verdict on the same program does not depend on how busy the machine is.
+            verdict on the same program does not depend on the machine's load.
     """
 
     input_count: tuple[int, int] = (10, 10)
@@ -128,7 +129,7 @@ def check_program(program: Program, imports: frozenset[str]) -> None:
 
 
 def _check_imports(program: Program, allowed: frozenset[str]) -> dict[str, Any]:
-    """Names bound to modules, with the module as it is here, or None where it cannot be imported."""
+    """Names bound to modules, each with the host's module, or None where the host cannot import it."""
     modules: dict[str, Any] = {}
     if not program.every(ast.alias):
         return modules
@@ -162,7 +163,7 @@ def _check_imports(program: Program, allowed: frozenset[str]) -> dict[str, Any]:
 
 
 def _own(node: ast.AST) -> Iterator[ast.AST]:
-    """What is inside a node, but not inside a function in it."""
+    """A node's descendants, except those inside a function within it."""
     for child in ast.iter_child_nodes(node):
         yield child
         if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
@@ -177,7 +178,7 @@ def _module(name: str, allowed: frozenset[str]) -> Any:
 
 
 def _load(name: str) -> Any:
-    """An allowed module as it is on this side, to see which of its members are modules again."""
+    """The host's copy of an allowed module, which shows the members that are modules themselves."""
     try:
         return importlib.import_module(name)
     except ImportError:
@@ -185,7 +186,8 @@ def _load(name: str) -> Any:
 
 
 def _is_public_member(module: Any, name: str) -> bool:
-    """Whether a module has a member of this name that may be used; of a module unknown here, all but private ones."""
+    """True if a program may use this member. Of a module unknown to the host, every public name is
+    allowed."""
     if name.startswith("_") or name in BANNED_MEMBERS:
         return False
     if not isinstance(module, ModuleType):
@@ -227,7 +229,7 @@ def _check_names(program: Program) -> None:
 
 
 def _is_beyond_doubt(program: Program) -> bool:
-    """Whether a program that can be parsed has scopes that are in order, see `_BEYOND_DOUBT`."""
+    """True if a parsed program's scopes need no check, see `_BEYOND_DOUBT`."""
     if not program.kinds.keys() <= _BEYOND_DOUBT:
         return False
     for node in program.every(ast.arguments):
@@ -239,7 +241,7 @@ def _is_beyond_doubt(program: Program) -> bool:
 
 
 def _names(program: Program) -> set[str]:
-    """Names a program uses or binds, but for those of its definitions and of what it imports."""
+    """Names that a program uses or binds, except names of its definitions and its imports."""
     names = {node.id for node in program.every(ast.Name)} | {node.arg for node in program.every(ast.arg)}
     names |= {node.asname for node in program.every(ast.alias) if node.asname}
     names |= {node.name for node in program.every(ast.ExceptHandler) if node.name}
@@ -255,11 +257,11 @@ def _is_special(name: str) -> bool:
 
 
 def _may_be_fetched(node: ast.Attribute, parents: dict[int, ast.AST]) -> bool:
-    """Whether an attribute that begins with an underscore is one that a program may use."""
+    """True if a program may use this attribute, whose name begins with an underscore."""
     if node.attr in SPECIAL:
         return True
     if node.attr == "__class__":
-        # ``x.__class__.__name__`` is the one use of it that leads nowhere.
+        # ``x.__class__.__name__`` is the only safe use.
         use = parents[id(node)]
         return isinstance(use, ast.Attribute) and use.attr == "__name__"
     own = isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")
@@ -275,7 +277,7 @@ def _asks_for_type(node: ast.Name, parents: dict[int, ast.AST]) -> bool:
 
 
 def _check_modules(program: Program, modules: dict[str, Any]) -> None:
-    """A module is only ever used as ``module.name``, where the name is public and no module itself."""
+    """Check that modules are used as ``module.name`` only, with a public name that is no module itself."""
     inner = {id(node.value) for node in program.every(ast.Attribute)}
     for name in program.every(ast.Name):
         if name.id in modules and id(name) not in inner:

@@ -1,8 +1,8 @@
-"""Seed tasks of unguided proposals: what Absolute Zero starts its buffers with, here written by us.
+"""Seed tasks of unguided proposals, as in the initial buffers of Absolute Zero; these are hand-written.
 
 ``data/seeds.jsonl`` holds one a line: kind (deduction or abduction), program, one input and its output as literals.
-An induction proposal is made for the program of one of them, or of a later task. They are references only:
-never asked of the solver, never part of a library.
+An induction proposal is made for the program of a seed task or of a later task. Seed tasks serve as
+references only: the solver is never asked one, and no library contains one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from gasp_env.values import parse_arguments, parse_literal
 
 @cache
 def builtin_seeds() -> tuple[Task, ...]:
-    """The seed tasks that ship with gasp_env; ``tests/domains/python/test_seeds.py`` has the sandbox run each."""
+    """The seed tasks that ship with gasp_env; ``tests/domains/python/test_seeds.py`` executes each in the
+    sandbox."""
     text = (resources.files("gasp_env") / "data" / "seeds.jsonl").read_text(encoding="utf-8")
     gate = Gate(GateRules(), Limits())
     tasks = []

@@ -1,7 +1,8 @@
-"""From a program's text to its syntax tree, within bounds.
+"""Bounded parser from a program's text to its syntax tree.
 
-Text is capped before any parser sees it, because parsers have limits of their own and fail in their own ways
-(`RecursionError`, `MemoryError`) beyond them. Nothing here recurses: model text may nest as deep as the bounds allow.
+Text is bounded before it is parsed, because parsers have limits of their own and raise errors of their own
+(`RecursionError`, `MemoryError`) beyond them. The code here does not recurse, so it handles any nesting that
+the bounds allow.
 """
 
 from __future__ import annotations
@@ -11,14 +12,14 @@ import io
 import tokenize
 import warnings
 
-#: UTF-8 bytes of one completion that are read; a longer one is refused whole, never cut.
+#: Greatest size of a completion, in UTF-8 bytes; a longer one is refused whole, never cut.
 MAX_TEXT_BYTES = 16 * 1024
-#: Nesting of brackets in a program. CPython's own parser gives up at 200.
+#: Greatest nesting of brackets in a program. CPython's own parser fails at 200.
 MAX_NESTING = 64
-#: Levels of a program's syntax tree. CPython's limit depends on how deep the caller's stack is already.
+#: Greatest depth of a program's syntax tree. CPython's own limit varies with the depth of the caller's stack.
 MAX_DEPTH = 150
 
-#: Fields that hold no nodes we look at, under any kind of node.
+#: Fields that hold no relevant nodes, in any node type.
 _LEAVES = frozenset("id attr ctx kind type_comment asname level conversion is_async simple module".split())
 
 
@@ -53,13 +54,13 @@ def parse(program: str) -> tuple[ast.Module, list[ast.AST]]:
     """Syntax tree of a program, and its `nodes`.
 
     Raises:
-        ParseError: ``unparsable``, whatever the parser's way of failing was; or see `check_text`.
+        ParseError: ``unparsable`` for any error of the parser; or see `check_text`.
     """
     check_text(program)
     try:
         _check_nesting(program)
         with warnings.catch_warnings():
-            # Invalid escapes in somebody's string are their business, not a warning of ours.
+            # Invalid escapes in a program's strings must not warn in this process.
             warnings.simplefilter("ignore")
             tree = ast.parse(program)
     except (SyntaxError, ValueError, RecursionError, MemoryError, tokenize.TokenError) as error:
@@ -72,13 +73,13 @@ def parse(program: str) -> tuple[ast.Module, list[ast.AST]]:
 
 
 def nodes(tree: ast.AST) -> list[ast.AST]:
-    """The nodes of a syntax tree level by level, without those that only say load, store or delete."""
+    """The nodes of a syntax tree level by level, without expression contexts (load, store, delete)."""
     return _walk(tree)[0]
 
 
 def _check_nesting(program: str) -> None:
-    """Refuse brackets that nest too deep. No text nests deeper than it has opening brackets, in strings or not, so
-    that most need no closer look."""
+    """Refuse brackets that nest too deep. The number of opening brackets bounds the nesting, so most texts
+    are not tokenized."""
     if sum(map(program.count, "([{")) <= MAX_NESTING:
         return
     nesting = 0
@@ -89,7 +90,7 @@ def _check_nesting(program: str) -> None:
 
 
 class _Below(dict[type[ast.AST], tuple[str, ...]]):
-    """Fields of a kind of node in which there may be nodes."""
+    """Fields of a node type that may hold nodes."""
 
     def __missing__(self, kind: type[ast.AST]) -> tuple[str, ...]:
         fields = () if kind is ast.Constant else tuple(name for name in kind._fields if name not in _LEAVES)
@@ -101,7 +102,7 @@ _BELOW = _Below()
 
 
 def _walk(tree: ast.AST) -> tuple[list[ast.AST], int]:
-    """`nodes`, and on how many levels they are."""
+    """All `nodes`, and the number of levels."""
     found: list[ast.AST] = []
     level, levels = [tree], 0
     while level:

@@ -1,4 +1,4 @@
-"""The content of the Python domain's tasks: a program, inputs, and the outputs we got by executing it."""
+"""The content of the Python domain's tasks: a program, inputs, and the outputs recorded by executing it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FIELDS = ("program", "inputs", "outputs", "shown", "message")
 
 @dataclass(frozen=True)
 class Proposal:
-    """A teacher's text as it was read, before anything was executed."""
+    """A teacher's text after parsing and before execution."""
 
     program: str
     inputs: tuple[Arguments, ...]
@@ -46,12 +46,12 @@ class Triplet:
 
     @property
     def text(self) -> str:
-        """Message and program: the text that embedders read."""
+        """Message and program: the input of the embedder."""
         return _text(self.program, self.message)
 
     @property
     def variant(self) -> str:
-        """The inputs: a lift may have the program of its lemma and other inputs."""
+        """The inputs. A lift may keep the program of its lemma and change the inputs."""
         return " ".join(sorted(encode(arguments).hex() for arguments in self.inputs))
 
     def record(self) -> dict[str, Any]:
@@ -69,16 +69,16 @@ class Triplet:
 
 
 def read(record: Mapping[str, Any], kind: str, reader: Record, field: str) -> Triplet:
-    """The triplet that `Triplet.record` was made of.
+    """Read a triplet back from its `Triplet.record`.
 
     Args:
         record: its fields, and no others.
-        kind: task kind of the task it belongs to.
-        reader: complains about what is wrong.
-        field: the part of the record that it is, for messages.
+        kind: task kind of the task.
+        reader: raises the errors.
+        field: name of the record within its file, for messages.
 
     Raises:
-        gasp_env.records.RecordError: a field is not as it should be.
+        gasp_env.records.RecordError: a field does not have the expected form.
     """
     values = reader.fields(dict(record), field, _FIELDS, {})
     prefix = f"{field}." if field else ""
@@ -89,7 +89,7 @@ def read(record: Mapping[str, Any], kind: str, reader: Record, field: str) -> Tr
         reader.refuse(f"{prefix}inputs", "at least one", values["inputs"], "leave the entry out")
     if len(inputs) != len(outputs):
         reader.refuse(f"{prefix}outputs", f"{len(inputs)}, one for each input", len(outputs), "complete them")
-    # Of an induction task at least one pair stays hidden: it is what judges an answer.
+    # At least one pair of an induction task stays hidden, to judge the answer.
     most = len(inputs) - 1 if kind == "induction" else len(inputs)
     size = sum(len(text) for text in (*values["inputs"], *values["outputs"]))
     size += sum(len(str(values[name])) for name in ("program", "message"))
