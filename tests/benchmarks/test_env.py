@@ -16,6 +16,7 @@ from benchmarks.sandbox.measure import WrongAnswer
 from gasp_env.domains.python.gate import check_static
 from gasp_env.domains.python.parsing import parse_proposal
 from gasp_env.domains.python.program import Program
+from gasp_env.domains.python.purity import keeps_state
 from gasp_env.domains.python.rules import GateRules
 from gasp_env.sandbox import Run, Sandbox, Status
 from gasp_env.values import encode
@@ -86,7 +87,7 @@ def test_players_repeat_themselves_with_the_same_seed_only() -> None:
 def test_programs_return_what_is_said_beside_them_and_mistakes_never(sandbox: Sandbox) -> None:
     rng = random.Random(0)
     scripts = [texts.Script.make(rng, number, 4) for number in range(60)]
-    assert {Program(script.program).keeps_state for script in scripts} == {True, False}
+    assert {keeps_state(Program(script.program)) for script in scripts} == {True, False}
     right = sandbox.run_many([Run(script.program, script.inputs) for script in scripts])
     wrong = sandbox.run_many([Run(script.mistake, script.inputs) for script in scripts])
     for script, result, mistaken in zip(scripts, right, wrong, strict=True):

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gasp_env.domains.python.program import Program
+from gasp_env.domains.python.purity import keeps_state
 from gasp_env.sandbox import Call, Result, Run, Sandbox, Status
 from gasp_env.sandbox.per_call import SplitRuns, merge, split
 
@@ -89,17 +90,17 @@ def test_fresh_calls_find_nothing_of_each_other(sandbox: Sandbox) -> None:
 
 
 def test_what_may_keep_state() -> None:
-    assert Program(COUNTER).keeps_state
-    assert Program(PATCHES).keeps_state
-    assert Program("def f(x, seen=[]):\n    seen.append(x)\n    return len(seen)").keeps_state
-    assert Program("def f(x:\n").keeps_state
+    assert keeps_state(Program(COUNTER))
+    assert keeps_state(Program(PATCHES))
+    assert keeps_state(Program("def f(x, seen=[]):\n    seen.append(x)\n    return len(seen)"))
+    assert keeps_state(Program("def f(x:\n"))
     # What calls share even so is memory, and who survives its end can tell.
-    assert Program(
-        "def f(x):\n    try:\n        s = 'x' * x\n    except Exception:\n        return 1"
-    ).keeps_state
-    assert Program("def f(x):\n    try:\n        s = 'x' * x\n    except:\n        return 1").keeps_state
-    assert Program("def f(x):\n    try:\n        s = 'x' * x\n    finally:\n        return 1").keeps_state
-    assert not Program(
-        "def f(x):\n    try:\n        return int(x)\n    except ValueError:\n        return 0"
-    ).keeps_state
-    assert not Program("def f(x):\n    return sorted(x)[0] + 1").keeps_state
+    assert keeps_state(
+        Program("def f(x):\n    try:\n        s = 'x' * x\n    except Exception:\n        return 1")
+    )
+    assert keeps_state(Program("def f(x):\n    try:\n        s = 'x' * x\n    except:\n        return 1"))
+    assert keeps_state(Program("def f(x):\n    try:\n        s = 'x' * x\n    finally:\n        return 1"))
+    assert not keeps_state(
+        Program("def f(x):\n    try:\n        return int(x)\n    except ValueError:\n        return 0")
+    )
+    assert not keeps_state(Program("def f(x):\n    return sorted(x)[0] + 1"))

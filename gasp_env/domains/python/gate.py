@@ -18,6 +18,7 @@ from typing import Any
 from gasp_env.domains.base import Request
 from gasp_env.domains.python.leaks import quotes_pairs, quotes_program, quotes_statement
 from gasp_env.domains.python.program import Program
+from gasp_env.domains.python.purity import keeps_state
 from gasp_env.domains.python.rules import GateRules, Refused, check_program
 from gasp_env.domains.python.syntax import ParseError
 from gasp_env.domains.python.triplet import Proposal, Triplet
@@ -120,7 +121,7 @@ class Gate:
             run((proposal.inputs if position % 2 == 0 else proposal.inputs[::-1]) + self.probes, seed)
             for position, seed in enumerate(HASH_SEEDS)
         ]
-        if not program.keeps_state:
+        if not keeps_state(program):
             return together
         return together + [
             run((arguments,), HASH_SEEDS[number % len(HASH_SEEDS)])

@@ -28,6 +28,7 @@ from typing import Any
 from gasp_env.domains.python import livecodebench
 from gasp_env.domains.python.program import Program
 from gasp_env.domains.python.prompts import PromptStyle
+from gasp_env.domains.python.purity import keeps_state
 from gasp_env.domains.python.syntax import ParseError
 from gasp_env.domains.python.triplet import Triplet
 from gasp_env.episode.turns import Verdict
@@ -184,7 +185,7 @@ def _runs(question: Question, program: str, limits: Limits) -> list[Run]:
     loose = question.rule == "livecodebench"
     # Each pair runs in a fork of its own, because an answer must be right in a fresh call. A program without
     # state shares one. Real problems may use the full limits for each test, so they never share.
-    fresh = loose or Program(program).keeps_state
+    fresh = loose or keeps_state(Program(program))
     if loose:
         program, limits = livecodebench.program(program), livecodebench.limits(limits)
     program = str(program)

@@ -8,7 +8,7 @@ from collections import defaultdict
 from functools import cached_property
 from typing import Any, Self, TypeVar
 
-from gasp_env.domains.python import novelty, purity, syntax
+from gasp_env.domains.python import novelty, syntax
 
 _Node = TypeVar("_Node", bound=ast.AST)
 
@@ -101,14 +101,6 @@ class Program(str):
             ParseError: as for `tree`.
         """
         return novelty.normal_form(self.nodes).encode()
-
-    @cached_property
-    def keeps_state(self) -> bool:
-        """True if a call of its function might observe an earlier call; False only if none can.
-
-        True for a text that cannot be parsed.
-        """
-        return purity.keeps_state(self)
 
     @cached_property
     def _read(self) -> tuple[ast.Module, list[ast.AST]]:

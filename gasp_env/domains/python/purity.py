@@ -6,12 +6,9 @@ import ast
 import builtins
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
+from gasp_env.domains.python.program import Program
 from gasp_env.domains.python.syntax import ParseError
-
-if TYPE_CHECKING:
-    from gasp_env.domains.python.program import Program
 
 #: Built-ins and methods that a program may use and still be known to keep no state between calls.
 _PURE_BUILTINS = frozenset(
@@ -50,7 +47,9 @@ _DOUBTFUL_WORDS = _OTHER_BUILTINS | frozenset("class global import match nonloca
 
 
 def keeps_state(program: Program) -> bool:
-    """See `gasp_env.domains.python.program.Program.keeps_state`.
+    """True if a call of its function might observe an earlier call; False only if none can.
+
+    True for a text that cannot be parsed.
 
     An attempt is checked by its words first, which often avoids parsing. Time per program: 25 microseconds
     against 63 for the tree alone (CRUXEval), 54 against 132 (our corpus). Few of HumanEval's programs pass

@@ -25,6 +25,7 @@ from gasp_env.domains.python.gate import (
 from gasp_env.domains.python.novelty import normal_form
 from gasp_env.domains.python.parsing import parse_proposal
 from gasp_env.domains.python.program import Program
+from gasp_env.domains.python.purity import keeps_state
 from gasp_env.domains.python.rules import GateRules
 from gasp_env.domains.python.triplet import Proposal
 from gasp_env.episode.view import View
@@ -154,7 +155,7 @@ def test_a_program_that_may_keep_state_runs_every_input_alone() -> None:
     ],
 )
 def test_keeps_state(program: str, nothing: bool) -> None:
-    assert Program(program).keeps_state is not nothing
+    assert keeps_state(Program(program)) is not nothing
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from gasp_env.domains.python.judge import Question, ask
 from gasp_env.domains.python.parsing import parse_answer, parse_proposal
 from gasp_env.domains.python.program import Program
 from gasp_env.domains.python.prompts import FencedStyle
+from gasp_env.domains.python.purity import keeps_state
 from gasp_env.domains.python.syntax import ParseError
 from gasp_env.sandbox.frames import encode_payload
 from gasp_env.sandbox.runs import Limits
@@ -61,7 +62,7 @@ def test_unreadable_programs() -> None:
     for name in ("tree", "nodes", "kinds", "scopes", "form"):
         with pytest.raises(ParseError, match="SyntaxError"):
             getattr(program, name)
-    assert program.keeps_state
+    assert keeps_state(program)
     with pytest.raises(ParseError, match="duplicate argument"):
         assert Program("def f(x, x): pass").scopes
 

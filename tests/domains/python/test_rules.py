@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from benchmarks.embedder_threshold import Original, originals
 from gasp_env.domains.python import purity, rules
 from gasp_env.domains.python.program import Program
-from gasp_env.domains.python.purity import _is_plain, _keeps_nothing
+from gasp_env.domains.python.purity import _is_plain, _keeps_nothing, keeps_state
 from gasp_env.domains.python.syntax import ParseError
 
 _NAMES = "x y f g print input next sum list id __name__ __debug__ NameError ValueError unknown sneak".split()
@@ -152,7 +152,7 @@ def test_plain_programs_keep_nothing(text: str) -> None:
 )
 def test_what_is_plain(program: str, plain: bool) -> None:
     assert _is_plain(program) is plain
-    assert not Program(program).keeps_state or not plain
+    assert not keeps_state(Program(program)) or not plain
 
 
 @pytest.mark.parametrize("original", originals(), ids=lambda original: original.name)
@@ -161,17 +161,17 @@ def test_words_and_tree_agree(original: Original) -> None:
     assert parsed.tree
     assert parsed.is_parsed
     assert not unparsed.is_parsed
-    assert parsed.keeps_state == unparsed.keeps_state
+    assert keeps_state(parsed) == keeps_state(unparsed)
 
 
 def test_words_spare_parsing() -> None:
     for text, keeps in (("def f(x): return x", False), ("import math\ndef f(x): return x", True)):
         program = Program(text)
-        assert program.keeps_state is keeps
+        assert keeps_state(program) is keeps
         assert not program.is_parsed
     # They cannot tell what is in a string, and then say yes.
     quoted = Program("def f(x):\n    '''\nimport os\n'''\n    return x")
-    assert quoted.keeps_state
+    assert keeps_state(quoted)
     assert not _keeps_nothing(Program("import os"))
     assert _keeps_nothing(quoted)
 
