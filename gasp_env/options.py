@@ -68,8 +68,8 @@ def one_line(cls: Any, error: ValidationError) -> str:
     if first["type"] == "value_error":
         said = str(first["ctx"]["error"])
         return said if not name or name.rpartition("_")[2] in said else f"{name}: {said}"
-    if first["type"] == "unexpected_keyword_argument":
-        return f"there is no option {name}; there are {', '.join(names(cls))}"
+    if name not in names(cls):
+        return f"there is no option {name if name.isidentifier() else shorten(name)}; there are {', '.join(names(cls))}"
     value = first["input"] if len(first["loc"]) == 1 else None
     came = shorten(value) if value is not None or len(first["loc"]) == 1 else shorten(first["input"])
     return f"expected {name} to be {words(cls, name)}, got {came}"
@@ -176,7 +176,11 @@ def _is_sandbox(value: Any) -> bool:
 def _is_agents(value: Any) -> bool:
     return value is None or (
         isinstance(value, Mapping)
-        and all(isinstance(role, str) and type(count) is int and count >= 1 for role, count in value.items())
+        and all(
+            # The upper bound keeps a typing error from taking all memory.
+            isinstance(role, str) and type(count) is int and 1 <= count <= 10_000
+            for role, count in value.items()
+        )
     )
 
 
@@ -263,7 +267,7 @@ class Options:
         Any,
         *_checked(
             _is_agents,
-            'a dict from roles to numbers of agents, as {"teacher": 3}, or None',
+            'a dict from roles to numbers of agents from 1 to 10000, as {"teacher": 3}, or None',
             "Agents of a population, by role; a role not named has one. Who sits is drawn per episode.",
         ),
     ] = None

@@ -116,7 +116,8 @@ def play(
     seed = sampling.seed
     observation, info = env.reset(seed=seed, options={"goalpost": goalpost})
     # Opened before anything is shown: a person should not work on an answer that cannot be judged.
-    env.driver.sandbox.open()
+    if env.driver.domain.executes:
+        env.driver.sandbox.open()
     record = env.transcript
     assert record is not None
     # The episode's own seed was drawn from the requested one. The requested one begins the episode again.
@@ -142,7 +143,8 @@ def play(
         seen = len(record["turns"][shown]["samples"])
         _say_teachers_credit(info["credits"], record, terminal)
     terminal.say("\n" + render_totals(record))
-    terminal.say(f"sandbox   {env.driver.sandbox.runs} runs, tier {env.driver.sandbox.tier}")
+    if env.driver.domain.executes:
+        terminal.say(f"sandbox   {env.driver.sandbox.runs} runs, tier {env.driver.sandbox.tier}")
     return record
 
 
@@ -214,6 +216,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             with options.save.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(record) + "\n")
             terminal.say(f"saved     {options.save}")
+    except BrokenPipeError:  # nobody reads on, as with `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except (ValueError, GoalpostError, PolicyError, SandboxError, OSError) as error:
         print(f"gasp_env.play: {printable(str(error))}", file=sys.stderr)
         return 2

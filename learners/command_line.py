@@ -12,6 +12,7 @@ import torch
 import tyro
 from safetensors import SafetensorError
 
+from gasp_env.policies import PolicyError
 from gasp_env.policies.command_line import Options, PolicyFlags
 from gasp_env.sandbox import SandboxError
 
@@ -67,7 +68,7 @@ def command() -> Iterator[None]:
     """Wrap a whole program: an end from outside (Ctrl-C, Docker going away) is no defect and prints one line."""
     try:
         yield
-    except SandboxError as error:
+    except (SandboxError, PolicyError) as error:
         raise SystemExit(" ".join(str(error).split())) from None
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -1,7 +1,7 @@
 """A small family of programs with known behaviour, and texts around it: valid, nearly valid and hostile.
 
 Tests of the core need results without a sandbox. `execute` gives what a sandbox would answer for the
-programs of the family; `STATUSES` lets a test put any other answer in its place.
+programs of the family; a test may put any other answer in its place.
 """
 
 from __future__ import annotations

@@ -309,6 +309,37 @@ def test_an_adversary_is_paid_for_what_it_takes_away() -> None:
     assert (terminated, [credit.terms for credit in info["credits"]]) == (True, [{"invalid": -1.0}])
 
 
+def test_such_a_domain_is_played_in_the_terminal_without_a_sandbox(tmp_path: Path) -> None:
+    policy = tmp_path / "nine.py"
+    policy.write_text(
+        "from gasp_env.policies import Completion\n"
+        "class Nine:\n"
+        "    def generate(self, prompts, samples, sampling):\n"
+        "        return [[Completion('Nine. :: 4 + 5')] * n for n in samples]\n"
+        "def load():\n"
+        "    return Nine()\n"
+    )
+    command = [
+        "-m",
+        "gasp_env.play",
+        "--domain",
+        ARITHMETIC,
+        "--policy",
+        f"{policy}:load",
+        "--sandbox",
+        "docker",
+    ]
+    done = subprocess.run(
+        [sys.executable, *command],
+        env={**os.environ, "DOCKER_HOST": "unix:///absent"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "sandbox" not in done.stdout
+
+
 def test_two_problems_with_one_answer_are_not_duplicates() -> None:
     env = gym.make("gasp_env:GASP-Code-v0", **options_of("gasp"))
     env.reset(seed=0)

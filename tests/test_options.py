@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gasp_env.curricula import Curriculum, Stage
 from gasp_env.curricula.azr import Azr
 from gasp_env.curricula.gasp import Gasp
 from gasp_env.curricula.rlvr import Rlvr
@@ -83,6 +84,15 @@ def test_no_such_option() -> None:
         Setup({"curriculum": "azr", "lifts": 2})
     with pytest.raises(ValueError, match="there is no option lift;.*lifts"):
         Gasp(lift=2)
+    with pytest.raises(ValueError, match="there is no option '.*'; there are"):
+        Gasp(**{"\ud800": 1})
+
+
+class Stray(Curriculum):
+    stages = (Stage("propose", "critic", proposal=True),)
+
+    def play(self, context: Any) -> Any:
+        yield
 
 
 @pytest.mark.parametrize(
@@ -104,6 +114,9 @@ def test_no_such_option() -> None:
         ({"teacher_reward": "soar"}, "soar"),
         ({"library": "absent.jsonl"}, "absent.jsonl"),
         ({"library_capacity": 0}, "capacity"),
+        ({"agents": {"teacher": 10**9}}, "agents from 1 to 10000"),
+        ({"curriculum": Curriculum}, "expected a method play and stages"),
+        ({"curriculum": Stray}, "role of stage 'propose' to be one of teacher, solver, got 'critic'"),
         ({"library_eviction": "worst"}, "worst"),
         ({"goalposts": ()}, "at least one goalpost"),
         ({"curriculum": "azr", "goalposts": (), "goalpost_rate": 0.1}, "at least one goalpost"),

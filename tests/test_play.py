@@ -479,3 +479,15 @@ def test_colour_is_for_terminals(capsys: pytest.CaptureFixture[str]) -> None:
     play.Terminal(colour=True).say("── turn 0\nplain")
     play.Terminal().say("── turn 1")
     assert capsys.readouterr().out == "\x1b[1m── turn 0\x1b[0m\nplain\n── turn 1\n"
+
+
+@pytest.mark.docker
+def test_a_reader_may_stop_reading(sandbox: Sandbox) -> None:
+    stored = Path(__file__).resolve().parents[1] / "benchmarks/results/train/episodes.jsonl"
+    command = [sys.executable, "-u", "-m", "gasp_env.play", "--replay", str(stored)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as playing:
+        assert playing.stdout is not None
+        assert playing.stderr is not None
+        assert playing.stdout.readline()
+        playing.stdout.close()
+        assert playing.stderr.read() == ""

@@ -3,16 +3,17 @@
 A game of your own is one class in one file::
 
     @options
-    class Duel(Curriculum):
-        roles = ("teacher", "solver")
+    class Duel(SelfPlay):
         stages = (Stage("propose", "teacher", proposal=True), Stage("attempt", "solver"))
-        attempts: Annotated[int, Field(ge=1, le=10_000, description="Tries at a proposal.")] = 8
+        teacher_reward = "azr_paper"
+        urgent: Annotated[bool, Field(description="Whether the teacher is told to hurry.")] = False
 
         def play(self, context: Context) -> Game:
-            yield from propose(context, "propose", "Write a task.")
+            yield from propose(context, "propose", "Write a task." + " Hurry!" * self.urgent)
 
-`gasp_env.curricula.steps` has reusable parts of games. The inputs of a game are ``context.rng``, its view and
-its goalposts only, so equal inputs give equal turns.
+`gasp_env.curricula.steps` has reusable parts of games, which use the options and stages of `SelfPlay`: a proposal is
+followed by the stage ``attempt``, and a solve turn is the stage ``solve``. The inputs of a game are ``context.rng``,
+its view and its goalposts only, so equal inputs give equal turns.
 """
 
 from __future__ import annotations

@@ -21,7 +21,6 @@ from gasp_env.tasks import Axis, Goalpost, Task
 
 #: Part of a goalpost that the teacher is shown when it writes a lemma.
 Sees = Literal["statement", "tests", "reference"]
-SEES: tuple[Sees, ...] = ("statement", "tests", "reference")
 
 
 @dataclass(frozen=True)

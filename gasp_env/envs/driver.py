@@ -80,7 +80,8 @@ class _Deferred:
     slot: int
     episode: int
     settled: Settled
-    transcript: Transcript
+    #: Those of the episode and of its clones made since.
+    transcripts: list[Transcript]
 
 
 class Driver:
@@ -176,7 +177,10 @@ class Driver:
         twin = episode.clone()
         self.episodes[target] = twin
         self.numbers[target], self._begun = self._begun, self._begun + 1
-        self._transcripts[target] = transcript.copy(twin.context)
+        self._transcripts[target] = copied = transcript.copy(twin.context)
+        for waiting in self._deferred:
+            if any(one is transcript for one in waiting.transcripts):
+                waiting.transcripts.append(copied)
         return episode.turn
 
     def step(self, actions: Sequence[Action | None]) -> list[Stepped | None]:
@@ -219,7 +223,7 @@ class Driver:
                 stepped[number] = Stepped(resolution, own, terminated, episode.truncated, self.agents)
                 if setup.deferred:
                     self._deferred += [
-                        _Deferred(number, self.numbers[number], one, transcript)
+                        _Deferred(number, self.numbers[number], one, [transcript])
                         for one in resolution.settled
                         if one.outcome.scored
                     ]
@@ -249,7 +253,8 @@ class Driver:
         paid = score_settled([one.settled for one in waiting], self.setup.teacher_rewards, self.setup.rule)
         self._deferred = []
         for one, credit in zip(waiting, paid, strict=True):
-            one.transcript.pay(credit)
+            for transcript in one.transcripts:
+                transcript.pay(credit)
         return [Scored(one.slot, one.episode, credit) for one, credit in zip(waiting, paid, strict=True)]
 
     def transcript(self, number: int) -> dict[str, Any] | None:

@@ -12,6 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from gasp_env.records import shorten
 from gasp_env.registry import Registry
 
 
@@ -69,6 +70,13 @@ def get(name: str, roles: Sequence[str], counts: Mapping[str, int] | None) -> Ma
     if not isinstance(made, Matchmaker):
         raise ValueError(
             f"matchmaker {name!r}: expected agents and seat(roles, rng), got {type(made).__name__}"
+        )
+    agents = made.agents
+    named = isinstance(agents, tuple) and all(isinstance(one, str) and 1 <= len(one) <= 100 for one in agents)
+    if not named:
+        raise ValueError(
+            f"matchmaker {name!r}: expected agents to be a tuple of names of 1 to 100 characters, "
+            f"got {shorten(agents)}"
         )
     return made
 

@@ -48,6 +48,7 @@ class Setup:
 
     def __init__(self, chosen: Mapping[str, Any]) -> None:
         self.options, self.curriculum = configure(chosen)
+        _check_game(self.curriculum)
         options = self.options
         domain = domains.get(options.domain, options.style)
         novelty = options.novelty or self.curriculum.novelty or domain.novelty
@@ -182,6 +183,19 @@ class Setup:
                     f"goalpost {goalpost.id!r}: expected prompts of at most {room} characters, got {longest}; "
                     "shorten its statement or what is shown of its tests"
                 )
+
+
+def _check_game(game: Curriculum) -> None:
+    """Refuse a class without a game, and a stage whose role nobody plays."""
+    name = type(game).__name__
+    if type(game).play is Curriculum.play or not game.stages:
+        raise ValueError(f"curriculum {name}: expected a method play and stages, see gasp_env.curricula.base")
+    for stage in game.stages:
+        if stage.role not in game.roles:
+            raise ValueError(
+                f"curriculum {name}: expected the role of stage {stage.name!r} to be one of {', '.join(game.roles)}, "
+                f"got {stage.role!r}"
+            )
 
 
 def configure(chosen: Mapping[str, Any]) -> tuple[Options, Curriculum]:

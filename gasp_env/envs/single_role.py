@@ -105,6 +105,7 @@ class SingleRole:
         for _ in range(TRIES):
             for number in numbers:
                 self._driver.begin(number, generators[number], options)
+                self._check_seat(number)
             self._play(numbers)
             turns = self._driver.turns
             numbers = [number for number in numbers if turns[number] is None]
@@ -148,6 +149,20 @@ class SingleRole:
             (own,),
             all(one.scored for one in steps),
         )
+
+    def _check_seat(self, number: int) -> None:
+        """Refuse an agent that sits in the partner's roles too: its credits could not be told apart."""
+        episode = self._driver.episodes[number]
+        if self._role is None or episode is None:
+            return
+        own = episode.context.agent(self._role)
+        for role in self._driver.curriculum.roles:
+            if role != self._role and episode.context.agent(role) == own:
+                self._driver.episodes[number] = None
+                raise ValueError(
+                    f"expected an agent of its own for the role {self._role!r}, which is played alone; the matchmaker "
+                    f"seats {own!r} as {role} too"
+                )
 
     def _play(self, numbers: Sequence[int]) -> dict[int, list[Stepped]]:
         """Play the partner's turns in these episodes, one batch at a time, until none is left."""

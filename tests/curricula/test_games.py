@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gasp_env.curricula import base
+from gasp_env.envs.env import GaspCodeEnv
 from gasp_env.episode.machine import Episode
 from gasp_env.episode.turns import MAX_PROMPT
 from gasp_env.library.library import Library
 from gasp_env.relevance import RelevanceRule
 from gasp_env.rewards.credits import score
+from gasp_env.sandbox import Sandbox
 from gasp_env.tasks import Entry
 from tests.episode.test_machine import (
     GOALPOSTS,
@@ -373,3 +378,23 @@ def test_outcome_knows_answers_parent_and_problem() -> None:
     resolution, _ = attempts(game, 1)
     (lift,) = [one.outcome for one in resolution.settled]
     assert (lift.parent.task, lift.parent.correct, lift.parent.samples) == (game.entries[0].task, 3, 8)
+
+
+@pytest.mark.docker
+def test_the_game_in_the_docstring_is_one(sandbox: Sandbox, tmp_path: Path) -> None:
+    written = base.__doc__.partition("::\n\n")[2].partition("\n`gasp_env")[0]
+    head = (
+        "from typing import Annotated\nfrom pydantic import Field\n"
+        "from gasp_env.curricula.base import SelfPlay, Stage\nfrom gasp_env.curricula.steps import propose\n"
+        "from gasp_env.episode.machine import Context, Game\nfrom gasp_env.options import options\n\n"
+    )
+    path = tmp_path / "duel.py"
+    path.write_text(head + textwrap.dedent(written))
+    env = GaspCodeEnv(curriculum=f"{path}:Duel", attempts=2, urgent=True)
+    observation, _ = env.reset(seed=0)
+    assert observation["prompt"] == "Write a task. Hurry!"
+    *_, info = env.step(proposal(PROGRAMS[0]))
+    assert info["verdicts"] == ["valid"]
+    _, _, terminated, _, info = env.step(("?", "?"))
+    assert terminated
+    assert Counter(credit.agent for credit in info["credits"]) == {"teacher_0": 1, "solver_0": 2}

@@ -107,17 +107,37 @@ def test_one_role_of_a_population(sandbox: Sandbox) -> None:
     assert len(seen) == 3
 
 
-@pytest.mark.docker
-def test_a_matchmaker_of_ones_own(sandbox: Sandbox, tmp_path: Path) -> None:
-    path = tmp_path / "seating.py"
+def _seating(path: Path, agents: str, seats: str) -> str:
     path.write_text(
         "class Always:\n"
         "    def __init__(self, roles, counts):\n"
-        "        self.agents = ('anna', 'ben')\n"
+        f"        self.agents = {agents}\n"
         "    def seat(self, roles, rng):\n"
-        "        return {'teacher': 'anna', 'solver': 'ben'}\n"
+        f"        return {seats}\n"
     )
-    env = GaspCodeEnv(matchmaker=f"{path}:Always", **OPTIONS)
+    return f"{path}:Always"
+
+
+@pytest.mark.parametrize("agents", ["'anna'", "['anna']", "('anna', 7)", "('a' * 101,)", "('',)"])
+def test_agents_are_a_tuple_of_names(tmp_path: Path, agents: str) -> None:
+    name = _seating(tmp_path / "seating.py", agents, "{}")
+    with pytest.raises(
+        ValueError, match="expected agents to be a tuple of names of 1 to 100 characters, got"
+    ):
+        GaspCodeEnv(matchmaker=name)
+
+
+def test_a_role_played_alone_has_an_agent_of_its_own(tmp_path: Path) -> None:
+    name = _seating(tmp_path / "seating.py", "('anna',)", "dict.fromkeys(roles, 'anna')")
+    env = GaspCodeEnv(matchmaker=name, role="teacher", partner="silent", **OPTIONS)
+    with pytest.raises(ValueError, match="agent of its own for the role 'teacher'.*'anna' as solver too"):
+        env.reset(seed=0)
+
+
+@pytest.mark.docker
+def test_a_matchmaker_of_ones_own(sandbox: Sandbox, tmp_path: Path) -> None:
+    name = _seating(tmp_path / "seating.py", "('anna', 'ben')", "{'teacher': 'anna', 'solver': 'ben'}")
+    env = GaspCodeEnv(matchmaker=name, **OPTIONS)
     observation, _ = env.reset(seed=0)
     assert observation["agent"] == "anna"
     *_, info = env.step("no")

@@ -426,3 +426,21 @@ def test_a_batch_reward_sees_what_an_update_settled(sandbox: Sandbox) -> None:
         2.0,
     ]
     assert envs.score_deferred() == []
+
+
+@pytest.mark.docker
+def test_a_deferred_reward_reaches_the_clones_transcript(sandbox: Sandbox) -> None:
+    @gasp_env.teacher_reward("test_deferred_clone", needs=("batch",))
+    def two(outcomes):
+        return [{"two": 2.0} for _ in outcomes]
+
+    envs = GaspCodeVectorEnv(num_envs=3, teacher_reward="test_deferred_clone", attempts=2, **OPTIONS)
+    envs.reset(seed=0)
+    envs.step([proposal(PROGRAMS[0]), None, None])
+    envs.step([(answer("python", PROGRAMS[0]), "?"), None, None])
+    assert envs.turns[0] is not None, "the lemma's outcome is settled, the episode goes on"
+    envs.driver.clone(0, 1)
+    envs.driver.clone(1, 2)
+    [scored] = envs.score_deferred()
+    assert (scored.slot, scored.credit.reward) == (0, 2.0)
+    assert [record["turns"][0]["samples"][0]["reward"] for record in envs.transcripts] == [2.0, 2.0, 2.0]
