@@ -58,7 +58,7 @@ class Args:
     """Tries of the solver at a proposal, and at a goalpost."""
     goalpost_rate: float = 0.0
     """Share of episodes played on the goalpost itself: 0 is GASP, 1 is RL on the real problems."""
-    axis: Literal["both", "io", "f"] = "both"
+    axis: Literal["both", "io", "f", "none"] = "both"
     """What lemmas and lifts change."""
     teacher_reward: str = "gasp"
     """Name of the teacher's reward, or module:name of your own."""

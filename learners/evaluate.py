@@ -127,6 +127,10 @@ def load_goalposts(name: str, domain: str) -> tuple[Goalpost, ...]:
     return found
 
 
+MINIATURE = "learners.miniature:domain"
+HELDOUT = "learners.miniature:heldout"
+
+
 @dataclass
 class Args:
     """Options of ``python -m learners.evaluate``."""
@@ -138,10 +142,10 @@ class Args:
     """Options of the factory."""
     weights: Path | None = None
     """Directory of weights that the policy saved, instead of the shipped ones."""
-    domain: str = "learners.miniature:domain"
+    domain: str = MINIATURE
     """Whose prompts and judge apply."""
-    goalposts: str = "learners.miniature:heldout"
-    """A JSONL file or module:name; empty for the domain's own."""
+    goalposts: str | None = None
+    """A JSONL file or module:name; without it the domain's own, and of the miniature's domain its held-out ones."""
     samples: int = 16
     """Answers to each."""
     temperature: float = 1.0
@@ -166,9 +170,10 @@ def main(args: Args) -> Evaluation:
     command_line.positive(args, "temperature")
     command_line.computes(args.device)
     with command_line.option("--domain", args.domain):
-        domains.get(args.domain)
-    with command_line.option("--goalposts", args.goalposts):
-        goalposts = load_goalposts(args.goalposts, args.domain)
+        domain = domains.get(args.domain)
+    source = (HELDOUT if args.domain == MINIATURE else "") if args.goalposts is None else args.goalposts
+    with command_line.option("--goalposts", source):
+        goalposts = load_goalposts(source, args.domain)
     with command_line.option("--policy", args.policy):
         policy = policies.load(args.policy, args.device, **args.policy_options.get("", {}))
     if args.weights is not None:
@@ -176,8 +181,9 @@ def main(args: Args) -> Evaluation:
             "--weights", args.weights, "expected the policy/ of a run or of a checkpoint"
         ):
             policies.trainable(policy).load(args.weights)
-    with command_line.option("--sandbox", args.sandbox):
-        shared(tier=args.sandbox).open()
+    if domain.executes:
+        with command_line.option("--sandbox", args.sandbox):
+            shared(tier=args.sandbox).open()
     found = evaluate(
         policy,
         goalposts,
@@ -186,6 +192,7 @@ def main(args: Args) -> Evaluation:
         domain=args.domain,
         sandbox=args.sandbox,
     )
+    print(f"{len(goalposts)} problems: {source or 'the domain has them'}; domain {args.domain}")
     for k in (k for k in (1, 8, 20, 100) if k <= args.samples):
         values = [pass_at_k(n, c, k) for n, c in found.counts.values() if n >= k]
         if not values:  # the sandbox failed too often

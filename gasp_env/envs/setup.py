@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from gasp_env.goalposts import files
 from gasp_env.library import embedders
 from gasp_env.library.library import Library
 from gasp_env.options import Options, names
+from gasp_env.records import shorten
 from gasp_env.relevance import RelevanceRule
 from gasp_env.rewards.registry import TeacherRewards, get_solver_reward
 from gasp_env.sandbox import Sandbox, shared
@@ -91,7 +93,8 @@ class Setup:
         if source is None:
             return Library(**options)
         if isinstance(source, str | Path):
-            return Library.load(source, **options)
+            with _readable("library", source):
+                return Library.load(source, **options)
         return Library.from_state(source, **options)
 
     def _check_reward(self) -> None:
@@ -143,7 +146,8 @@ class Setup:
         if given is None:
             found = self.domain.goalposts()
         elif isinstance(given, str | Path):
-            found = files.load(given)
+            with _readable("goalposts", given):
+                found = files.load(given)
         else:
             found = tuple(given)
         if not found and self.curriculum.plays_goalposts:
@@ -183,6 +187,17 @@ class Setup:
                     f"goalpost {goalpost.id!r}: expected prompts of at most {room} characters, got {longest}; "
                     "shorten its statement or what is shown of its tests"
                 )
+
+
+@contextmanager
+def _readable(option: str, path: str | Path) -> Iterator[None]:
+    """Name the option whose file cannot be read."""
+    try:
+        yield
+    except OSError as error:
+        raise ValueError(
+            f"expected {option} to be a file that can be read, got {shorten(str(path))}: {error.strerror or error}"
+        ) from error
 
 
 def _check_game(game: Curriculum) -> None:

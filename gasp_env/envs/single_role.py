@@ -44,7 +44,9 @@ class SingleRole:
     Args:
         driver: plays the episodes.
         role: the role that the caller plays; None for all roles.
-        partner: policy that plays the other roles' turns: a name or an object (`gasp_env.policies`).
+        partner: policy that plays the other roles' turns: a name or an object (`gasp_env.policies`). It is asked for
+            all waiting episodes at once, with one seed. So what a partner that samples writes in one of several envs
+            depends on the others, and is not what it writes in an env alone.
 
     Raises:
         ValueError: only one of ``role`` and ``partner`` is given, or there is no such role.

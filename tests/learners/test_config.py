@@ -14,6 +14,7 @@ import tyro
 
 from learners import evaluate, reinforcepp
 
+ARITHMETIC = f"{Path(__file__).resolve().parents[2] / 'examples' / 'my_domain.py'}:Arithmetic"
 PLAYER = ("--policy", "tests.learners.choices:policy", "--domain", "python")
 MISTAKES = (
     ("--teacher-reward", "nope"),
@@ -155,6 +156,20 @@ def test_the_options_of_a_factory_reach_it(sandbox):
     )
     assert ended.returncode == 0, ended.stderr
     assert "1 of 1 problems solved" in ended.stdout
+
+
+def test_another_domain_is_measured_on_its_own_problems():
+    words = ("--policy", "tests.learners.choices:sized", "--size", "7", "--samples", "2")
+    ended = command("learners.evaluate", *words, "--domain", ARITHMETIC)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.startswith(f"2 problems: the domain has them; domain {ARITHMETIC}")
+
+
+def test_a_policy_that_fails_is_one_line(tmp_path):
+    ended = command("learners.reinforcepp", "--domain", ARITHMETIC, "--heldout", "", "--runs", str(tmp_path))
+    assert ended.returncode == 1
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("policy 'MiniaturePolicy' failed")
 
 
 @pytest.mark.parametrize("program", ["learners.reinforcepp", "learners.evaluate"])
