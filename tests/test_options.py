@@ -112,6 +112,10 @@ class Stray(Curriculum):
         ({"curriculum": "azr", "teacher_reward": "gasp"}, "propose"),
         ({"curriculum": "azr", "domain": "learners.miniature:domain"}, "lack propose"),
         ({"teacher_reward": "soar"}, "soar"),
+        (
+            {"teacher_reward": {"lemma": "azr_paper", "lift": "azr_paper", "lfit": "azr_paper"}},
+            "stages lemma, lift, got one for 'lfit'",
+        ),
         ({"library": "absent.jsonl"}, "library to be a file that can be read, got 'absent.jsonl'"),
         ({"library": "/"}, "library to be a file that can be read, got '/': Is a directory"),
         ({"goalposts": "absent.jsonl"}, "goalposts to be a file that can be read, got 'absent.jsonl'"),

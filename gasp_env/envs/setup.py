@@ -107,6 +107,13 @@ class Setup:
         # With any other rule the reward would count the relevance twice.
         if self.rule is not None and self.rule.mode == "gate":
             available.add("relevance")
+        known = [stage.name for stage in self.curriculum.stages if stage.proposal]
+        chosen = self.options.teacher_reward
+        for stage in chosen if isinstance(chosen, Mapping) else ():
+            if stage not in known:
+                raise ValueError(
+                    f"expected teacher_reward to name rewards of the stages {', '.join(known)}, got one for {stage!r}"
+                )
         self.teacher_rewards.check(available, stages)
         name = self.options.curriculum
         if "propose" in stages:
