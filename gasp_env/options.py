@@ -285,7 +285,7 @@ class Options:
     on_infra_error: Annotated[
         Literal["truncate", "continue", "raise"],
         Field(
-            description="After a run that could not be executed: end the episode truncated, go on with the turn "
-            "unscored, or raise."
+            description="After a run that could not be executed or a text that a policy could not give: end the "
+            "episode truncated, go on with the turn unscored, or raise."
         ),
     ] = "truncate"

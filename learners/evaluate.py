@@ -195,7 +195,7 @@ def main(args: Args) -> Evaluation:
     print(f"{len(goalposts)} problems: {source or 'the domain has them'}; domain {args.domain}")
     for k in (k for k in (1, 8, 20, 100) if k <= args.samples):
         values = [pass_at_k(n, c, k) for n, c in found.counts.values() if n >= k]
-        if not values:  # the sandbox failed too often
+        if not values:  # the sandbox or the policy failed too often
             print(f"pass@{k:<3} -  (no problem has {k} judged answers)")
             continue
         low, high = bootstrap_interval(values)

@@ -23,7 +23,8 @@ class TurnRecord:
         role, stage, kind, axis: of the turn; the role is ``solver``, say.
         group: rows with one group id answered the same prompt in the same update.
         version: of the policy that sampled it.
-        stop: ``"length"`` when the answer was cut off; nothing was submitted in its place.
+        stop: ``"length"`` when the answer was cut off; nothing was submitted in its place. ``"lost"`` when the call
+            of the policy failed, so that there was none.
         verdict: reason code the judge or the gate gave (``correct``, ``valid``, ``duplicate``, ...); empty
             before it is known.
         terms: the reward's named parts.

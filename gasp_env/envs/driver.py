@@ -17,7 +17,8 @@ import numpy as np
 from gasp_env.envs import matchmaking
 from gasp_env.envs.setup import Setup
 from gasp_env.episode.machine import Context, Episode
-from gasp_env.episode.turns import Credit, CutOff, Resolution, Settled, Turn
+from gasp_env.episode.turns import Credit, CutOff, Lost, Resolution, Settled, Turn
+from gasp_env.policies import PolicyError
 from gasp_env.rewards.credits import score, score_settled
 from gasp_env.sandbox import Sandbox, SandboxError
 from gasp_env.transcripts.library_log import RecordedGoalposts, RecordedView
@@ -191,6 +192,7 @@ class Driver:
             RuntimeError: an action for an episode that is over.
             gasp_env.sandbox.SandboxError: no sandbox can be opened, or a run failed and
                 ``on_infra_error`` is ``raise``.
+            gasp_env.policies.PolicyError: a text is `Lost` and ``on_infra_error`` is ``raise``. No episode has moved.
             RuntimeError, ValueError: a reward, a relevance or an eviction policy raised (the message names
                 it, its error is the cause), or a number was not finite. The episodes that moved are lost;
                 reset them before the next step.
@@ -198,6 +200,9 @@ class Driver:
         # Actions are checked and the sandbox opened before the first episode moves.
         turns = self.turns
         moving = [(n, _texts(n, action, turns[n])) for n, action in enumerate(actions) if action is not None]
+        if self.options.on_infra_error == "raise":
+            for text in (text for _, texts in moving for text in texts if isinstance(text, Lost)):
+                raise PolicyError(f"a policy gave no text: {text.reason}")
         executes, sandbox = self.domain.executes, self.sandbox
         if executes:
             sandbox.open()
@@ -288,5 +293,5 @@ def _texts(number: int, action: Action, turn: Turn | None) -> list[str]:
         raise ValueError(f"expected a text or a tuple of texts, got {type(action).__name__}")
     if not 1 <= len(texts) <= turn.samples:
         raise ValueError(f"expected 1 to {turn.samples} texts for stage {turn.stage}, got {len(texts)}")
-    # A truncated answer has failed, even if the existing part happens to be right.
-    return [text if isinstance(text, CutOff) else str(text) for text in texts]
+    # A truncated answer has failed, even if the existing part happens to be right; a lost one is not judged at all.
+    return [text if isinstance(text, CutOff | Lost) else str(text) for text in texts]

@@ -22,6 +22,7 @@ from gasp_env.episode.turns import (
     Ask,
     CutOff,
     Judged,
+    Lost,
     Pending,
     Resolution,
     Settled,
@@ -29,7 +30,7 @@ from gasp_env.episode.turns import (
     Verdict,
 )
 from gasp_env.episode.view import View
-from gasp_env.sandbox.runs import Result, Run
+from gasp_env.sandbox.runs import Result, Run, Status
 from gasp_env.tasks import Entry, Goalpost
 
 Game = Generator[Ask, tuple[Judged, ...], None]
@@ -145,7 +146,7 @@ class Episode:
         left = ask.samples - len(self._given)
         if not 1 <= len(texts) <= left:
             raise ValueError(f"expected 1 to {left} texts for stage {ask.stage}, got {len(texts)}")
-        self._pending = [_CUT_OFF if isinstance(text, CutOff) else ask.read(text) for text in texts]
+        self._pending = [_read(ask, text) for text in texts]
         return [run for item in self._pending if isinstance(item, Pending) for run in item.runs]
 
     def resolve(self, results: Sequence[Result], measured: Sequence[float | None] = ()) -> Resolution:
@@ -213,6 +214,12 @@ class Episode:
                 f"expected prompts of at most {MAX_PROMPT} characters, got {len(self.ask.prompt)} for stage "
                 f"{self.ask.stage}: the prompt style of domain {self.context.domain.name!r} shows more than fits"
             )
+
+
+def _read(ask: Ask, text: str) -> Judged | Pending:
+    if isinstance(text, Lost):
+        return Judged(Verdict(str(Status.INFRA_ERROR), text.reason))
+    return _CUT_OFF if isinstance(text, CutOff) else ask.read(text)
 
 
 def _decide(item: Judged | Pending, results: Any, measured: Any) -> Judged:

@@ -26,6 +26,25 @@ class CutOff(str):
     __slots__ = ()
 
 
+class Lost(str):
+    """The place of a text that could not be generated: the call of the policy failed, so there is nothing to judge.
+
+    It is an empty text of its own class. Its verdict is ``infra_error``: the turn is unscored, as after a run that
+    could not be executed, and never the score of an empty answer.
+
+    Attributes:
+        reason: why, in one line for people.
+    """
+
+    reason: str
+
+    def __new__(cls, reason: str = "") -> Lost:
+        """Make it of its reason."""
+        made = super().__new__(cls)
+        made.reason = reason or "the policy gave no text"
+        return made
+
+
 @dataclass(frozen=True)
 class Verdict:
     """The decision on one text.

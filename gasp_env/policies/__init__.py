@@ -19,13 +19,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gasp_env.policies.base import Completion, CutOff, Policy, Sampling
+from gasp_env.policies.base import Completion, CutOff, Lost, Policy, PolicyError, Sampling
 from gasp_env.policies.factories import BUILT_IN, TextPolicy, get, options_of
 
 __all__ = [
     "BUILT_IN",
     "Completion",
     "CutOff",
+    "Lost",
     "Policy",
     "PolicyError",
     "Sampling",
@@ -34,10 +35,6 @@ __all__ = [
     "get",
     "options_of",
 ]
-
-
-class PolicyError(RuntimeError):
-    """A policy raised instead of answering; its error is the cause."""
 
 
 def answer(
@@ -49,7 +46,8 @@ def answer(
 ) -> list[tuple[str, ...]]:
     """The texts that a policy submits, checked: for each prompt a tuple of as many as ``samples`` says.
 
-    A text that was cut off is a `CutOff`. ``name`` is for messages. Raises as `complete`.
+    A text that was cut off is a `CutOff`, one that could not be generated a `Lost`. ``name`` is for messages. Raises
+    as `complete`.
     """
     given = complete(policy, name, prompts, samples, sampling or Sampling())
     return [tuple(completion.submission for completion in completions) for completions in given]
@@ -66,6 +64,8 @@ def complete(
     """
     try:
         given = list(policy.generate(list(prompts), list(samples), sampling))
+    except PolicyError as error:
+        raise PolicyError(f"policy {name!r}: {error}") from error
     except Exception as error:
         raise PolicyError(
             f"policy {name!r} failed at {len(prompts)} prompts: {type(error).__name__}: {error}; reset the episodes "

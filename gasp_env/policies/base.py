@@ -12,9 +12,13 @@ from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 
-from gasp_env.episode.turns import CutOff
+from gasp_env.episode.turns import CutOff, Lost
 
-__all__ = ["Completion", "CutOff", "Policy", "Sampling"]
+__all__ = ["Completion", "CutOff", "Lost", "Policy", "PolicyError", "Sampling"]
+
+
+class PolicyError(RuntimeError):
+    """A policy raised instead of answering; its error is the cause, where there is one."""
 
 
 @dataclass(frozen=True)
@@ -65,18 +69,21 @@ class Completion:
         ids: sampled token ids, end token included; empty likewise.
         logprobs: log-probability of each id under the policy that sampled it, at the sampling temperature; None
             where an engine cannot tell.
-        stop: ``"stop"`` when the answer ended by itself, ``"length"`` when ``max_tokens`` cut it off.
+        stop: ``"stop"`` when the answer ended by itself, ``"length"`` when ``max_tokens`` cut it off, ``"lost"`` when
+            nothing was generated because the call failed; the text is then a `Lost` with the reason.
     """
 
     text: str
     prompt_ids: tuple[int, ...] = ()
     ids: tuple[int, ...] = ()
     logprobs: tuple[float, ...] | None = None
-    stop: Literal["stop", "length"] = "stop"
+    stop: Literal["stop", "length", "lost"] = "stop"
 
     @property
     def submission(self) -> str:
-        """The text to submit: a `CutOff` if the answer was cut off."""
+        """The text to submit: a `CutOff` if the answer was cut off, a `Lost` if there is none."""
+        if self.stop == "lost":
+            return self.text if isinstance(self.text, Lost) else Lost()
         return CutOff(self.text) if self.stop == "length" else self.text
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from gasp_env import registry
-from gasp_env.policies.base import Completion, CutOff, Policy, Sampling
+from gasp_env.policies.base import Completion, CutOff, Lost, Policy, Sampling
 from gasp_env.records import shorten
 
 #: By string, so that a policy's libraries are imported when it is named and not before.
@@ -168,12 +168,11 @@ def _generates(found: Any) -> bool:
 def _completions(texts: Any) -> Any:
     if isinstance(texts, str):  # a sequence of texts too, but never meant as one
         return texts
-    return [
-        Completion(text, stop="length" if isinstance(text, CutOff) else "stop")
-        if isinstance(text, str)
-        else text
-        for text in texts
-    ]
+    return [Completion(text, stop=_stop(text)) if isinstance(text, str) else text for text in texts]
+
+
+def _stop(text: str) -> Literal["stop", "length", "lost"]:
+    return "length" if isinstance(text, CutOff) else "lost" if isinstance(text, Lost) else "stop"
 
 
 def _lacks(name: str, error: ModuleNotFoundError) -> str:

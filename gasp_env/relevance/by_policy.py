@@ -50,8 +50,9 @@ def policy_relevance(policy: Any) -> RelevanceFunction:
     An answer that cannot be read is asked for again, `RETRIES` times. After that the proposal is not measured
     (None), and so unscored: the failure is the judge's, and a judge that never keeps to the form shows as a run
     without scores instead of one that goes on with zeros. A teacher that provokes it gets neither reward nor
-    admission, but no penalty either. A policy that cannot answer now says nothing (an empty text); one that raises
-    stops the step. Episodes repeat only as far as the policy does, which is given the same seed for each first try.
+    admission, but no penalty either. A policy that cannot answer now gives no text (`gasp_env.policies.Lost`); one that
+    raises stops the step. Episodes repeat only as far as the policy does, which is given the same seed for each first
+    try.
 
     Raises:
         ValueError: there is no such policy.

@@ -73,17 +73,17 @@ def render_prompt(prompt: str, lines: int | None = None) -> str:
 def render_answers(turn: Mapping[str, Any], first: int = 0, *, abridged: bool = False) -> str:
     """The texts of a turn from sample ``first`` on, equal ones once, each with its verdict and reward."""
     samples = turn["samples"][first:]
-    counts = Counter(sample["text"] for sample in samples)
+    counts = Counter(map(_same, samples))
     shown = list(counts)[:ANSWERS] if abridged else list(counts)
     lines = []
-    for text in shown:
-        sample = next(sample for sample in samples if sample["text"] == text)
-        body = text.strip("\n") or "(empty)"
+    for one in shown:
+        sample = next(sample for sample in samples if _same(sample) == one)
+        body = sample["text"].strip("\n") or ("(no text)" if sample.get("lost") else "(empty)")
         lines += [
             _indented(_abridged(body, WRITTEN) if abridged else body, "    "),
-            f"  → {f'{counts[text]} × ' if counts[text] > 1 else ''}{_verdict(sample)}",
+            f"  → {f'{counts[one]} × ' if counts[one] > 1 else ''}{_verdict(sample)}",
         ]
-    rest = Counter(sample["verdict"] for sample in samples if sample["text"] not in shown)
+    rest = Counter(sample["verdict"] for sample in samples if _same(sample) not in shown)
     if rest:
         others = ", ".join(f"{count} × {reason}" for reason, count in rest.items())
         lines.append(one_line(f"  → others: {others}"))
@@ -110,7 +110,7 @@ def render_totals(record: Mapping[str, Any]) -> str:
     """The end of the episode, and the total reward of each agent."""
     accepted = [outcome["stage"] for outcome in record["outcomes"] if outcome["accepted"]]
     lines = [
-        "truncated: the sandbox failed" if record["truncated"] else "done",
+        "truncated: the infrastructure failed" if record["truncated"] else "done",
         one_line(f"accepted  {', '.join(accepted) or 'nothing'}"),
         one_line(
             "rewards   " + ", ".join(_total(agent, record["turns"]) for agent in record["agents"].values())
@@ -124,6 +124,11 @@ def _total(agent: str, turns: Sequence[Mapping[str, Any]]) -> str:
     unscored = rewards.count(None)
     total = f"{agent} {sum(reward or 0.0 for reward in rewards):+.3f}"
     return total + (f" ({unscored} unscored)" if unscored else "")
+
+
+def _same(sample: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Equal for texts that are equal, and were submitted as the same: whole, cut off or lost."""
+    return sample["text"], sample.get("cut_off"), sample.get("lost")
 
 
 def _settled_at(outcome: Mapping[str, Any]) -> int:

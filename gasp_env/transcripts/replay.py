@@ -16,7 +16,7 @@ from typing import Any
 
 from gasp_env import curricula, domains
 from gasp_env.episode.machine import Context, Episode
-from gasp_env.episode.turns import Credit, CutOff, Resolution
+from gasp_env.episode.turns import Credit, CutOff, Lost, Resolution
 from gasp_env.options import Options
 from gasp_env.records import RecordError, shorten
 from gasp_env.relevance import RelevanceRule
@@ -161,7 +161,7 @@ def _replayed(record: Mapping[str, Any], sandbox: Sandbox) -> dict[str, Any]:
     episode = Episode(parts.curriculum.play, context)
     transcript = Transcript(head(parts, context), episode.context)
     for turn in record["turns"]:
-        texts = [CutOff(one["text"]) if one.get("cut_off") else one["text"] for one in turn["samples"]]
+        texts = [_submitted(sample) for sample in turn["samples"]]
         if episode.turn is None or not 1 <= len(texts) <= episode.turn.samples:
             break
         runs = episode.submit(texts)
@@ -172,6 +172,13 @@ def _replayed(record: Mapping[str, Any], sandbox: Sandbox) -> dict[str, Any]:
             credits = [_as_stored(credit, record, resolution) for credit in credits]
         transcript.add(resolution, texts, credits, episode, record["tier"])
     return transcript.record()
+
+
+def _submitted(sample: Mapping[str, Any]) -> str:
+    """The text of a stored sample, of the class that it was submitted as."""
+    if sample.get("lost") is not None:
+        return Lost(sample["lost"])
+    return CutOff(sample["text"]) if sample.get("cut_off") else sample["text"]
 
 
 class _Parts:

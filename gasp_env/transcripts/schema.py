@@ -94,6 +94,7 @@ class TranscriptRecord(Record):
         self._optional(self._of(value, field, "reward"), f"{field}.reward", self._number)
         self._each(self._of(value, field, "terms"), f"{field}.terms", self._number)
         self._optional(value.get("cut_off"), f"{field}.cut_off", self._truth)
+        self._optional(value.get("lost"), f"{field}.lost", self.text)
         # Only a proposal has one.
         self._optional(value.get("relevance"), f"{field}.relevance", self._number)
 

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from gasp_env.curricula.base import Curriculum
 from gasp_env.domains.base import Domain
 from gasp_env.episode.machine import Context, Episode
-from gasp_env.episode.turns import Credit, CutOff, Resolution
+from gasp_env.episode.turns import Credit, CutOff, Lost, Resolution
 from gasp_env.options import Options
 
 FORMAT = 3
@@ -62,6 +62,7 @@ class Transcript:
                 {
                     "text": str(text),
                     **({"cut_off": True} if isinstance(text, CutOff) else {}),
+                    **({"lost": text.reason} if isinstance(text, Lost) else {}),
                     "verdict": verdict.reason,
                     "detail": verdict.detail,
                     "reward": None,

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 
 from gasp_env.envs.env import GaspCodeEnv
 from gasp_env.envs.vector import GaspCodeVectorEnv
-from gasp_env.episode.turns import Credit
+from gasp_env.episode.turns import Credit, Lost
+from gasp_env.policies import PolicyError
 from gasp_env.sandbox import Result, Run, Sandbox, SandboxError, Status
 from tests.episode.test_machine import GOALPOSTS
 from tests.fuzz import examples
@@ -236,6 +237,16 @@ def test_infrastructure_failure_is_no_score() -> None:
     env.reset(seed=0)
     with pytest.raises(SandboxError, match="daemon is gone"):
         env.step(proposal(PROGRAMS[0]))
+
+
+def test_a_text_that_a_policy_could_not_give_may_raise(sandbox: Sandbox) -> None:
+    env = GaspCodeEnv(on_infra_error="raise", sandbox=sandbox, **OPTIONS)
+    env.reset(seed=0)
+    with pytest.raises(PolicyError, match="^a policy gave no text: the server is gone$"):
+        env.step(Lost("the server is gone"))
+    # Nothing has moved: the policy may be asked again.
+    *_, info = env.step(proposal(PROGRAMS[0]))
+    assert info["verdicts"] == ["valid"]
 
 
 def test_what_a_step_returns_stays_as_it_is(sandbox: Sandbox) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from gasp_env.envs.vector import GaspCodeVectorEnv
-from gasp_env.policies import Sampling, get
+from gasp_env.policies import Lost, Sampling, get
 from gasp_env.tasks import Goalpost
 from learners import evaluate as evaluation
 from learners.evaluate import Evaluation, evaluate
@@ -111,6 +111,18 @@ def test_any_policy_can_be_measured(sandbox):
     )
     assert found.counts == {"plus-one": (3, 3), "plus-two": (3, 0)}
     assert found.tokens == 0
+
+
+def test_an_answer_that_was_lost_does_not_count(sandbox):
+    def knows(prompts, samples):
+        return [
+            ("```python\ndef f(x):\n    return x + 1\n```", Lost("gone"), "")[:count] for count in samples
+        ]
+
+    found = evaluate(
+        get(knows), (PLUS_ONE,), samples=3, sampling=Sampling(), domain="python", sandbox=sandbox
+    )
+    assert found.counts == {"plus-one": (2, 1)}
 
 
 def test_batches_of_a_measurement_draw_differently(sandbox, monkeypatch):

@@ -57,6 +57,11 @@ def test_a_policy_that_raises_is_the_cause() -> None:
         answer(get(lambda prompts, samples: [3]), "it", ["a"], [2])
 
 
+def test_a_policy_says_itself_what_is_wrong() -> None:
+    with pytest.raises(PolicyError, match="^policy 'it': the server is gone$"):
+        answer(Gives(PolicyError("the server is gone")), "it", ["a"], [2])
+
+
 def test_the_sampling_arrives() -> None:
     seen = []
 

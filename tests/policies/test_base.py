@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import subprocess
 import sys
 
 import pytest
 
-from gasp_env.policies import Completion, CutOff, Policy, Sampling, get
+from gasp_env.policies import Completion, CutOff, Lost, Policy, Sampling, get
 
 
 @pytest.mark.parametrize(
@@ -41,6 +43,14 @@ def test_what_was_cut_off_is_a_text_of_its_own_class():
     cut, whole = Completion("x = 1", stop="length").submission, Completion("x = 1").submission
     assert (cut, whole) == ("x = 1", "x = 1")
     assert (type(cut), type(whole)) == (CutOff, str)
+
+
+def test_a_text_that_could_not_be_generated_is_empty_and_of_its_own_class():
+    for made in (Lost("gone"), copy.deepcopy(Lost("gone")), pickle.loads(pickle.dumps(Lost("gone")))):  # noqa: S301
+        assert (made, type(made), made.reason) == ("", Lost, "gone")
+        assert Completion(made, stop="lost").submission is made
+    assert type(Completion("x", stop="lost").submission) is Lost
+    assert Lost().reason
 
 
 def test_a_policy_is_known_by_its_parts():

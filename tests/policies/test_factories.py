@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gasp_env import policies
-from gasp_env.policies import Completion, CutOff, Sampling, answer, factories, get, options_of
+from gasp_env.policies import Completion, CutOff, Lost, Sampling, answer, factories, get, options_of
 
 HERE = str(Path(__file__).resolve())
 
@@ -96,13 +96,12 @@ def test_an_object_is_taken_as_it_is() -> None:
     assert one(Echo, model="m") == "m p"
 
 
-def test_a_callable_may_say_that_a_text_was_cut_off() -> None:
-    policy = get(lambda prompts, samples: [(CutOff("x"), "y")])
-    assert [completion.stop for completion in policy.generate(["p"], [2], Sampling())[0]] == [
-        "length",
-        "stop",
-    ]
-    assert [type(text) for text in answer(policy, "it", ["p"], [2])[0]] == [CutOff, str]
+def test_a_callable_may_say_that_a_text_was_cut_off_or_lost() -> None:
+    policy = get(lambda prompts, samples: [(CutOff("x"), "y", Lost("gone"))])
+    stops = [completion.stop for completion in policy.generate(["p"], [3], Sampling())[0]]
+    assert stops == ["length", "stop", "lost"]
+    cut, whole, lost = answer(policy, "it", ["p"], [3])[0]
+    assert (type(cut), type(whole), type(lost), lost.reason) == (CutOff, str, Lost, "gone")
 
 
 @pytest.mark.parametrize(

@@ -104,8 +104,19 @@ def test_what_was_not_scored_is_said() -> None:
     shown = render_transcript(record)
     assert shown.startswith("azr · no goalpost · seed 7\n")
     assert "  → infra_error · unscored" in shown
-    assert "truncated: the sandbox failed" in shown
+    assert "truncated: the infrastructure failed" in shown
     assert shown.endswith("solver_0 -0.500 (1 unscored)")
+
+
+def test_a_text_that_is_missing_is_told_from_an_empty_one() -> None:
+    lost = {**sample("", "infra_error", None), "detail": "no answer", "lost": "no answer"}
+    shown = render_answers({**ATTEMPT, "samples": [sample("", "malformed", -1.0), lost, lost]})
+    assert shown.split("\n") == [
+        "    (empty)",
+        "  → malformed · reward -1.000 [malformed -1.000]",
+        "    (no text)",
+        "  → 2 × infra_error (no answer) · unscored",
+    ]
 
 
 def test_names_cannot_pass_for_lines_of_ours() -> None:

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gasp_env.envs.env import GaspCodeEnv
-from gasp_env.episode.turns import CutOff
+from gasp_env.episode.turns import CutOff, Lost
 from gasp_env.sandbox import Sandbox
 from gasp_env.transcripts import replay
 from gasp_env.transcripts.render import render_transcript
@@ -257,3 +257,33 @@ def test_an_answer_that_was_cut_off_stays_so(sandbox: Sandbox) -> None:
     env.reset(seed=1)
     *_, info = env.step(CutOff(proposal(PROGRAMS[0])))
     assert (info["verdicts"], info["credits"][0].reward) == (["cut_off"], -1.0)
+
+
+def test_a_text_that_a_policy_could_not_give_stays_unscored(sandbox: Sandbox) -> None:
+    env = GaspCodeEnv(attempts=2, **OPTIONS)
+    env.reset(seed=1)
+    env.step(proposal(PROGRAMS[0]))
+    *_, terminated, truncated, info = env.step((Lost("the server is gone"), ""))
+    assert info["verdicts"] == ["infra_error", "malformed"]
+    assert (terminated, truncated, info["scored"]) == (False, True, False)
+    assert [(credit.agent, credit.reward) for credit in info["credits"]] == [
+        ("solver_0", None),
+        ("solver_0", -1.0),
+        ("teacher_0", None),
+    ]
+    record = json.loads(json.dumps(env.transcript))
+    lost, empty = record["turns"][1]["samples"]
+    assert (lost["text"], lost["lost"], lost["detail"]) == ("", "the server is gone", "the server is gone")
+    assert (empty["text"], "lost" in empty) == ("", False)
+    (outcome,) = record["outcomes"]
+    assert (outcome["scored"], outcome["accepted"], outcome["samples"]) == (False, False, 2)
+    assert replay.replay(record, sandbox) == []
+
+
+def test_a_proposal_that_a_policy_could_not_give_is_unscored(sandbox: Sandbox) -> None:
+    env = GaspCodeEnv(**OPTIONS)
+    env.reset(seed=1)
+    _, reward, _, truncated, info = env.step(Lost())
+    assert (reward, truncated, info["verdicts"]) == (0.0, True, ["infra_error"])
+    assert [credit.reward for credit in info["credits"]] == [None]
+    assert replay.replay(json.loads(json.dumps(env.transcript)), sandbox) == []
