@@ -24,7 +24,7 @@ INSTALL = {
     "miniature": 'pip install "gasp-env[learners]"',
     "transformers": 'pip install "gasp-env[trl]"',
     "vllm": 'pip install "gasp-env[vllm]"',
-    "openai": "pip install openai",
+    "openai": 'pip install "gasp-env[openai]"',
 }
 
 
