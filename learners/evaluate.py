@@ -4,6 +4,7 @@ python -m learners.evaluate                                        # the miniatu
 python -m learners.evaluate --weights runs/NAME/policy             # after a run
 python -m learners.evaluate --goalposts my.jsonl --samples 100
 python -m learners.evaluate --policy my_policy.py:load --model PATH --domain python --goalposts my.jsonl
+python -m learners.evaluate --policy openai --model NAME --base-url URL --domain python --samples 1 --temperature 0
 
 Any policy can be measured, one behind a server too; the options of its factory are flags.
 """
@@ -129,6 +130,8 @@ def load_goalposts(name: str, domain: str) -> tuple[Goalpost, ...]:
 
 MINIATURE = "learners.miniature:domain"
 HELDOUT = "learners.miniature:heldout"
+#: Most tokens of an answer in the miniature's domain.
+MINIATURE_TOKENS = 96
 
 
 @dataclass
@@ -149,9 +152,9 @@ class Args:
     samples: int = 16
     """Answers to each."""
     temperature: float = 1.0
-    """Of the sampling."""
-    max_tokens: int = 96
-    """Of an answer, end token included."""
+    """Of the sampling; 0 takes the likeliest token each time, of policies that can."""
+    max_tokens: int | None = None
+    """Of an answer, end token included; by default 96 in the miniature's domain, whose answers are short, else 1024."""
     seed: int = 0
     """Of the sampling."""
     sandbox: str = "auto"
@@ -166,14 +169,15 @@ def main(args: Args) -> Evaluation:
     Raises:
         SystemExit: an option is wrong, or names something that cannot be had.
     """
-    command_line.at_least(args, samples=1, max_tokens=1, seed=0)
-    command_line.positive(args, "temperature")
+    command_line.at_least(args, samples=1, max_tokens=1, temperature=0, seed=0)
     command_line.computes(args.device)
     with command_line.option("--domain", args.domain):
         domain = domains.get(args.domain)
     source = (HELDOUT if args.domain == MINIATURE else "") if args.goalposts is None else args.goalposts
     with command_line.option("--goalposts", source):
         goalposts = load_goalposts(source, args.domain)
+    short = MINIATURE_TOKENS if args.domain == MINIATURE else Sampling.max_tokens
+    sampling = Sampling(args.temperature, max_tokens=args.max_tokens or short, seed=args.seed)
     with command_line.option("--policy", args.policy):
         policy = policies.load(args.policy, args.device, **args.policy_options.get("", {}))
     if args.weights is not None:
@@ -188,7 +192,7 @@ def main(args: Args) -> Evaluation:
         policy,
         goalposts,
         samples=args.samples,
-        sampling=Sampling(args.temperature, max_tokens=args.max_tokens, seed=args.seed),
+        sampling=sampling,
         domain=args.domain,
         sandbox=args.sandbox,
     )

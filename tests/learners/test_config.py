@@ -109,7 +109,8 @@ def test_a_device_that_is_not_here(module):
         ("--goalposts", "nofile"),
         ("--weights", "nowhere"),
         ("--samples", "0"),
-        ("--temperature", "0"),
+        ("--temperature", "-1"),
+        ("--max-tokens", "0"),
         ("--sandbox", "chroot"),
     ],
 )

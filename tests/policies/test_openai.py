@@ -339,8 +339,12 @@ def test_a_server_without_keys_needs_none(server: Server, monkeypatch: pytest.Mo
         ({"base_url": f"http://host/v1?key={KEY}"}, "expected base_url without user"),
         ({"base_url": f"{KEY}@host/v1"}, "expected base_url such as http://"),
         ({"base_url": "http://host:port/v1"}, "expected base_url such as http://"),
-        ({"key_variable": KEY}, "expected key_variable to name an environment variable"),
-        ({"base_url": ""}, "expected key_variable to name an environment variable"),
+        (
+            {"key_variable": KEY},
+            "expected the key in the environment variable that key_variable names, which",
+        ),
+        ({"base_url": ""}, "expected the key in the environment variable OPENAI_API_KEY, which is not set"),
+        ({"key_variable": "TWO_LINES"}, "expected a key of ASCII characters without spaces"),
         ({"concurrency": 0}, "expected concurrency of at least 1, got 0"),
         ({"retries": -1}, "expected retries of at least 0, got -1"),
         ({"timeout": 0.0}, "expected timeout to be a number of seconds above 0, got 0"),
@@ -353,6 +357,7 @@ def test_options_that_do_not_fit(
 ) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    monkeypatch.setenv("TWO_LINES", f"{KEY}\n{KEY}")
     with pytest.raises(ValueError, match=complaint) as raised:
         policies.get("openai", **{"model": "m", "base_url": "http://host/v1", **options})
     assert KEY not in str(raised.value)
