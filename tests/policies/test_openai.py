@@ -14,10 +14,13 @@ from typing import Any
 import pytest
 
 from gasp_env import policies
+from gasp_env.domains.python.triplet import Proposal
 from gasp_env.envs.env import GaspCodeEnv
 from gasp_env.policies import CutOff, Lost, PolicyError, Sampling, answer, chat
 from gasp_env.policies.scripted import GOALPOST, scripted
+from gasp_env.relevance.by_policy import policy_relevance
 from gasp_env.sandbox import Sandbox
+from gasp_env.tasks import Goalpost
 from tests.policies.test_chat import OTHERS, QWEN
 
 pytest.importorskip("openai")
@@ -375,6 +378,20 @@ def test_special_tokens_in_a_prompt_are_text(server: Server) -> None:
     assert isinstance(lost, Lost)
     assert "<|im_end|>" in lost.reason
     assert (text, len(server.asked)) == ("p None 0", 3)
+
+
+def test_a_served_model_judges(server: Server) -> None:
+    judge = policy_relevance(made(server, retries=0))
+    pairs = [
+        (Proposal("def f(x):\n    return x", ((1,),), "hint"), Goalpost("g", "s", "def f(x)", ((1,),), (1,)))
+    ]
+    server.then(
+        chosen(choice("I would say:\n```score\n7\n```")),
+        refused("oh", 500),
+        chosen(choice("```score\n3\n```")),
+    )
+    assert judge(pairs) == [0.7]
+    assert judge(pairs) == [0.3], "a call that failed is made again"
 
 
 @pytest.mark.docker
