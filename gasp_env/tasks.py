@@ -45,6 +45,8 @@ class Goalpost:
         entry: the function to call: ``f``, another function, a method as ``Solution.name``, or empty: then the
             whole program runs, and a test's input is one text on standard input, its output the printed text.
         rule: how answers are compared.
+        prelude: lines that stand before every answer when it runs, such as imports and helpers; empty for none. An
+            answer may repeat them. Prompts do not show it: the statement says what of it a solver has to know.
     """
 
     id: str
@@ -59,6 +61,7 @@ class Goalpost:
     difficulty: str = "medium"
     entry: str = "f"
     rule: Rule = "exact"
+    prelude: str = ""
 
 
 class Content(Protocol):

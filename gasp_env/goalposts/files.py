@@ -13,7 +13,8 @@ A record::
      "tags": ["intervals"],                     default []
      "difficulty": "medium",                    easy, medium (default) or hard
      "entry": "f",                              the function to call, see below; default f
-     "rule": "exact"}                           comparison of outputs: exact (default) or livecodebench
+     "rule": "exact",                           comparison of outputs: exact (default) or livecodebench
+     "prelude": "import math"}                  stands before every answer when it runs; default nothing
 
 Literals rather than JSON values, because a tuple is not a list and ``1`` is not ``1.0`` (`gasp_env.values`).
 
@@ -44,7 +45,7 @@ from gasp_env.tasks import Arguments, Evidence, Goalpost
 __all__ = ["GoalpostError", "builtin_goalposts", "dump", "from_record", "load", "to_record", "with_evidence"]
 
 #: Fields that are not written where they hold the default.
-_OMITTED = ("entry", "rule")
+_OMITTED = ("entry", "rule", "prelude")
 
 
 def load(path: str | Path) -> tuple[Goalpost, ...]:
@@ -128,6 +129,7 @@ def to_record(goalpost: Goalpost) -> dict[str, Any]:
         "difficulty": goalpost.difficulty,
         "entry": goalpost.entry,
         "rule": goalpost.rule,
+        "prelude": goalpost.prelude,
     }
     return {name: value for name, value in written.items() if name not in _OMITTED or value != OPTIONAL[name]}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import keyword
+import warnings
 from typing import Any
 
 from gasp_env import values
@@ -23,6 +24,7 @@ OPTIONAL: dict[str, Any] = {
     "difficulty": "medium",
     "entry": "f",
     "rule": "exact",
+    "prelude": "",
 }
 #: Encoded bytes of one test's arguments: a run holds them beside the program, see `values.MAX_BYTES`.
 MAX_ARGUMENTS = values.MAX_BYTES // 2
@@ -70,6 +72,7 @@ class GoalpostRecord(Record):
             difficulty=difficulty,
             entry=entry,
             rule=rule,
+            prelude=self._prelude(record["prelude"]),
         )
 
     def _entry(self, value: Any) -> str:
@@ -83,6 +86,12 @@ class GoalpostRecord(Record):
                 "write what the tests call, without parentheses",
             )
         return str(value)
+
+    def _prelude(self, value: Any) -> str:
+        text = self.text(value, "prelude", empty=True)
+        if _parsed(text) is None:
+            self.refuse("prelude", "a Python program", text, "write imports and definitions, or leave it out")
+        return text
 
     def _rule(self, value: Any) -> Rule:
         for rule in RULES:
@@ -197,7 +206,9 @@ class GoalpostRecord(Record):
 def _parsed(source: str) -> list[ast.stmt] | None:
     """Statements of a source text, None if it is no Python."""
     try:
-        return ast.parse(source).body
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about escapes in the text
+            return ast.parse(source).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
 

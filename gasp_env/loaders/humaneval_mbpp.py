@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from gasp_env import values
-from gasp_env.loaders import recorder
+from gasp_env.loaders import recorder, stubs
 from gasp_env.loaders.accounting import Account, Loaded, Reader, Source, readers
 from gasp_env.records import shorten
 from gasp_env.sandbox.errors import SandboxError
@@ -43,6 +43,7 @@ class _Problem:
 
     Attributes:
         field: where its tests are.
+        prelude: what the record gives every answer: imports, and helpers of its prompt.
         solution: a program that passes them.
         recording: the program that records what they ask.
         inputs: what they ask.
@@ -54,6 +55,7 @@ class _Problem:
     statement: str
     signature: str
     entry: str
+    prelude: str
     solution: str
     recording: str
     tags: tuple[str, ...]
@@ -160,6 +162,7 @@ def _goalpost(problem: _Problem, results: list[Result]) -> Goalpost:
         reference=problem.solution,
         tags=problem.tags,
         entry=problem.entry,
+        prelude=problem.prelude,
     )
     return problem.reader.checked(goalpost, {})
 
@@ -184,8 +187,19 @@ def _humaneval(account: Account, reader: Reader) -> _Problem:
     entry = reader.field("entry_point", str)
     solution = prompt + reader.field("canonical_solution", str)
     recording = recorder.program(reader, "test", solution, reader.field("test", str), entry)
-    signature = _signature(reader, "canonical_solution", solution, entry)
-    return _Problem(reader, "test", prompt.strip(), signature, entry, solution, recording, ("humaneval",))
+    header = _header(reader, "canonical_solution", solution, entry)
+    stub = stubs.taken_apart(reader, prompt, solution, header)
+    return _Problem(
+        reader,
+        "test",
+        stub.statement,
+        _signature(header),
+        entry,
+        stub.prelude,
+        solution,
+        recording,
+        ("humaneval",),
+    )
 
 
 def _mbpp(account: Account, reader: Reader) -> _Problem:
@@ -202,8 +216,19 @@ def _mbpp(account: Account, reader: Reader) -> _Problem:
     lines = [ast.unparse(node) for test in tests for node in recorder.parsed(reader, "test_list", str(test))]
     check = "\n    ".join([f"def check({entry}):", *lines, "pass"])
     recording = recorder.program(reader, "test_list", f"{solution}\n{setup}", check, entry)
-    signature = _signature(reader, "code", solution, entry)
-    return _Problem(reader, "test_list", statement, signature, entry, solution, recording, ("mbpp",))
+    header = _header(reader, "code", solution, entry)
+    prelude = _imports(reader, solution, setup, header)
+    return _Problem(
+        reader,
+        "test_list",
+        statement,
+        _signature(header),
+        entry,
+        prelude,
+        solution,
+        recording,
+        ("mbpp",),
+    )
 
 
 def _entry(reader: Reader, solution: str, tests: list[Any]) -> str:
@@ -225,8 +250,23 @@ def _entry(reader: Reader, solution: str, tests: list[Any]) -> str:
     return defined.pop()
 
 
-def _signature(reader: Reader, field: str, solution: str, entry: str) -> str:
-    """The header of the entry, on one line."""
+def _imports(reader: Reader, solution: str, setup: str, header: ast.FunctionDef) -> str:
+    """The imports that the tests need, and those of the solution that the header needs."""
+    needed = {node.id for node in ast.walk(header.args) if isinstance(node, ast.Name)}
+    if header.returns:
+        needed |= {node.id for node in ast.walk(header.returns) if isinstance(node, ast.Name)}
+    kept: list[ast.stmt] = []
+    for node in recorder.parsed(reader, "code", solution):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            node.names = [name for name in node.names if (name.asname or name.name.split(".")[0]) in needed]
+            kept += [node] if node.names else []
+    asked = recorder.parsed(reader, "test_setup_code", setup)
+    kept += [node for node in asked if isinstance(node, ast.Import | ast.ImportFrom)]
+    return "\n".join(dict.fromkeys(map(ast.unparse, kept)))
+
+
+def _header(reader: Reader, field: str, solution: str, entry: str) -> ast.FunctionDef:
+    """The definition of the entry."""
     found = [
         node
         for node in recorder.parsed(reader, field, solution)
@@ -234,5 +274,10 @@ def _signature(reader: Reader, field: str, solution: str, entry: str) -> str:
     ]
     if not found:
         reader.refuse(field, f"a program that defines {entry}", solution, _PUBLISHED)
-    returns = f" -> {ast.unparse(found[-1].returns)}" if found[-1].returns else ""
-    return f"def {entry}({ast.unparse(found[-1].args)}){returns}"
+    return found[-1]
+
+
+def _signature(header: ast.FunctionDef) -> str:
+    """The header of the entry, on one line."""
+    returns = f" -> {ast.unparse(header.returns)}" if header.returns else ""
+    return f"def {header.name}({ast.unparse(header.args)}){returns}"

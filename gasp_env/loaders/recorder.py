@@ -18,6 +18,7 @@ from gasp_env.records import Record
 ENTRY = "gasp_record_"
 
 _NOTE = "gasp_note_"
+_CHECK = "gasp_check_"
 _HEAD = f"""
 
 gasp_asked_, gasp_expected_ = [], []
@@ -36,7 +37,7 @@ def {ENTRY}():
         gasp_asked_.append(copy.deepcopy(arguments))
         return {{entry}}(*arguments)
     random.seed(0)
-    check(candidate)
+    gasp_check_(candidate)
     return gasp_asked_, gasp_expected_
 """
 #: The fix for a check that cannot be replaced.
@@ -63,6 +64,7 @@ def program(reader: Record, field: str, solution: str, tests: str, entry: str) -
     noted = _Noted(reader, field, checks[0].args.args[0].arg)
     try:
         checks[0].body[:] = map(noted.visit, checks[0].body)
+        checks[0].name = _CHECK  # the solution may define a check of its own
         text = ast.unparse(ast.fix_missing_locations(tree))
     except RecursionError:
         reader.refuse(field, "a program that is not nested so deeply", tests, FIX)

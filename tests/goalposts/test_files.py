@@ -94,6 +94,7 @@ def test_every_kind_of_value_survives_dump_and_load(tmp_path: Path) -> None:
         evidence=(Evidence("some-model", 100, 0),),
         tags=("a", "b"),
         difficulty="hard",
+        prelude="import math\n\ndef half(x): return x / 2\n",
     )
     goalposts.dump([rich], tmp_path / "rich.jsonl")
     (loaded,) = goalposts.load(tmp_path / "rich.jsonl")
@@ -107,6 +108,8 @@ def test_optional_fields_have_defaults(tmp_path: Path) -> None:
     assert goalpost.outputs == (2, -6)
     assert (goalpost.shown, goalpost.reference, goalpost.evidence, goalpost.tags) == (0, None, (), ())
     assert goalpost.difficulty == "medium"
+    assert goalpost.prelude == ""
+    assert "prelude" not in goalposts.to_record(goalpost)
 
 
 def test_blank_lines_are_skipped_and_counted(tmp_path: Path) -> None:
@@ -134,6 +137,9 @@ TEST = {"input": "1", "output": "2"}
     [
         ({"id": 3}, r"field 'id': expected a text that is not empty, came 3;"),
         ({"id": " "}, r"field 'id': expected a text"),
+        ({"prelude": "import"}, r"field 'prelude': expected a Python program, came 'import'; write imports"),
+        ({"prelude": None}, r"field 'prelude': expected a text"),
+        ({"prelude": "x = '\ud800'"}, r"field 'prelude': expected a text that UTF-8 can encode"),
         (
             {"id": "\ud800"},
             r"field 'id': expected a text that UTF-8 can encode, came '\\ud800'; remove the lone",

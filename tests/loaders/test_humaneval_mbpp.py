@@ -74,6 +74,21 @@ def mbpp(**changes: Any) -> dict[str, Any]:
     }
 
 
+def reasons(sandbox: Sandbox, answers: Sequence[tuple[Goalpost, str]]) -> list[str]:
+    """Verdicts on programs, all executed as one batch."""
+    questions = [Question.of_goalpost(goalpost) for goalpost, _ in answers]
+    asked: list[list[Run]] = []
+    for question, (_, program) in zip(questions, answers, strict=True):
+        runs = judge.ask(question, f"```python\n{program}\n```", FencedStyle(), Limits())
+        assert isinstance(runs, list)
+        asked.append(runs)
+    results = iter(sandbox.run_many([run for runs in asked for run in runs]))
+    return [
+        judge.decide(question, [next(results) for _ in runs], runs).reason
+        for question, runs in zip(questions, asked, strict=True)
+    ]
+
+
 def one(loaded: Loaded) -> Goalpost:
     assert loaded.skipped == ()
     [goalpost] = loaded.goalposts
@@ -85,13 +100,17 @@ def test_a_check_becomes_tests(sandbox: Sandbox, tmp_path: Path) -> None:
     goalpost = one(humaneval_mbpp.load_humaneval([humaneval()], sandbox))
     assert goalpost == Goalpost(
         id="Own/0",
-        statement=PROMPT.strip(),
+        statement=(
+            "The widest gap that is at least so wide, else -1.\n>>> widest([1, 3, 2])\n3\n\n"
+            "Already imported: `from typing import List`"
+        ),
         signature="def widest(gaps: List[int], least: int=0) -> int",
         inputs=(([1, 3, 2],), ([1, 2], 5), ([0],), ([1],), ([2],)),
         outputs=(3, -1, 0, 1, 2),
         reference=PROMPT + BODY,
         tags=("humaneval",),
         entry="widest",
+        prelude="from typing import List",
     )
     goalposts.dump([goalpost], tmp_path / "own.jsonl")
     assert goalposts.load(tmp_path / "own.jsonl") == (goalpost,)
@@ -99,12 +118,10 @@ def test_a_check_becomes_tests(sandbox: Sandbox, tmp_path: Path) -> None:
 
 @pytest.mark.docker
 def test_what_it_became_judges(sandbox: Sandbox) -> None:
-    question = Question.of_goalpost(one(humaneval_mbpp.load_humaneval([humaneval()], sandbox)))
+    goalpost = one(humaneval_mbpp.load_humaneval([humaneval()], sandbox))
 
     def reason(program: str) -> str:
-        asked = judge.ask(question, f"```python\n{program}\n```", FencedStyle(), Limits())
-        assert isinstance(asked, list)
-        return judge.decide(question, sandbox.run_many(asked), asked).reason
+        return reasons(sandbox, [(goalpost, program)])[0]
 
     assert reason(PROMPT + BODY) == "correct"
     assert reason("def widest(gaps, least=0): return max(gaps)") == "wrong"
@@ -330,6 +347,90 @@ def test_the_command_line_takes_every_tier_and_auto(set_: str, capsys: pytest.Ca
     assert all(tier in said for tier in ("auto", *TIERS))
 
 
+HELPER = "def gap(a: int, b: int) -> int:\n    return abs(a - b)\n"
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize(
+    ("head", "body", "said"),
+    [
+        (
+            "from typing import List\n",
+            "    return max(gaps)\n",
+            "Already imported: `from typing import List`",
+        ),
+        (
+            "from __future__ import annotations\nimport math\n\n",
+            "    return max(map(math.floor, gaps))\n",
+            "Already imported: `from __future__ import annotations`, `import math`",
+        ),
+        (HELPER, "    return gap(max(gaps), 0)\n", f"Already defined:\n\n```python\n{HELPER}```"),
+        (
+            "LIMIT = 99\n",
+            "    return min(LIMIT, max(gaps))\n",
+            "Already defined:\n\n```python\nLIMIT = 99\n```",
+        ),
+        ("", "    return max(gaps)\n", ""),
+    ],
+    ids=["typing", "future", "helper", "constant", "nothing"],
+)
+def test_what_a_prompt_gives_every_answer_is_there(sandbox: Sandbox, head: str, body: str, said: str) -> None:
+    header = f"def widest(gaps{': List[int]' if 'List' in head else ''}):\n"
+    prompt = f'{head}{header}    """Widest of the gaps.\n\n    widest([1, 3]) is 3, "\\\\n" not.\n    """\n'
+    check = checking("assert candidate([1, 3]) == 3", "assert candidate([7]) == 7")
+    goalpost = one(
+        humaneval_mbpp.load_humaneval([humaneval(check, prompt=prompt, canonical_solution=body)], sandbox)
+    )
+    assert goalpost.prelude == head.strip()
+    words = 'Widest of the gaps.\n\nwidest([1, 3]) is 3, "\\\\n" not.'
+    assert goalpost.statement == f"{words}\n\n{said}".strip()
+    alone = header + body
+    answers = [alone, head + alone, f"from __future__ import division; X = 1\n{alone}"]
+    assert reasons(sandbox, [(goalpost, answer) for answer in answers]) == ["correct"] * 3
+
+
+@pytest.mark.docker
+def test_a_prompt_without_a_docstring_is_its_own_statement(sandbox: Sandbox) -> None:
+    prompt = "import math\n\n\ndef widest(gaps):\n    # the widest gap\n"
+    for body in ("    return max(gaps)\n", '    """Say."""\n    return max(gaps)\n'):
+        record = humaneval(checking("assert candidate([1, 3]) == 3"), prompt=prompt, canonical_solution=body)
+        goalpost = one(humaneval_mbpp.load_humaneval([record], sandbox))
+        assert (goalpost.statement, goalpost.prelude) == (prompt.strip(), "import math")
+
+
+@pytest.mark.docker
+def test_a_function_called_check_is_no_check(sandbox: Sandbox) -> None:
+    helper = "def check(gap):\n    return gap > 1\n\n\n"
+    record = humaneval(
+        checking("assert candidate([1, 3]) == [3]"),
+        prompt=helper + 'def widest(gaps):\n    """Wide gaps."""\n',
+        canonical_solution="    return [gap for gap in gaps if check(gap)]\n",
+    )
+    goalpost = one(humaneval_mbpp.load_humaneval([record], sandbox))
+    assert goalpost.outputs == ([3],)
+    assert reasons(sandbox, [(goalpost, "def widest(gaps): return list(filter(check, gaps))")]) == ["correct"]
+    record = mbpp(
+        code="def check(n):\n  return n % 2 == 0", test_list=["assert check(4)"], challenge_test_list=[]
+    )
+    goalpost = one(humaneval_mbpp.load_mbpp([record], sandbox))
+    assert (goalpost.entry, goalpost.outputs) == ("check", (True,))
+
+
+@pytest.mark.docker
+def test_imports_that_headers_and_tests_of_mbpp_need_are_there(sandbox: Sandbox) -> None:
+    record = mbpp(
+        code="import re, typing as t\nfrom math import floor, pi\ndef double(x: t.List[int], y=pi):\n  return x * 2",
+        test_setup_code="import math",
+        test_imports=["import math", "from math import tau"],
+        test_list=["assert double([int(math.tau)]) == [6, 6]"],
+        challenge_test_list=[],
+    )
+    goalpost = one(humaneval_mbpp.load_mbpp([record], sandbox))
+    assert goalpost.prelude == "import typing as t\nfrom math import pi\nimport math\nfrom math import tau"
+    answer = f"{goalpost.signature}: return x + x[: math.ceil(pi)]"
+    assert reasons(sandbox, [(goalpost, answer)]) == ["correct"]
+
+
 @pytest.mark.docker
 @pytest.mark.slow
 @pytest.mark.skipif("GASP_HUMANEVAL" not in os.environ, reason="GASP_HUMANEVAL names no humaneval.jsonl")
@@ -339,3 +440,12 @@ def test_humaneval_itself(sandbox: Sandbox) -> None:
     assert [skipped.id for skipped in loaded.skipped] == ["HumanEval/2", "HumanEval/4", "HumanEval/32"]
     assert list(loaded.reasons().values()) == [2, 1]
     assert sum(len(goalpost.inputs) for goalpost in loaded.goalposts) == 1423
+    # The function that the prompt asks for, without the imports and helpers before it, is a right answer.
+    alone = []
+    for goalpost in loaded.goalposts:
+        assert goalpost.reference is not None
+        function = goalpost.reference.strip().removeprefix(goalpost.prelude).strip()
+        assert function.startswith(f"def {goalpost.entry}(")
+        alone.append((goalpost, function))
+    assert reasons(sandbox, alone) == ["correct"] * 161
+    assert sum(bool(goalpost.prelude) for goalpost in loaded.goalposts) == 24

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from gasp_env.domains.python import livecodebench
+from gasp_env.domains.python import livecodebench, preludes
 from gasp_env.domains.python.program import Program
 from gasp_env.domains.python.prompts import PromptStyle
 from gasp_env.domains.python.purity import keeps_state
@@ -57,6 +57,7 @@ class Question:
             abduction.
         entry: the function or method of an induction answer that is called, see `gasp_env.tasks.Goalpost`.
         rule: rule of comparison.
+        prelude: lines that stand before an induction answer when it runs, see `gasp_env.tasks.Goalpost`.
         prompt: the text that the solver reads.
     """
 
@@ -66,6 +67,7 @@ class Question:
     outputs: tuple[Any, ...]
     entry: str = "f"
     rule: Rule = "exact"
+    prelude: str = ""
     prompt: str = ""
 
     @classmethod
@@ -79,7 +81,15 @@ class Question:
     @classmethod
     def of_goalpost(cls, goalpost: Goalpost) -> Question:
         """A real problem: the program must pass every test."""
-        return cls("induction", "", goalpost.inputs, goalpost.outputs, goalpost.entry, goalpost.rule)
+        return cls(
+            "induction",
+            "",
+            goalpost.inputs,
+            goalpost.outputs,
+            goalpost.entry,
+            goalpost.rule,
+            goalpost.prelude,
+        )
 
     @cached_property
     def expected(self) -> tuple[tuple[str, bytes], ...]:
@@ -183,6 +193,8 @@ def _known(value: Any) -> tuple[str, bytes]:
 def _runs(question: Question, program: str, limits: Limits) -> list[Run]:
     """The runs that test an induction answer."""
     loose = question.rule == "livecodebench"
+    if question.prelude:
+        program = preludes.before(program, question.prelude)
     # Each pair runs in a fork of its own, because an answer must be right in a fresh call. A program without
     # state shares one. Real problems may use the full limits for each test, so they never share.
     fresh = loose or keeps_state(Program(program))

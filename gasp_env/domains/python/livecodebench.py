@@ -31,14 +31,12 @@ Deliberate differences:
 
 from __future__ import annotations
 
-import ast
 import importlib
 import re
 from dataclasses import replace
 from functools import cache
 
-from gasp_env.domains.python.program import Program
-from gasp_env.domains.python.syntax import ParseError
+from gasp_env.domains.python import preludes
 from gasp_env.goalposts.answers import OUTPUT_BYTES
 from gasp_env.sandbox.runs import Limits
 
@@ -57,28 +55,11 @@ COSTLY = frozenset({"datetime", "random", "statistics"})
 RECURSION, DIGITS = 50_000, 50_000
 
 _NAME = re.compile(r"[^\W\d]\w*")
-_LINE_END = re.compile(r"\r\n|\r|\n")
 
 
 def program(answer: str) -> str:
-    """An answer with `prelude` in the line before it.
-
-    ``from __future__`` imports have to be first: then the prelude follows the last of them, in the same line.
-    An answer that mentions ``__future__`` and cannot be parsed stays unchanged.
-    """
-    answer = answer.removeprefix("\ufeff")  # Python ignores a byte order mark only at the start
-    imports = prelude(answer)
-    if "__future__" not in answer:
-        return f"{imports}\n{answer}"
-    try:
-        body = Program(answer).tree.body
-    except ParseError:
-        return answer
-    future = [node for node in body if isinstance(node, ast.ImportFrom) and node.module == "__future__"]
-    if not future:
-        return f"{imports}\n{answer}"
-    at = _end(answer, future[-1])
-    return f"{answer[:at]}; {imports}{answer[at:]}"
+    """An answer with `prelude` in the line before it, or in the line of its last ``from __future__`` import."""
+    return preludes.before(answer, prelude(answer), inline=True)
 
 
 def prelude(answer: str) -> str:
@@ -96,15 +77,6 @@ def limits(given: Limits) -> Limits:
         digits=max(given.digits, DIGITS),
         output_bytes=max(given.output_bytes, OUTPUT_BYTES),
     )
-
-
-def _end(answer: str, node: ast.stmt) -> int:
-    """The offset in the text at which a statement ends."""
-    row, column = node.end_lineno or 1, node.end_col_offset or 0
-    starts = [0, *(match.end() for match in _LINE_END.finditer(answer))]
-    line = answer[starts[row - 1] :]
-    # The parser counts columns in bytes.
-    return starts[row - 1] + len(line.encode()[:column].decode())
 
 
 @cache
