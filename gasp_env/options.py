@@ -224,6 +224,14 @@ class Options:
             description="Check that a proposal is new: off, exact, or an embedder, which includes exact.",
         ),
     ] = None
+    batch_duplicates: Annotated[
+        bool,
+        Field(
+            description="Refuse copies within a step: of equal proposals that one step of a vector env settles, clones "
+            "included, the later ones in env order are duplicates. Off, each env plays as it would alone; without "
+            "effect under novelty 'off'."
+        ),
+    ] = False
     teacher_reward: Annotated[
         Any,
         *_checked(

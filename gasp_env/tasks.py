@@ -103,6 +103,17 @@ class Task:
     parent: str | None = None
     kind: str = "induction"
 
+    @property
+    def key(self) -> str:
+        """A text that is equal for tasks of which a library, or a batch, keeps one.
+
+        It is the fingerprint. A lift that changed only the inputs of its lemma has the lemma's; its variant tells it
+        apart.
+        """
+        if self.fingerprint != self.parent:
+            return self.fingerprint
+        return f"{self.fingerprint} {self.content.variant}"
+
 
 @dataclass(frozen=True)
 class Entry:

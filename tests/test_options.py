@@ -152,6 +152,7 @@ WRONG: dict[str, list[Any]] = {
     "solving": [5, []],
     "references": [1001, -1, 2.5],
     "novelty": [5, [], b"exact"],
+    "batch_duplicates": [1, "yes", None],
     "teacher_reward": [5, [], ["gasp"], {"lemma": 5}, {5: "gasp_lift"}, {"lemma": "gasp_lift", 5: "a"}],
     "solver_reward": [None, 5, []],
     "relevance": [5, [], {}],

@@ -16,6 +16,7 @@ import numpy as np
 
 from gasp_env.envs import matchmaking
 from gasp_env.envs.setup import Setup
+from gasp_env.episode.batch import Proposed
 from gasp_env.episode.machine import Context, Episode
 from gasp_env.episode.turns import Credit, CutOff, Lost, Resolution, Settled, Turn
 from gasp_env.policies import PolicyError
@@ -211,8 +212,11 @@ class Driver:
             wanted = [run for _, _, runs in asked for run in runs]
             results = iter(sandbox.run_many(wanted) if executes else ())
             measured = self._measure([number for number, _ in moving])
+            # In env order, so that of equal proposals the first stays.
+            compares = self.options.batch_duplicates and self.domain.novelty != "off"
+            batch = Proposed() if compares else None
             resolutions = [
-                self._episode(number).resolve([next(results) for _ in runs], measured[number])
+                self._episode(number).resolve([next(results) for _ in runs], measured[number], batch)
                 for number, _, runs in asked
             ]
             setup = self.setup

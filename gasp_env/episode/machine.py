@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from gasp_env.episode.batch import Batch
 from gasp_env.episode.turns import (
     MAX_PROMPT,
     Ask,
@@ -149,13 +150,16 @@ class Episode:
         self._pending = [_read(ask, text) for text in texts]
         return [run for item in self._pending if isinstance(item, Pending) for run in item.runs]
 
-    def resolve(self, results: Sequence[Result], measured: Sequence[float | None] = ()) -> Resolution:
+    def resolve(
+        self, results: Sequence[Result], measured: Sequence[float | None] = (), batch: Batch | None = None
+    ) -> Resolution:
         """Take the results of the runs that `submit` asked for, in order, and move on.
 
         Args:
             results: one per run.
             measured: relevance of each of `measures`, None for one that could not be measured; may be omitted
                 if none could.
+            batch: proposals that the same step has settled for other episodes; None compares with none.
 
         Raises:
             RuntimeError: nothing was submitted.
@@ -170,12 +174,15 @@ class Episode:
         left, numbers = iter(results), iter(measured)
         judged = tuple(_decide(item, left, numbers) for item in pending)
         self._pending, first = None, len(self._given)
+        if batch is not None:
+            judged = tuple(batch.settle(first + number, one) for number, one in enumerate(judged))
         self._given += judged
         if len(judged) == turn.samples:
             self._send(self._given)
         settled, self.context.settled = tuple(self.context.settled), []
         verdicts = tuple(one.verdict for one in judged)
-        return Resolution(turn, first, verdicts, settled, tuple(one.relevance for one in judged))
+        relevance = tuple(one.relevance for one in judged)
+        return Resolution(turn, first, verdicts, settled, relevance, tuple(one.repeats for one in judged))
 
     def clone(self) -> Episode:
         """Copy the episode at this point: a group of proposals is clones that go on with different texts.

@@ -83,11 +83,14 @@ class Judged:
         verdict: the decision.
         task: the task that a valid proposal became.
         relevance: relevance of a proposal to its goalpost, in [0, 1]; None if it was not measured.
+        repeats: key of the task of the same batch that a proposal repeats, which makes it a duplicate; None if there
+            is none (`gasp_env.episode.batch`).
     """
 
     verdict: Verdict
     task: Task | None = None
     relevance: float | None = None
+    repeats: str | None = None
 
 
 @dataclass(frozen=True)
@@ -206,6 +209,7 @@ class Resolution:
         verdicts: one per text.
         settled: outcomes that became known.
         relevance: relevance of each text, None where it was not measured.
+        repeats: for each text the key of the task of the same batch that it repeats, None where there is none.
     """
 
     turn: Turn
@@ -213,3 +217,4 @@ class Resolution:
     verdicts: tuple[Verdict, ...]
     settled: tuple[Settled, ...] = ()
     relevance: tuple[float | None, ...] = ()
+    repeats: tuple[str | None, ...] = ()

@@ -38,7 +38,7 @@ from gasp_env.library.entries import (
 )
 from gasp_env.library.lineage import Lineage
 from gasp_env.library.view import LibraryView, sample
-from gasp_env.tasks import Entry, Task
+from gasp_env.tasks import Entry
 
 __all__ = [
     "Entry",
@@ -208,7 +208,7 @@ class Library:
 
     def _add(self, entry: Entry) -> None:
         """Append an entry that has its id, unless it is a duplicate."""
-        key = _key(entry.task)
+        key = entry.task.key
         if key in (self._accepted if entry.accepted else self._known):
             return
         self._known.add(key)
@@ -228,15 +228,9 @@ class Library:
         """Replace all entries by these."""
         self.entries = list(entries)
         self._view = None
-        self._known = {_key(entry.task) for entry in self.entries}
-        self._accepted = {_key(entry.task) for entry in self.entries if entry.accepted}
+        self._known = {entry.task.key for entry in self.entries}
+        self._accepted = {entry.task.key for entry in self.entries if entry.accepted}
         self._newest = {entry.task.fingerprint: entry.id for entry in self.entries}
         # The next id depends on the entries alone, so that a stored library goes on as this one would. An
         # id whose entry was evicted at once may be given again; no entry has it as a parent, for lifts come later.
         self._last_id = self.entries[-1].id if self.entries else 0
-
-
-def _key(task: Task) -> str:
-    if task.fingerprint != task.parent:
-        return task.fingerprint
-    return f"{task.fingerprint} {task.content.variant}"

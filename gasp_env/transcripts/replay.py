@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from gasp_env import curricula, domains
+from gasp_env.episode.batch import Told
 from gasp_env.episode.machine import Context, Episode
 from gasp_env.episode.turns import Credit, CutOff, Lost, Resolution
 from gasp_env.options import Options
@@ -86,7 +87,8 @@ def replay(record: Mapping[str, Any], sandbox: Sandbox, *, trust: bool = False) 
 
     Inputs are taken as stored: seed, goalpost, options, texts, the answers of the library, and the relevance of
     a proposal to its goalpost, if it was measured. So is the tier, which is that of the first judging and not of
-    the replay. So is a reward that compares the proposals of a batch, for one episode does not hold the batch.
+    the replay. So are the copies that a proposal makes of another one of its batch, and a reward that compares the
+    proposals of a batch, for one episode does not hold the batch.
 
     Args:
         record: the transcript.
@@ -166,7 +168,11 @@ def _replayed(record: Mapping[str, Any], sandbox: Sandbox) -> dict[str, Any]:
             break
         runs = episode.submit(texts)
         measured = [turn["samples"][0].get("relevance")] if episode.measures else []
-        resolution = episode.resolve(sandbox.run_many(runs) if parts.domain.executes else [], measured)
+        told = (
+            Told([one.get("repeats") for one in turn["samples"]]) if parts.options.batch_duplicates else None
+        )
+        results = sandbox.run_many(runs) if parts.domain.executes else []
+        resolution = episode.resolve(results, measured, told)
         credits = score([resolution], teacher, solver, context.relevance)[0]
         if teacher.needs & {"batch"}:
             credits = [_as_stored(credit, record, resolution) for credit in credits]
@@ -191,6 +197,7 @@ class _Parts:
             domain=record["domain"],
             style=record["style"],
             solver_reward=record["solver_reward"],
+            batch_duplicates=record.get("batch_duplicates", False),
         )
         try:
             self.curriculum = game(**record["options"])

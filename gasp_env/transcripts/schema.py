@@ -44,6 +44,7 @@ class TranscriptRecord(Record):
             self.text(self._of(value, "", name), name)
         self._optional(self._of(value, "", "style"), "style", self.text)
         self._optional(self._of(value, "", "relevance"), "relevance", self._object)
+        self._optional(value.get("batch_duplicates"), "batch_duplicates", self._truth)
         # Numbers and how great they may be are for the curriculum to check.
         self._object(self._of(value, "", "options"), "options")
         self._each(self._of(value, "", "agents"), "agents", self.text)
@@ -97,6 +98,7 @@ class TranscriptRecord(Record):
         self._optional(value.get("lost"), f"{field}.lost", self.text)
         # Only a proposal has one.
         self._optional(value.get("relevance"), f"{field}.relevance", self._number)
+        self._optional(value.get("repeats"), f"{field}.repeats", self.text)
 
     def _outcome(self, value: Any, field: str) -> None:
         self.integer(self._of(value, field, "turn"), f"{field}.turn", 0, MAX_COUNT)

@@ -57,7 +57,10 @@ class Transcript:
                 }
             )
         measured = resolution.relevance or (None,) * len(texts)
-        for text, verdict, relevance in zip(texts, resolution.verdicts, measured, strict=True):
+        repeated = resolution.repeats or (None,) * len(texts)
+        for text, verdict, relevance, repeats in zip(
+            texts, resolution.verdicts, measured, repeated, strict=True
+        ):
             self._turns[turn.index]["samples"].append(
                 {
                     "text": str(text),
@@ -68,6 +71,7 @@ class Transcript:
                     "reward": None,
                     "terms": {},
                     **({"relevance": relevance} if turn.proposal else {}),
+                    **({"repeats": repeats} if repeats is not None else {}),
                 }
             )
         for credit in credits:
@@ -145,6 +149,7 @@ def head(setup: Parts, context: Context) -> dict[str, Any]:
         "curriculum": name_of(options.curriculum),
         "options": options_of(setup.curriculum),
         "on_infra_error": context.on_infra_error,
+        **({"batch_duplicates": True} if options.batch_duplicates else {}),
         "agents": dict(context.agents),
         "teacher_reward": reward if isinstance(reward, str) else dict(reward),
         "solver_reward": options.solver_reward,
