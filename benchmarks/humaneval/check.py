@@ -5,8 +5,8 @@ answer passes if nothing is raised within 3 seconds. A model's text is not execu
 same program runs in ours, with 3 seconds of processor time and the other limits of a verdict. That it returned is a
 claim, which a hostile answer could forge; to compare honest answers it is enough.
 
-The completion is the program that our reader finds in the text. A whole program stands behind the prompt's stub and
-redefines it.
+The completion is the program that the environment reads in the text. As a whole program it stands behind the prompt's
+stub and redefines it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from typing import Any
 from benchmarks.humaneval.play import Played
 from gasp_env import domains
 from gasp_env.domains.python import judge
-from gasp_env.domains.python.syntax import ParseError
 from gasp_env.episode.turns import Verdict
 from gasp_env.records import shorten
 from gasp_env.sandbox import Limits, Run, Sandbox, SandboxError, Status
@@ -61,7 +60,7 @@ def checked(
     Raises:
         SandboxError: the sandbox failed at a check.
     """
-    codes = [_code(one.text) for one in played]
+    codes = [_code(one) for one in played]
     runs = [
         Run(_program(records[one.goalpost.id], code), ((),), _ENTRY, limits=LIMITS)
         for one, code in zip(played, codes, strict=True)
@@ -100,9 +99,8 @@ def reason(one: Played, theirs: Checked, sandbox: Sandbox) -> str:
 
 def _differing(one: Played, sandbox: Sandbox) -> str:
     """The first test at which a wrong answer differs, and whether in more than a type."""
-    question = judge.Question.of_goalpost(one.goalpost)
-    asked = judge.ask(question, one.text, _DOMAIN.style, _DOMAIN.limits)
-    results = [] if isinstance(asked, Verdict) else sandbox.run_many(asked)
+    question = _DOMAIN.problem(one.goalpost)
+    results = sandbox.run_many(_asked(one))
     claims = [call.value for result in results for call in result.calls]
     for arguments, output, claim in zip(question.inputs, question.outputs, claims, strict=False):
         if encode(claim) != encode(output):
@@ -112,12 +110,15 @@ def _differing(one: Played, sandbox: Sandbox) -> str:
     return "other: the answer is right when it runs again"
 
 
-def _code(text: str) -> str | None:
-    """The program in a text, cut off or not; None if there is none."""
-    try:
-        return str(_DOMAIN.style.parse_answer(str(text), "induction"))
-    except ParseError:
-        return None
+def _asked(one: Played) -> list[Run]:
+    """The runs by which the environment judges a text, cut off or not; none if it holds no program."""
+    asked = judge.ask(_DOMAIN.problem(one.goalpost), str(one.text), _DOMAIN.style, _DOMAIN.limits)
+    return [] if isinstance(asked, Verdict) else asked
+
+
+def _code(one: Played) -> str | None:
+    """The program that the environment executes, its prelude included; None if the text holds none."""
+    return next((run.program for run in _asked(one)), None)
 
 
 def _program(record: Mapping[str, str], code: str) -> str:

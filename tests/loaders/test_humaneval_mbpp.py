@@ -10,10 +10,9 @@ from typing import Any
 
 import pytest
 
-from gasp_env import goalposts
+from gasp_env import domains, goalposts
 from gasp_env.domains.python import judge
 from gasp_env.domains.python.judge import Question
-from gasp_env.domains.python.prompts import FencedStyle
 from gasp_env.loaders import Loaded, humaneval_mbpp
 from gasp_env.loaders.__main__ import main
 from gasp_env.sandbox import Limits, Run, Sandbox, SandboxError
@@ -79,7 +78,7 @@ def reasons(sandbox: Sandbox, answers: Sequence[tuple[Goalpost, str]]) -> list[s
     questions = [Question.of_goalpost(goalpost) for goalpost, _ in answers]
     asked: list[list[Run]] = []
     for question, (_, program) in zip(questions, answers, strict=True):
-        runs = judge.ask(question, f"```python\n{program}\n```", FencedStyle(), Limits())
+        runs = judge.ask(question, f"```python\n{program}\n```", domains.get("python").style, Limits())
         assert isinstance(runs, list)
         asked.append(runs)
     results = iter(sandbox.run_many([run for runs in asked for run in runs]))
