@@ -1,0 +1,181 @@
+"""A language model of the Hugging Face libraries as a policy: ``--policy transformers --model NAME_OR_FOLDER_OR_GGUF``.
+
+The model is in this process and can be trained. Completions are sampled by a loop of ours where the architecture is
+known (`learners.policies.decoding`), by the library's ``generate`` elsewhere. On a GPU the same loop runs; it was not
+measured there, nor was the library's continuous batching (``generate_batch``).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+
+from gasp_env.policies import Completion, Sampling
+from learners.policies import decoding, drawing, loading
+from learners.policies.architectures import Network
+from learners.policies.base import Scores
+from learners.policies.chat import Chat
+from learners.policies.scoring import score
+
+_VERSION = "policy.json"
+
+
+def load(
+    model: str | Path,
+    device: str = "cpu",
+    threads: int | None = None,
+    dtype: loading.DType = "auto",
+    system: str | None = None,
+    thinking: bool | None = None,
+    rows: int | None = None,
+    cache: Path | None = None,
+    trust_remote_code: bool = False,
+) -> TransformersPolicy:
+    """A policy of a model.
+
+    Args:
+        model: a name at the Hugging Face hub, a folder, or a GGUF file, which is dequantised.
+        device: of the weights.
+        threads: of torch in this process; by default as many as the process may use cores. On a machine that is busy
+            otherwise, one is faster than several.
+        dtype: of the weights. ``auto``: bfloat16 on a GPU and on processors that multiply it, float32 elsewhere.
+        system: a system prompt; by default the template's own, if it has one.
+        thinking: given to templates that can turn reasoning on or off.
+        rows: completions that are decoded at once; by default 64, 256 on a GPU.
+        cache: folder that keeps dequantised GGUF files; by default they are dequantised each time.
+        trust_remote_code: let a repository's own Python code run in this process.
+
+    Raises:
+        ValueError: there is no such model or device, or it cannot be read.
+    """
+    if rows is not None and rows < 1:
+        raise ValueError(f"expected rows to be an integer of at least 1, got {rows}")
+    if threads is not None and threads < 1:
+        raise ValueError(f"expected threads to be an integer of at least 1, got {threads}")
+    torch.set_num_threads(threads or loading.cores())
+    module, tokenizer = loading.read(model, device, dtype, trust_remote_code, cache)
+    return TransformersPolicy(module, tokenizer, system, thinking, rows)
+
+
+class TransformersPolicy:
+    """See `learners.policies.base.TrainablePolicy`.
+
+    Attributes:
+        module, tokenizer: of the ``transformers`` library.
+        chat: the template around prompts.
+        generator: random stream of `generate` where the sampling has no seed: one number of it seeds a call.
+        rows: completions that are decoded at once.
+    """
+
+    def __init__(
+        self,
+        module: Any,
+        tokenizer: Any,
+        system: str | None = None,
+        thinking: bool | None = None,
+        rows: int | None = None,
+    ) -> None:
+        configured = getattr(module.generation_config, "eos_token_id", None)
+        ends = configured if isinstance(configured, list) else [configured]
+        self.chat = Chat(tokenizer, [end for end in ends if end is not None], system, thinking)
+        self.module: Any = module
+        self.tokenizer, self.version = tokenizer, 0
+        self.generator = torch.Generator()
+        self.rows = rows or (64 if self.device.type == "cpu" else 256)
+        self._network: Network | None = None
+
+    @property
+    def device(self) -> torch.device:
+        """Device of the weights."""
+        return next(self.module.parameters()).device
+
+    def generate(
+        self, prompts: Sequence[str], samples: Sequence[int], sampling: Sampling
+    ) -> list[list[Completion]]:
+        """See `gasp_env.policies.Policy`.
+
+        A completion's draws depend on the seed, its prompt and its number among that prompt's samples, and not on
+        what else is asked in the call, but for rounding: products of other shapes may differ in the last digit.
+        At temperature 0 the log-probabilities are those at temperature 1.
+        """
+        seed = sampling.seed
+        if seed is None:
+            seed = int(torch.randint(2**62, (), generator=self.generator))
+        rows = drawing.rows(seed, prompts, samples)
+        choose = drawing.Draw(sampling.temperature, sampling.top_p)
+        ids = [self.chat.prompt_ids(prompt) for prompt in prompts]
+        self.complete(ids, rows, choose, sampling.max_tokens)
+        drawn: list[list[Completion]] = [[] for _ in prompts]
+        for row in rows:
+            completion = Completion(
+                text=self.chat.answer(row.ids),
+                prompt_ids=ids[row.prompt],
+                ids=tuple(row.ids),
+                logprobs=tuple(row.logprobs),
+                stop="stop" if row.ended else "length",
+            )
+            drawn[row.prompt].append(completion)
+        return drawn
+
+    def complete(
+        self,
+        prompts: Sequence[Sequence[int]],
+        rows: Sequence[drawing.Row],
+        choose: decoding.Choose,
+        limit: int,
+    ) -> None:
+        """Fill rows with tokens: of the prompts' ids, by a rule of choosing, at most ``limit`` each."""
+        network = self._decoder()
+        if network is None:
+            decoding.decode_generate(self.module, prompts, rows, choose, self.chat.ends, limit, self.rows)
+        else:
+            decoding.decode(network, prompts, rows, choose, self.chat.ends, limit, self.rows)
+
+    def _decoder(self) -> Network | None:
+        if self._network is None or not self._network.current:
+            self._network = decoding.network(self.module)
+        return self._network
+
+    def score(
+        self, groups: Sequence[tuple[Sequence[int], Sequence[Sequence[int]]]], temperature: float = 1.0
+    ) -> Scores:
+        """See `TrainablePolicy.score`."""
+        return score(self.module, groups, temperature)
+
+    def save(self, directory: Path) -> None:
+        """Write weights, configuration, tokenizer and version; `learners.policies.transformers.load` reads them."""
+        directory.mkdir(parents=True, exist_ok=True)
+        self.module.save_pretrained(directory)
+        self.tokenizer.save_pretrained(directory)
+        (directory / _VERSION).write_text(json.dumps({"version": self.version}) + "\n", encoding="utf-8")
+
+    def load(self, directory: Path) -> None:
+        """Replace the weights by those `save` wrote.
+
+        Raises:
+            ValueError: they belong to a model of another shape.
+        """
+        weights: dict[str, torch.Tensor] = {}
+        for file in sorted(directory.glob("*.safetensors")):
+            weights |= load_file(file)
+        ours = self.module.state_dict()
+        tied = {name for name in ours if name not in weights and self._is_tied(name)}
+        expected = {name: ours[name].shape for name in ours if name not in tied}
+        found = {name: tensor.shape for name, tensor in weights.items()}
+        if expected != found:
+            different = sorted(name for name in {*expected, *found} if expected.get(name) != found.get(name))
+            raise ValueError(
+                f"expected the weights of this policy's model in {directory}, found others: {', '.join(different[:3])}"
+            )
+        self.module.load_state_dict(weights, strict=False)
+        self.version = json.loads((directory / _VERSION).read_text(encoding="utf-8"))["version"]
+
+    def _is_tied(self, name: str) -> bool:
+        head = self.module.get_output_embeddings()
+        tied = head is not None and head.weight is self.module.get_input_embeddings().weight
+        return tied and self.module.get_parameter(name) is head.weight
