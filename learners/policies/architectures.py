@@ -19,6 +19,7 @@ _KNOWN = ("Qwen2ForCausalLM", "Qwen3ForCausalLM", "LlamaForCausalLM", "MistralFo
 #: Scalings of the rotary embedding that do not depend on a sequence's length.
 _STATIC_ROPE = ("default", "linear", "llama3", "yarn")
 _ROOM = 64
+_FLASH = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
 
 
 def unknown(module: nn.Module) -> str | None:
@@ -73,14 +74,18 @@ class Store:
             self.layers[index] = new
         self.rows, self.room = rows, room
 
+    def copy(self, source: Store, row: int, target: int, length: int) -> None:
+        """Copy the first ``length`` tokens of a row of another store to a row of this one."""
+        for ours, theirs in zip(self.layers, source.layers, strict=True):
+            ours[:, target, :, :length] = theirs[:, row, :, :length]
+
     def _new(self, rows: int, room: int) -> Tensor:
         heads, size = self._shape
         return self._like.new_zeros(2, rows, heads, room, size)
 
     def move(self, source: int, target: int, length: int) -> None:
         """Copy the first ``length`` tokens of a row to another."""
-        for layer in self.layers:
-            layer[:, target, :, :length] = layer[:, source, :, :length]
+        self.copy(self, source, target, length)
 
 
 class _Layer:
@@ -166,28 +171,44 @@ class Network:
         """Logits of the next token; ``hidden`` has shape (rows, width)."""
         return F.linear(hidden, self.module.lm_head.weight)
 
-    def prefill(self, prompts: Sequence[Sequence[int]], store: Store, rows: Sequence[int]) -> Tensor:
-        """Read whole prompts into the given rows of the store; hidden states of their last tokens."""
+    def prefill(
+        self, prompts: Sequence[Sequence[int]], store: Store, rows: Sequence[int], begun: int = 0
+    ) -> Tensor:
+        """Read whole prompts into the given rows of the store; hidden states of their last tokens.
+
+        Args:
+            prompts: token ids.
+            store: where their keys and values go.
+            rows: of the store, one a prompt.
+            begun: tokens that all prompts have in common and that stand in all the rows already.
+        """
         device = self.model.embed_tokens.weight.device
-        lengths = [len(prompt) for prompt in prompts]
-        ids = torch.tensor([token for prompt in prompts for token in prompt], device=device)
-        places = torch.cat([torch.arange(length, device=device) for length in lengths])
+        lengths = [len(prompt) - begun for prompt in prompts]
+        ids = torch.tensor([token for prompt in prompts for token in prompt[begun:]], device=device)
+        places = torch.cat([torch.arange(begun, begun + length, device=device) for length in lengths])
         x = self.model.embed_tokens(ids)
-        cos, sin = self._rotary(places, x, max(lengths))
+        cos, sin = self._rotary(places, x, begun + max(lengths))
         for layer, kept in zip(self.layers, store.layers, strict=True):
-            query, key, value = self._project(layer, x, cos, sin)
+            # (tokens, heads, size) -> (heads, tokens, size)
+            query, key, value = (part.transpose(0, 1) for part in self._project(layer, x, cos, sin))
+            # The beginning is the same in every row: all tokens read it from the first in one product.
+            before = kept[:, rows[0], None, :, :begun]
             parts = []
             start = 0
             for length, row in zip(lengths, rows, strict=True):
-                # (tokens, heads, size) -> (1, heads, tokens, size)
-                q, k, v = (part[start : start + length].transpose(0, 1)[None] for part in (query, key, value))
-                kept[0, row, :, :length], kept[1, row, :, :length] = k[0], v[0]
-                attended = F.scaled_dot_product_attention(
-                    q, k, v, is_causal=True, scale=layer.scale, enable_gqa=True
+                own = slice(start, start + length)
+                kept[0, row, :, begun : begun + length] = key[:, own]
+                kept[1, row, :, begun : begun + length] = value[:, own]
+                parts.append(
+                    attend_causal(query[None, :, own], key[None, :, own], value[None, :, own], layer.scale)
                 )
-                parts.append(attended[0].transpose(0, 1).flatten(1))
                 start += length
-            x = layer.finish(x, torch.cat(parts))
+            said, said_lse = (torch.cat(both, dim=2) for both in zip(*parts, strict=True))
+            if begun:
+                grid = query[None].unflatten(1, (self.key_heads, -1)).flatten(2, 3)
+                read, read_lse = attend(grid, before[0], before[1], None, layer.scale)
+                said = merge(said, said_lse, read.reshape_as(said), read_lse.reshape_as(said_lse))
+            x = layer.finish(x, said[0].transpose(0, 1).flatten(1))
         last = torch.tensor(lengths, device=device).cumsum(0) - 1
         return self.model.norm(x[last])
 
@@ -215,10 +236,7 @@ class Network:
             )
             read = read.unflatten(2, (most, groups)).transpose(1, 2).flatten(0, 1)[places.slot]
             read_lse = read_lse.unflatten(2, (most, groups)).transpose(1, 2).flatten(0, 1)[places.slot]
-            # Softmax over both parts from the softmax over each.
-            share = torch.sigmoid(read_lse.float() - said_lse.float())[..., None]
-            attended = torch.lerp(said.float(), read.float(), share).to(x.dtype)
-            x = layer.finish(x, attended.flatten(1))
+            x = layer.finish(x, merge(said, said_lse, read, read_lse).flatten(1))
         return self.model.norm(x)
 
     def _project(self, layer: _Layer, x: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -288,14 +306,16 @@ def _bias(lengths: Tensor, room: int) -> Tensor:
     return torch.where(index < lengths[:, None], 0.0, -torch.inf)[:, None, None]
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+def attend(
+    query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, scale: float
+) -> tuple[Tensor, Tensor]:
     """Attention, and the logarithm of the sum of its exponentiated scores.
 
     Args:
         query: (batch, heads, queries, size).
         key: (batch, heads, tokens, size).
         value: like ``key``.
-        bias: added to the scores, (batch, 1, 1, tokens).
+        bias: added to the scores, such as (batch, 1, 1, tokens).
         scale: of the scores.
 
     Returns:
@@ -303,9 +323,27 @@ def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor, scale: float
     """
     if query.device.type == "cpu":
         # The kernel behind `scaled_dot_product_attention`, which does not give the logarithms.
-        flash = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
-        out, logsumexp = flash(query, key, value, 0.0, False, attn_mask=bias, scale=scale)
-        return out, logsumexp
-    scores = (query @ key.transpose(2, 3)).float() * scale + bias
+        attended: tuple[Tensor, Tensor] = _FLASH(query, key, value, attn_mask=bias, scale=scale)
+        return attended
+    scores = (query @ key.transpose(2, 3)).float() * scale
+    if bias is not None:
+        scores = scores + bias
     logsumexp = scores.logsumexp(dim=3)
     return (scores - logsumexp[..., None]).exp().to(value.dtype) @ value, logsumexp
+
+
+def attend_causal(query: Tensor, key: Tensor, value: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+    """`attend` for queries at the keys' places, each of which sees what is before it. Keys may have fewer heads."""
+    groups = query.shape[1] // key.shape[1]
+    key, value = key.repeat_interleave(groups, dim=1), value.repeat_interleave(groups, dim=1)
+    if query.device.type == "cpu":
+        attended: tuple[Tensor, Tensor] = _FLASH(query, key, value, is_causal=True, scale=scale)
+        return attended
+    hidden = query.new_full((query.shape[2], key.shape[2]), -torch.inf).triu(1)
+    return attend(query, key, value, hidden, scale)
+
+
+def merge(left: Tensor, left_lse: Tensor, right: Tensor, right_lse: Tensor) -> Tensor:
+    """Attention over two sets of keys from the attention over each (Milakov and Gimelshein, arXiv:1805.02867)."""
+    share = torch.sigmoid(right_lse.float() - left_lse.float())[..., None]
+    return torch.lerp(left.float(), right.float(), share).to(left.dtype)

@@ -22,8 +22,8 @@ from torch import Tensor, nn
 from learners.policies.architectures import Network, Places
 from learners.policies.drawing import Row
 
-#: Tokens of prompts read at once.
-_PREFILL = 2048
+#: Tokens of prompts read at once, and least tokens that prompts have in common for these to be read once.
+_PREFILL, _SHARED = 2048, 32
 
 
 class Choose(Protocol):
@@ -81,7 +81,10 @@ class _Batch:
         most: int,
     ) -> None:
         self.network, self.prompts, self.ends, self.limit, self.most = network, prompts, ends, limit, most
-        self.own, self.shown = network.store(), network.store()
+        self.own, self.shown, self.common = network.store(), network.store(), network.store()
+        self.beginnings = beginnings(prompts)
+        # Beginnings that have been read, with their rows of `common`.
+        self.begun: dict[tuple[int, ...], int] = {}
         self.own.reserve(min(most, len(rows)), 0)
         self.waiting = deque(sorted(rows, key=lambda row: (-len(prompts[row.prompt]), row.prompt)))
         self.counts = [0] * len(prompts)
@@ -125,10 +128,15 @@ class _Batch:
         if new:
             longest = max(len(self.prompts[prompt]) for prompt in new)
             self.shown.reserve(len(self.seen) + len(new), longest)
-        for group in _groups(new, [len(self.prompts[prompt]) for prompt in new], _PREFILL):
+        for beginning, group in self._groups(new):
             start = len(self.seen)
+            if beginning:
+                self._begin(beginning, range(start, start + len(group)))
             hidden = self.network.prefill(
-                [self.prompts[prompt] for prompt in group], self.shown, range(start, start + len(group))
+                [self.prompts[prompt] for prompt in group],
+                self.shown,
+                range(start, start + len(group)),
+                len(beginning),
             )
             for prompt, state in zip(group, hidden, strict=True):
                 places[prompt] = len(self.seen)
@@ -136,6 +144,30 @@ class _Batch:
         self.live += admitted
         self.of += [places[row.prompt] for row in admitted]
         return [self.seen[place].hidden[None] for place in self.of[len(self.of) - len(admitted) :]]
+
+    def _groups(self, prompts: Sequence[int]) -> list[tuple[tuple[int, ...], list[int]]]:
+        """Prompts to be read together: with one beginning, and a bounded number of tokens beyond it."""
+        groups: list[tuple[tuple[int, ...], list[int]]] = []
+        total = 0
+        for prompt in sorted(prompts, key=lambda prompt: self.beginnings[prompt]):
+            beginning = self.beginnings[prompt]
+            size = len(self.prompts[prompt]) - len(beginning)
+            if not groups or groups[-1][0] != beginning or total + size > _PREFILL:
+                groups.append((beginning, []))
+                total = 0
+            groups[-1][1].append(prompt)
+            total += size
+        return groups
+
+    def _begin(self, beginning: tuple[int, ...], rows: Sequence[int]) -> None:
+        """Put a beginning, which is read once, into rows of prompts to come."""
+        if beginning not in self.begun:
+            place = len(self.begun)
+            self.begun[beginning] = place
+            self.common.reserve(place + 1, len(beginning))
+            self.network.prefill([beginning], self.common, [place])
+        for row in rows:
+            self.shown.copy(self.common, self.begun[beginning], row, len(beginning))
 
     def _drop(self) -> None:
         """Take out the rows that have ended, and the prompts that have no row left."""
@@ -158,17 +190,41 @@ class _Batch:
                 self.of = [index if place == len(self.seen) else place for place in self.of]
 
 
-def _groups(items: Sequence[int], sizes: Sequence[int], most: int) -> list[list[int]]:
-    """Cut items into groups whose sizes add up to at most ``most``, or that have one item."""
-    groups: list[list[int]] = []
-    total = 0
-    for item, size in zip(items, sizes, strict=True):
-        if not groups or total + size > most:
-            groups.append([])
-            total = 0
-        groups[-1].append(item)
-        total += size
-    return groups
+def beginnings(prompts: Sequence[Sequence[int]]) -> list[tuple[int, ...]]:
+    """For each prompt the beginning that it shares with others, such as fixed instructions; empty if there is none.
+
+    At least one token of a prompt is not in it. Beginnings of fewer than `_SHARED` tokens do not pay.
+    """
+    order = sorted(range(len(prompts)), key=lambda number: tuple(prompts[number]))
+    found: list[tuple[int, ...]] = [()] * len(prompts)
+    family: list[int] = []
+    length = 0
+
+    def close() -> None:
+        if len(family) > 1:
+            for number in family:
+                found[number] = tuple(prompts[number][:length])
+
+    for number in order:
+        prompt = prompts[number]
+        # Sorted, so that the first and the last of a family have least in common.
+        common = _common(prompts[family[0]], prompt, length) if family else 0
+        common = min(common, len(prompt) - 1)
+        if family and common >= max(_SHARED, length // 4):
+            length = common
+            family.append(number)
+        else:
+            close()
+            family, length = [number], len(prompt) - 1
+    close()
+    return found
+
+
+def _common(left: Sequence[int], right: Sequence[int], most: int) -> int:
+    for index, (one, other) in enumerate(zip(left[:most], right, strict=False)):
+        if one != other:
+            return index
+    return min(most, len(left), len(right))
 
 
 @torch.no_grad()

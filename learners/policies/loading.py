@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -61,6 +62,28 @@ def best_dtype(device: str) -> torch.dtype:
     return torch.bfloat16 if fast else torch.float32
 
 
+@contextlib.contextmanager
+def no_progress_bars() -> Iterator[None]:
+    """The library's bars for reading and writing weights are off inside."""
+    from transformers import utils
+
+    bars: Any = utils.logging
+    shown = bars.is_progress_bar_enabled()
+    bars.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            bars.enable_progress_bar()
+
+
+def write(module: Any, tokenizer: Any, folder: Path) -> None:
+    """Write weights (safetensors), configuration and tokenizer, for `read`."""
+    with no_progress_bars():
+        module.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
 def cores() -> int:
     """Processor cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
@@ -112,22 +135,17 @@ def _locate(model: str) -> tuple[str, Path | None]:
 def _from_pretrained(
     model: str, source: str, weights: dict[str, Any], options: dict[str, Any]
 ) -> tuple[Any, Any]:
-    from transformers import AutoModelForCausalLM, AutoTokenizer, utils
+    from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    bars: Any = utils.logging
-    shown = bars.is_progress_bar_enabled()
-    bars.disable_progress_bar()
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source, **options)
-        return AutoModelForCausalLM.from_pretrained(source, **weights), tokenizer
+        with no_progress_bars():
+            tokenizer = AutoTokenizer.from_pretrained(source, **options)
+            return AutoModelForCausalLM.from_pretrained(source, **weights), tokenizer
     except ModuleNotFoundError:
         raise
     except Exception as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"model {model!r} cannot be read: {type(error).__name__}: {reason:.300}") from error
-    finally:
-        if shown:
-            bars.enable_progress_bar()
 
 
 def _dequantise() -> dict[str, Any]:
@@ -150,7 +168,6 @@ def _cache_name(gguf: Path, dtype: torch.dtype) -> str:
 
 def _keep(module: Any, tokenizer: Any, folder: Path) -> None:
     draft = folder.with_name(f".{folder.name}.{os.getpid()}")
-    module.save_pretrained(draft)
-    tokenizer.save_pretrained(draft)
+    write(module, tokenizer, draft)
     if not folder.exists():
         draft.rename(folder)

@@ -150,8 +150,7 @@ class TransformersPolicy:
     def save(self, directory: Path) -> None:
         """Write weights, configuration, tokenizer and version; `learners.policies.transformers.load` reads them."""
         directory.mkdir(parents=True, exist_ok=True)
-        self.module.save_pretrained(directory)
-        self.tokenizer.save_pretrained(directory)
+        loading.write(self.module, self.tokenizer, directory)
         (directory / _VERSION).write_text(json.dumps({"version": self.version}) + "\n", encoding="utf-8")
 
     def load(self, directory: Path) -> None:
