@@ -59,7 +59,10 @@ def load(
         raise ValueError(f"expected threads to be an integer of at least 1, got {threads}")
     torch.set_num_threads(threads or loading.cores())
     module, tokenizer = loading.read(model, device, dtype, trust_remote_code, cache)
-    return TransformersPolicy(module, tokenizer, system, thinking, rows)
+    policy = TransformersPolicy(module, tokenizer, system, thinking, rows)
+    if (told := Path(model) / _VERSION).is_file():  # a folder that `TransformersPolicy.save` wrote
+        policy.version = _version(told)
+    return policy
 
 
 class TransformersPolicy:
@@ -172,9 +175,13 @@ class TransformersPolicy:
                 f"expected the weights of this policy's model in {directory}, found others: {', '.join(different[:3])}"
             )
         self.module.load_state_dict(weights, strict=False)
-        self.version = json.loads((directory / _VERSION).read_text(encoding="utf-8"))["version"]
+        self.version = _version(directory / _VERSION)
 
     def _is_tied(self, name: str) -> bool:
         head = self.module.get_output_embeddings()
         tied = head is not None and head.weight is self.module.get_input_embeddings().weight
         return tied and self.module.get_parameter(name) is head.weight
+
+
+def _version(file: Path) -> int:
+    return int(json.loads(file.read_text(encoding="utf-8"))["version"])
