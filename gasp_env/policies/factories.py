@@ -22,7 +22,7 @@ BUILT_IN = {
 }
 INSTALL = {
     "miniature": 'pip install "gasp-env[learners]"',
-    "transformers": 'pip install "gasp-env[trl]"',
+    "transformers": 'pip install "gasp-env[llm]"',
     "vllm": 'pip install "gasp-env[vllm]"',
     "openai": 'pip install "gasp-env[openai]"',
 }

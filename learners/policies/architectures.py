@@ -123,12 +123,13 @@ class _Fused:
     @property
     def current(self) -> bool:
         """Whether the modules' parameters are still views of the fused tensors."""
-        last = self.parts[-1].weight
-        end = self.weight[-last.shape[0] :]
+        biases = [] if self.bias is None else [(part.bias, self.bias) for part in self.parts]
+        pairs = [(part.weight, self.weight) for part in self.parts] + biases
         return all(
-            part.weight.untyped_storage().data_ptr() == self.weight.untyped_storage().data_ptr()
-            for part in self.parts
-        ) and (last.data_ptr(), last.dtype) == (end.data_ptr(), end.dtype)
+            part.untyped_storage().data_ptr() == fused.untyped_storage().data_ptr()
+            and part.dtype == fused.dtype
+            for part, fused in pairs
+        )
 
 
 def _join(parameters: Sequence[Tensor]) -> Tensor:
@@ -321,7 +322,7 @@ def attend(
     Returns:
         The attended values, like ``query``, and the logarithms, (batch, heads, queries).
     """
-    if query.device.type == "cpu":
+    if _has_kernel(query):
         # The kernel behind `scaled_dot_product_attention`, which does not give the logarithms.
         attended: tuple[Tensor, Tensor] = _FLASH(query, key, value, attn_mask=bias, scale=scale)
         return attended
@@ -332,11 +333,15 @@ def attend(
     return (scores - logsumexp[..., None]).exp().to(value.dtype) @ value, logsumexp
 
 
+def _has_kernel(query: Tensor) -> bool:
+    return query.device.type == "cpu"
+
+
 def attend_causal(query: Tensor, key: Tensor, value: Tensor, scale: float) -> tuple[Tensor, Tensor]:
     """`attend` for queries at the keys' places, each of which sees what is before it. Keys may have fewer heads."""
     groups = query.shape[1] // key.shape[1]
     key, value = key.repeat_interleave(groups, dim=1), value.repeat_interleave(groups, dim=1)
-    if query.device.type == "cpu":
+    if _has_kernel(query):
         attended: tuple[Tensor, Tensor] = _FLASH(query, key, value, is_causal=True, scale=scale)
         return attended
     hidden = query.new_full((query.shape[2], key.shape[2]), -torch.inf).triu(1)

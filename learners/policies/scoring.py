@@ -47,7 +47,7 @@ def score(
             places += range(line * width + len(prompt) - 1, line * width + length - 1)
             targets += completion
             slots += range(row * longest, row * longest + len(completion))
-        where, wanted = torch.tensor(places, device=device), torch.tensor(targets, device=device)
+        where, wanted = (torch.tensor(one, dtype=torch.long, device=device) for one in (places, targets))
         ids, mask = ids.to(device), mask.to(device)
         if known:
             hidden = module.model(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
