@@ -147,8 +147,8 @@ def _from_pretrained(
         reason = " ".join(str(error).split())
         if not options["trust_remote_code"] and "trust_remote_code" in reason:
             raise ValueError(
-                f"model {model!r} has Python code of its own, which would run in this process: read it, then allow it with "
-                "trust_remote_code (--trust-remote-code)"
+                f"model {model!r} has Python code of its own, which would run in this process: read it, then allow it "
+                "with trust_remote_code (--trust-remote-code)"
             ) from error
         raise ValueError(f"model {model!r} cannot be read: {type(error).__name__}: {reason:.300}") from error
 
