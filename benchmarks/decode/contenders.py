@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import hashlib
 import json
 import resource
 import sys
@@ -140,7 +139,6 @@ def main() -> None:
                 "seconds": wall,
                 "cpu_seconds": cpu,
                 "peak_mib": memory("VmHWM"),
-                "digest": hashlib.sha256(json.dumps(decoded).encode()).hexdigest(),
                 "right": decoded == [list(group) for group in work.scripts],
             }
         )
