@@ -15,11 +15,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from learners.policies.attention import attend, attend_causal, merge
+from learners.policies.places import Places, Store
+
 _KNOWN = ("Qwen2ForCausalLM", "Qwen3ForCausalLM", "LlamaForCausalLM", "MistralForCausalLM")
 #: Scalings of the rotary embedding that do not depend on a sequence's length.
 _STATIC_ROPE = ("default", "linear", "llama3", "yarn")
-_ROOM = 64
-_FLASH = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
 
 
 def unknown(module: nn.Module) -> str | None:
@@ -46,46 +47,6 @@ def unknown(module: nn.Module) -> str | None:
     if type(model.lm_head) is not nn.Linear or model.lm_head.bias is not None:
         return "its head is not a plain linear layer"
     return None
-
-
-class Store:
-    """Keys and values of every layer: tensors (2, rows, key heads, tokens, head size), with room to grow.
-
-    Unused places hold finite numbers, which a mask then leaves out.
-    """
-
-    def __init__(self, layers: int, heads: int, size: int, like: Tensor) -> None:
-        self._shape, self._like = (heads, size), like
-        self.layers = [self._new(0, 0) for _ in range(layers)]
-        self.rows = self.room = 0
-
-    def reserve(self, rows: int, room: int) -> None:
-        """Make room for so many rows of so many tokens."""
-        if rows <= self.rows and room <= self.room:
-            return
-        if rows > self.rows:
-            rows = max(rows, self.rows * 3 // 2)
-        if room > self.room:
-            room = max(-(-room // _ROOM) * _ROOM, self.room * 5 // 4)
-        rows, room = max(rows, self.rows), max(room, self.room)
-        for index, old in enumerate(self.layers):
-            new = self._new(rows, room)
-            new[:, : self.rows, :, : self.room] = old
-            self.layers[index] = new
-        self.rows, self.room = rows, room
-
-    def copy(self, source: Store, row: int, target: int, length: int) -> None:
-        """Copy the first ``length`` tokens of a row of another store to a row of this one."""
-        for ours, theirs in zip(self.layers, source.layers, strict=True):
-            ours[:, target, :, :length] = theirs[:, row, :, :length]
-
-    def _new(self, rows: int, room: int) -> Tensor:
-        heads, size = self._shape
-        return self._like.new_zeros(2, rows, heads, room, size)
-
-    def move(self, source: int, target: int, length: int) -> None:
-        """Copy the first ``length`` tokens of a row to another."""
-        self.copy(self, source, target, length)
 
 
 class _Layer:
@@ -268,87 +229,3 @@ class Network:
             cos, sin = self.model.rotary_emb(like, every)
             table = self._places = (cos[0, :, None], sin[0, :, None])
         return table[0][places], table[1][places]
-
-
-class Places:
-    """Where the rows of one step stand.
-
-    Attributes:
-        length: tokens each row had before this one, (rows,).
-        position: position of the row's new token in its sequence.
-        slot: place of each row on the grid (prompts, most).
-        prompts, most: shape of the grid.
-        own_room, shown_room: tokens of the longest row and of the longest prompt.
-        bias_own, bias_shown: 0 on tokens, -inf beyond them; (rows, 1, 1, own_room), (prompts, 1, 1, shown_room).
-        longest: bound on positions.
-    """
-
-    def __init__(
-        self, lengths: Sequence[int], of: Sequence[int], shown: Sequence[int], device: torch.device
-    ) -> None:
-        counts = [0] * len(shown)
-        within: list[int] = []
-        for prompt in of:
-            within.append(counts[prompt])
-            counts[prompt] += 1
-        self.prompts, self.most = len(shown), max(counts)
-        self.own_room, self.shown_room = max(lengths) + 1, max(shown)
-        self.longest = self.own_room + self.shown_room
-        slots = [prompt * self.most + place for prompt, place in zip(of, within, strict=True)]
-        positions = [shown[prompt] + length for prompt, length in zip(of, lengths, strict=True)]
-        table = torch.tensor([list(lengths), positions, slots], device=device)
-        self.length, self.position, self.slot = table
-        self.bias_own = _bias(self.length + 1, self.own_room)
-        self.bias_shown = _bias(torch.tensor(list(shown), device=device), self.shown_room)
-
-
-def _bias(lengths: Tensor, room: int) -> Tensor:
-    index = torch.arange(room, device=lengths.device)
-    return torch.where(index < lengths[:, None], 0.0, -torch.inf)[:, None, None]
-
-
-def attend(
-    query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, scale: float
-) -> tuple[Tensor, Tensor]:
-    """Attention, and the logarithm of the sum of its exponentiated scores.
-
-    Args:
-        query: (batch, heads, queries, size).
-        key: (batch, heads, tokens, size).
-        value: like ``key``.
-        bias: added to the scores, such as (batch, 1, 1, tokens).
-        scale: of the scores.
-
-    Returns:
-        The attended values, like ``query``, and the logarithms, (batch, heads, queries).
-    """
-    if _has_kernel(query):
-        # The kernel behind `scaled_dot_product_attention`, which does not give the logarithms.
-        attended: tuple[Tensor, Tensor] = _FLASH(query, key, value, attn_mask=bias, scale=scale)
-        return attended
-    scores = (query @ key.transpose(2, 3)).float() * scale
-    if bias is not None:
-        scores = scores + bias
-    logsumexp = scores.logsumexp(dim=3)
-    return (scores - logsumexp[..., None]).exp().to(value.dtype) @ value, logsumexp
-
-
-def _has_kernel(query: Tensor) -> bool:
-    return query.device.type == "cpu"
-
-
-def attend_causal(query: Tensor, key: Tensor, value: Tensor, scale: float) -> tuple[Tensor, Tensor]:
-    """`attend` for queries at the keys' places, each of which sees what is before it. Keys may have fewer heads."""
-    groups = query.shape[1] // key.shape[1]
-    key, value = key.repeat_interleave(groups, dim=1), value.repeat_interleave(groups, dim=1)
-    if _has_kernel(query):
-        attended: tuple[Tensor, Tensor] = _FLASH(query, key, value, is_causal=True, scale=scale)
-        return attended
-    hidden = query.new_full((query.shape[2], key.shape[2]), -torch.inf).triu(1)
-    return attend(query, key, value, hidden, scale)
-
-
-def merge(left: Tensor, left_lse: Tensor, right: Tensor, right_lse: Tensor) -> Tensor:
-    """Attention over two sets of keys from the attention over each (Milakov and Gimelshein, arXiv:1805.02867)."""
-    share = torch.sigmoid(right_lse.float() - left_lse.float())[..., None]
-    return torch.lerp(left.float(), right.float(), share).to(left.dtype)

@@ -19,8 +19,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from learners.policies.architectures import Network, Places
+from learners.policies.architectures import Network, unknown
 from learners.policies.drawing import Row
+from learners.policies.places import Places
 
 #: Tokens of prompts read at once, and least tokens that prompts have in common for these to be read once.
 _PREFILL, _SHARED = 2048, 32
@@ -288,6 +289,4 @@ class _Chooser:
 
 def network(module: nn.Module) -> Network | None:
     """The model for `decode`, or None where its architecture is not known."""
-    from learners.policies.architectures import unknown
-
     return None if unknown(module) else Network(module)

@@ -23,7 +23,7 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
-from learners.policies import architectures, decoding, drawing
+from learners.policies import attention, decoding, drawing
 from learners.policies.architectures import Network, unknown
 from learners.policies.decoding import beginnings
 
@@ -167,12 +167,12 @@ def test_attention_on_other_devices_is_that_of_the_kernel(monkeypatch: pytest.Mo
     value = torch.randn(3, 4, 7, 8, generator=random)
     bias = torch.zeros(3, 1, 1, 7)
     bias[1, ..., 4:] = -torch.inf
-    kernel = architectures.attend(query, key, value, bias, 0.4)
-    grouped = architectures.attend_causal(query, key[:, :2, :5], value[:, :2, :5], 0.4)
-    monkeypatch.setattr(architectures, "_has_kernel", lambda query: False)
+    kernel = attention.attend(query, key, value, bias, 0.4)
+    grouped = attention.attend_causal(query, key[:, :2, :5], value[:, :2, :5], 0.4)
+    monkeypatch.setattr(attention, "_has_kernel", lambda query: False)
     for ours, theirs in (
-        (architectures.attend(query, key, value, bias, 0.4), kernel),
-        (architectures.attend_causal(query, key[:, :2, :5], value[:, :2, :5], 0.4), grouped),
+        (attention.attend(query, key, value, bias, 0.4), kernel),
+        (attention.attend_causal(query, key[:, :2, :5], value[:, :2, :5], 0.4), grouped),
     ):
         assert torch.allclose(ours[0], theirs[0], atol=1e-5)
         assert torch.allclose(ours[1], theirs[1], atol=1e-5)
