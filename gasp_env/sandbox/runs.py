@@ -89,6 +89,7 @@ class Run:
         series: a name that marks the runs of one batch which are tests of one program, in order; empty for none.
             Once one has failed, those after it may be skipped: they are answered with its status, and an error
             that says so. Those before the first failure are always executed, at any number of workers.
+        may_raise: calls without a value, all of which were reached, do not end the series.
     """
 
     program: str
@@ -100,6 +101,7 @@ class Run:
     stdin: str = ""
     fresh: bool = False
     series: str = ""
+    may_raise: bool = False
 
 
 @dataclass(frozen=True)

@@ -102,7 +102,11 @@ class Batch:
             for item in items:
                 if item.result is not None:
                     self._stream.put(item)
-        return [item for item in items if item.result is None or (item.run.series and failed(item.result))]
+        return [
+            item
+            for item in items
+            if item.result is None or (item.run.series and failed(item.run, item.result))
+        ]
 
     def extend(self, items: list[BatchRun], *, last: bool) -> None:
         """Accept submitted runs; ``last`` says that no more will come. Dispatcher's thread."""
@@ -124,7 +128,7 @@ class Batch:
     def answer(self, item: BatchRun, result: Result) -> bool:
         """Give a run its result; True if other runs are skipped because of it. Dispatcher's thread."""
         self._set_result(item, result)
-        if not item.run.series or not failed(result):
+        if not item.run.series or not failed(item.run, result):
             return False
         series = self._series[item.run.series]
         series.failures.append(item)
@@ -136,7 +140,9 @@ class Batch:
         series = self._series.get(item.run.series)
         for earlier in series.failures if series is not None else ():
             failure = earlier.result
-            if failure is not None and failed(failure) and earlier.positions[0] < item.positions[0]:
+            if failure is None or not failed(earlier.run, failure):
+                continue
+            if earlier.positions[0] < item.positions[0]:
                 item.skipped = True
                 error = f"not executed: an earlier run of its series ended with {failure.status}"
                 self._set_result(item, Result(failure.status, error=error))
@@ -206,9 +212,14 @@ class Batch:
                 self._finished()
 
 
-def failed(result: Result) -> bool:
-    """True if the program failed, and not the sandbox."""
-    return result.status not in (Status.OK, Status.INFRA_ERROR)
+def failed(run: Run, result: Result) -> bool:
+    """True if the program failed, and not the sandbox, in a way that ends its series."""
+    if result.status in (Status.OK, Status.INFRA_ERROR):
+        return False
+    raised = result.status in (Status.EXCEPTION, Status.UNSERIALIZABLE) and len(result.calls) == len(
+        run.inputs
+    )
+    return not (raised and run.may_raise)
 
 
 def infra_error(reason: str) -> Result:
