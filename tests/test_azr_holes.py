@@ -79,9 +79,12 @@ def test_4_deduction_takes_values_not_expressions(sandbox: Sandbox) -> None:
 
 
 def test_5_echoing_the_call_is_not_solving_it(sandbox: Sandbox) -> None:
-    for kind, tag in (("deduction", "output"), ("abduction", "input")):
-        question = Question(kind, MULTIPLY, ((3, 4),), (13,))
-        assert verdict(sandbox, question, answer(tag, "f(3, 4)")).reason == "malformed"
+    question = Question("deduction", MULTIPLY, ((3, 4),), (13,))
+    assert verdict(sandbox, question, answer("output", "f(3, 4)")).reason == "malformed"
+    # As an abduction it says which arguments are meant; they are tried as any are.
+    for call, reason in (("f(3, 4)", "correct"), ("f(4, 4)", "wrong"), ("f(f(3, 4), 1)", "malformed")):
+        question = Question("abduction", MULTIPLY, ((3, 4),), (13,))
+        assert verdict(sandbox, question, answer("input", call)).reason == reason
     # Nor is a program that hopes to find the teacher's one.
     question = Question("induction", MULTIPLY, ((3, 4),), (13,))
     assert verdict(sandbox, question, answer("python", "g = f")).reason == "exception"

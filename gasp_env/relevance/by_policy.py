@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gasp_env import policies
-from gasp_env.domains.python import parsing, syntax
+from gasp_env.domains.python import fences, syntax
 from gasp_env.domains.python.triplet import Proposal
 from gasp_env.policies import Sampling
 from gasp_env.records import shorten
@@ -98,7 +98,7 @@ def read(answer: str) -> float | None:
         syntax.check_text(answer)
     except syntax.ParseError:
         return None
-    scores = [body.strip() for tag, body in parsing.fenced_blocks(answer) if tag == "score"]
+    scores = [block.body.strip() for block in fences.blocks(answer) if block.tag == "score" and block.closed]
     if len(scores) != 1 or _SCORE.fullmatch(scores[0]) is None:
         return None
     return int(scores[0]) / 10

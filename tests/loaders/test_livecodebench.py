@@ -18,7 +18,7 @@ import pytest
 from gasp_env import goalposts
 from gasp_env.domains.python import judge
 from gasp_env.domains.python.judge import Question
-from gasp_env.domains.python.prompts import FencedStyle
+from gasp_env.domains.python.styles import ExercisesStyle
 from gasp_env.loaders import Loaded, Skipped, livecodebench
 from gasp_env.loaders.__main__ import main
 from gasp_env.sandbox import Limits, Sandbox
@@ -33,7 +33,7 @@ def write(path: Path, *records: object) -> Path:
 
 def reason(sandbox: Sandbox, goalpost: Goalpost, program: str) -> str:
     question = Question.of_goalpost(goalpost)
-    asked = judge.ask(question, f"```python\n{program}\n```", FencedStyle(), Limits())
+    asked = judge.ask(question, f"```python\n{program}\n```", ExercisesStyle(), Limits())
     assert isinstance(asked, list)
     return judge.decide(question, sandbox.run_many(asked), asked).reason
 

@@ -17,7 +17,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gasp_env import goalposts
-from gasp_env.domains.python import parsing
 from gasp_env.domains.python.triplet import Proposal
 from gasp_env.policies import Completion, scripted
 from gasp_env.relevance import (
@@ -593,7 +592,7 @@ def test_no_line_of_a_proposal_leaves_the_quotation(program: str, message: str) 
     honest = by_policy.prompt(of("", ""), PROBLEM)
     ours = [line for line in written.splitlines() if not line.startswith("| ")]
     assert ours == [line for line in honest.splitlines() if not line.startswith("| ")]
-    assert parsing.fenced_blocks(written) == [("score", "0 to 10")]
+    assert [line for line in written.splitlines() if "```" in line[:4]] == ["```score", "```"]
     written.encode("utf-8")
 
 

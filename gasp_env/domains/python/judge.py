@@ -19,6 +19,7 @@ The question's rule defines the comparison of outputs:
 
 from __future__ import annotations
 
+import ast
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -42,6 +43,7 @@ ANSWER_REASONS = (
     "correct",
     "wrong",
     "malformed",
+    "ambiguous",
     *(str(status) for status in Status if status not in (Status.OK, Status.INFRA_ERROR)),
 )
 
@@ -111,9 +113,10 @@ def ask(question: Question, text: str, style: PromptStyle, limits: Limits) -> Ve
     There is one run, or one for each test of a program that reads standard input.
     """
     try:
-        answer = style.parse_answer(text, question.kind)
+        answer = style.parse_answer(text, question.kind, question.entry, question.program)
     except ParseError as error:
-        return Verdict("malformed", str(error))
+        reason = error.reason if error.reason in ANSWER_REASONS else "malformed"
+        return Verdict(reason, str(error))
     if question.kind == "deduction":
         said, (_, expected) = encode(answer), question.expected[0]
         return Verdict("correct" if said == expected else "wrong", answer=_digest(said))
@@ -193,6 +196,7 @@ def _known(value: Any) -> tuple[str, bytes]:
 def _runs(question: Question, program: str, limits: Limits) -> list[Run]:
     """The runs that test an induction answer."""
     loose = question.rule == "livecodebench"
+    entry = _entry(question, program)
     if question.prelude:
         program = preludes.before(program, question.prelude)
     # Each pair runs in a fork of its own, because an answer must be right in a fresh call. A program without
@@ -202,12 +206,26 @@ def _runs(question: Question, program: str, limits: Limits) -> list[Run]:
         program, limits = livecodebench.program(program), livecodebench.limits(limits)
     program = str(program)
     if question.entry:
-        return [Run(program, question.inputs, question.entry, limits=limits, fresh=fresh)]
+        return [Run(program, question.inputs, entry, limits=limits, fresh=fresh)]
     texts = [text for (text,) in question.inputs]
     # Equal answers to equal tests have one series, so that they are executed once.
     asked = (program, repr(limits), *texts)
     series = "tests " + _digest(*(text.encode("utf-8", "surrogatepass") for text in asked))
     return [Run(program, limits=limits, profile="stdin", stdin=text, series=series) for text in texts]
+
+
+def _entry(question: Question, program: str) -> str:
+    """The function that is called: the question's, or its method as a function in a program without the class."""
+    owner, dot, name = question.entry.partition(".")
+    if not dot:
+        return question.entry
+    try:
+        body = Program(program).tree.body
+    except ParseError:
+        return question.entry
+    classes = any(isinstance(node, ast.ClassDef) and node.name == owner for node in body)
+    functions = any(isinstance(node, ast.FunctionDef) and node.name == name for node in body)
+    return name if functions and not classes else question.entry
 
 
 def _digest(*parts: bytes) -> str:

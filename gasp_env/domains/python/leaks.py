@@ -9,18 +9,22 @@ from gasp_env.values import render_known
 
 #: Length of the prefix of a value that is searched for in a message, in characters.
 _QUOTED = 200
+#: Lines of a program, without spaces, that a person would write as well: a word, or a value that is returned or set.
+_SAYS_LITTLE = re.compile(
+    r"\w+:?|(?:return|yield|[a-z_]\w*=)?(?:[-+]?\d[\d.]*|True|False|None|''|\"\"|\[\]|\{\}|\(\))", re.ASCII
+)
 #: Length of a quotation in characters, without spaces and case. A shared stretch this long is no coincidence.
 _QUOTATION = 48
 
 
 def quotes_program(message: str, program: str) -> bool:
-    """True if a message contains a line of the program, in any spacing. Lines of a single word do not
-    count."""
+    """True if a message contains a line of the program, in any spacing. Lines of a single word and lines of a mere
+    value, such as ``return -1``, do not count."""
     said = "".join(message.split())
     if "deff(" in said or "f=lambda" in said:
         return True
     lines = ("".join(line.split()) for line in program.splitlines())
-    return any(len(line) >= 6 and not re.fullmatch(r"\w+:?", line) and line in said for line in lines)
+    return any(len(line) >= 6 and not _SAYS_LITTLE.fullmatch(line) and line in said for line in lines)
 
 
 def quotes_pairs(message: str, task: Triplet) -> bool:

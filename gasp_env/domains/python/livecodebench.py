@@ -2,7 +2,8 @@
 
 Common to LiveCodeBench (``lcb_runner/evaluation/testing_util.py``, read at commit 28fef95) and this rule:
 
-- *Function problems* (entry ``Solution.name``): arguments and expected values are JSON values. The return
+- *Function problems* (entry ``Solution.name``, or a function of that name without the class): arguments and expected
+  values are JSON values. The return
   value is compared with Python's ``==``, so ``1``, ``1.0`` and ``True`` are equal at any depth. A returned
   tuple counts as a list; a tuple inside another value does not.
 - *Programs that read standard input* (entry empty): printed and expected text are stripped and cut at newlines,
@@ -13,6 +14,9 @@ Common to LiveCodeBench (``lcb_runner/evaluation/testing_util.py``, read at comm
 
 Deliberate differences:
 
+- A text of more than 16 KiB is not read, so a right program with a table of that size is ``malformed``.
+- A text is read by content (`gasp_env.domains.python.parsing`). LiveCodeBench takes the last fence, whatever it holds;
+  we take the block with the program, and refuse two that differ.
 - A return value is a claim of an exact built-in type and bounded size (`gasp_env.values`). Its own ``==`` is
   never called: a ``Counter``, a named tuple or a numpy number is ``unserializable``, even where it equals a
   dict or an int.

@@ -1,85 +1,139 @@
-"""Parser of model text: fenced blocks, literals, programs. The text is untrusted.
+"""Parser of model text. The text is untrusted, and somebody's honest attempt.
 
-Nothing is executed, and no text is inserted into another. Programs are parsed to a syntax tree
-(`gasp_env.domains.python.program`), values as literals.
+It is read by content, not by tag: the block that defines the function is the program, calls are calls in whatever
+block they stand, however the blocks are fenced (`gasp_env.domains.python.texts`, `.fences`, `.candidates`, `.calls`,
+`.hints`, `.literals`). The content is read strictly: nothing is executed, no text is inserted into another, programs
+are parsed to a syntax tree (`.program`) and values as literals. A text with two candidates that differ is refused as
+``ambiguous``.
 """
 
 from __future__ import annotations
 
+import ast
 from typing import Any
 
+from gasp_env.domains.python import candidates
+from gasp_env.domains.python.calls import CallReader, Calls
+from gasp_env.domains.python.candidates import Candidate
+from gasp_env.domains.python.hints import hint, without_hint
+from gasp_env.domains.python.literals import MAX_BODIES, arguments, values
 from gasp_env.domains.python.program import Program
-from gasp_env.domains.python.syntax import ParseError, check_text
+from gasp_env.domains.python.syntax import ParseError
+from gasp_env.domains.python.texts import INPUT_TAGS, MESSAGE_TAGS, OUTPUT_TAGS, Text
 from gasp_env.domains.python.triplet import Proposal
-from gasp_env.tasks import Arguments
-from gasp_env.values import ValueSyntaxError, parse_arguments, parse_literal
-
-
-def fenced_blocks(text: str) -> list[tuple[str, str]]:
-    """All closed fenced blocks as (tag, body), in order. A fence is a line that starts with three backticks."""
-    blocks: list[tuple[str, str]] = []
-    tag: str | None = None
-    body: list[str] = []
-    for line in text.split("\n"):
-        if "```" not in line or not (stripped := line.strip()).startswith("```"):
-            body.append(line)
-        elif tag is None:
-            tag, body = stripped[3:].strip().lower(), []
-        else:
-            blocks.append((tag, "\n".join(body)))
-            tag = None
-    return blocks
+from gasp_env.values import ValueSyntaxError, encode, parse_arguments
 
 
 def parse_proposal(text: str, program: str | None = None) -> Proposal:
-    """Parse a teacher's text: a ``python`` block, an ``input`` block per argument tuple, a ``message`` block.
+    """Parse a teacher's text: a program, calls of it, a hint.
 
-    Of several ``python`` or ``message`` blocks the last counts, as the text's final version. Where the
-    teacher was given a ``program``, the proposal uses that, and ``python`` blocks are not read.
+    Calls that are no literals are left out (`Proposal.left_out`). Where the teacher was given a ``program``, the
+    proposal uses that, and programs in the text are not read.
 
     Raises:
-        ParseError: ``too_long``, ``not_utf8``, ``no_program``, ``no_inputs`` or ``bad_input``.
+        ParseError: ``too_long``, ``not_utf8``, ``no_program``, ``ambiguous``, ``no_inputs`` or ``bad_input``.
     """
-    check_text(text)
-    blocks = fenced_blocks(text)
-    programs = [body for tag, body in blocks if tag == "python"]
-    inputs = [body for tag, body in blocks if tag == "input"]
-    messages = [body for tag, body in blocks if tag == "message"]
+    read = Text(text)
     if program is None:
-        if not programs or not programs[-1].strip():
-            raise ParseError("no_program", "expected a fenced block tagged python, found none")
-        program = programs[-1]
-    if not inputs:
-        raise ParseError("no_inputs", "expected fenced blocks tagged input, found none")
-    arguments: list[Arguments] = []
-    for number, body in enumerate(inputs, start=1):
-        try:
-            arguments.append(parse_arguments(body.strip()))
-        except ValueSyntaxError as error:
-            raise ParseError("bad_input", f"input {number}: {error}") from None
-    return Proposal(Program(program), tuple(arguments), messages[-1].strip() if messages else "")
+        found = candidates.choose(read.programs("f", cut=True), "f")
+        if found is None:
+            meant = read.meant()
+            if meant is None:
+                raise ParseError("no_program", "expected a block with a program that defines f, found none")
+            return Proposal(meant, ())  # the gate says what is wrong with it
+        taken = without_hint(candidates.without_uses(found))
+    else:
+        taken = Program(program)
+        found = candidates.candidate(taken, "f")
+    calls = _calls(read, found)
+    if not calls.read:
+        if calls.unread:
+            raise ParseError("bad_input", f"expected calls with literals, got {calls.unread[0]}")
+        raise ParseError("no_inputs", "expected calls of f, found none")
+    return Proposal(
+        taken, tuple(calls.read), hint(read), tuple(f"{call}: no literals" for call in calls.unread)
+    )
 
 
-def parse_answer(text: str, kind: str) -> Any:
+def parse_answer(text: str, kind: str, entry: str = "f", program: str = "") -> Any:
     """Parse a solver's text: a `Program` (induction), an output (deduction) or arguments (abduction).
 
-    The last block with the right tag counts (``python``, ``output``, ``input``).
+    Args:
+        text: untrusted.
+        kind: task kind.
+        entry: the function that the program must define, see `gasp_env.tasks.Goalpost`.
+        program: the program that a deduction or an abduction is about; its parameters give keywords their places.
 
     Raises:
-        ParseError: ``malformed``.
+        ParseError: ``malformed``, or ``ambiguous`` if the text holds two answers that differ.
     """
-    tag = {"induction": "python", "deduction": "output", "abduction": "input"}[kind]
     try:
-        check_text(text)
+        read = Text(text)
     except ParseError as error:
         raise ParseError("malformed", str(error)) from None
-    bodies = [body for name, body in fenced_blocks(text) if name == tag]
-    if not bodies or not bodies[-1].strip():
-        raise ParseError("malformed", f"expected a fenced block tagged {tag}, found none")
-    body = bodies[-1]
     if kind == "induction":
-        return Program(body)
+        return _program(read, entry)
+    found = values(read, kind, _signature(program))
+    if not found:
+        raise ParseError("malformed", f"expected {_EXPECTED[kind]}, found none")
+    if len({encode(value) for value in found}) > 1:
+        raise ParseError("ambiguous", f"expected one answer, got {len(found)} that differ")
+    return found[-1]
+
+
+_EXPECTED = {"deduction": "a value as a Python literal", "abduction": "arguments as Python literals"}
+
+
+def _program(read: Text, entry: str) -> Program:
+    # A method may be given as a function, without its class.
+    for name in dict.fromkeys((entry, entry.rpartition(".")[2])):
+        found = candidates.choose(read.programs(name), name)
+        if found is not None and (name == entry or found.name == name):
+            return found.program
+    # A program that cannot be parsed, or that defines something else, fails where it is executed.
+    meant = read.meant()
+    if meant is None:
+        raise ParseError("malformed", "expected a block with a program, found none")
+    return meant
+
+
+def _signature(program: str) -> ast.arguments | None:
+    """The parameters of ``f``; None without a program."""
+    if not program:
+        return None
+    found = candidates.candidate(Program(program), "f")
+    return found.signature if found is not None else None
+
+
+def _calls(read: Text, found: Candidate | None) -> Calls:
+    """The calls of a text, in order; arguments alone where a block is tagged as input."""
+    names = frozenset({"f", found.name} if found is not None and found.name else {"f"})
+    reader = CallReader(names, found.signature if found is not None else None)
+    for block in read.blocks:
+        if block.tag in MESSAGE_TAGS | OUTPUT_TAGS:
+            continue
+        if block.tag in INPUT_TAGS and not any(f"{name}(" in block.body for name in names):
+            _bare(block.body, reader.calls)
+        elif (program := read.program(block.body)) is None:
+            reader.of_lines(block.body, read.tree)
+        else:
+            own = candidates.candidate(program, "f")
+            reader.of_statements(own.uses if own is not None else program.tree.body)
+    if not read.blocks and found is not None:
+        reader.of_statements(found.uses)
+    reader.of_lines(read.rest, read.tree)
+    return reader.calls
+
+
+def _bare(body: str, calls: Calls) -> None:
+    """Collect arguments without a call: one tuple of them, or one on each line."""
     try:
-        return parse_literal(body.strip()) if kind == "deduction" else parse_arguments(body.strip())
-    except ValueSyntaxError as error:
-        raise ParseError("malformed", str(error)) from None
+        calls.read.append(parse_arguments(body.strip()))
+        return
+    except ValueSyntaxError:
+        lines = [line for line in body.split("\n") if line.strip() and not line.lstrip().startswith("#")]
+    for line in lines[:MAX_BODIES]:
+        try:
+            calls.read.append(arguments(line, None))
+        except ValueSyntaxError:
+            calls.unread.append(line.strip()[:60])

@@ -15,11 +15,19 @@ _FIELDS = ("program", "inputs", "outputs", "shown", "message")
 
 @dataclass(frozen=True)
 class Proposal:
-    """A teacher's text after parsing and before execution."""
+    """A teacher's text after parsing and before execution.
+
+    Attributes:
+        program: defines ``f``.
+        inputs: argument tuples.
+        message: the hint, may be empty.
+        left_out: inputs of the text that are not among them, each with the reason, for people.
+    """
 
     program: str
     inputs: tuple[Arguments, ...]
     message: str = ""
+    left_out: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:

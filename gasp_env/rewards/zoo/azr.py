@@ -62,7 +62,7 @@ def azr(reason: str) -> Terms:
     """1 if right, -0.5 if wrong, -1 if the answer could not be read (Eq. 6)."""
     if reason == "correct":
         return {"correct": 1.0}
-    return {"malformed": -1.0} if reason in ("malformed", "cut_off") else {"wrong": -0.5}
+    return {"malformed": -1.0} if reason in ("malformed", "ambiguous", "cut_off") else {"wrong": -0.5}
 
 
 @solver_reward("binary", source="ours")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gasp_env.domains.python import judge
 from gasp_env.domains.python.judge import Question
-from gasp_env.domains.python.prompts import FencedStyle
+from gasp_env.domains.python.styles import ExercisesStyle
 from gasp_env.episode.turns import Verdict
 from gasp_env.sandbox import Call, Limits, Result, Sandbox, Status
 from gasp_env.tasks import Goalpost
@@ -21,7 +21,7 @@ SQUARES = Question("induction", "", ((1,), (2,), (3,)), (1, 4, 9))
 
 
 def _verdict(sandbox: Sandbox, program: str) -> str:
-    asked = judge.ask(SQUARES, f"```python\n{program}\n```", FencedStyle(), Limits())
+    asked = judge.ask(SQUARES, f"```python\n{program}\n```", ExercisesStyle(), Limits())
     assert isinstance(asked, list)
     return judge.decide(SQUARES, sandbox.run_many(asked)).reason
 
@@ -45,7 +45,7 @@ def test_every_pair_is_judged_alone(sandbox: Sandbox, program: str, reason: str)
 
 def test_a_run_is_shared_where_nothing_can_be_kept() -> None:
     for program, fresh in (("def f(x): return x * x", False), ("import math\ndef f(x): return x", True)):
-        asked = judge.ask(SQUARES, f"```python\n{program}\n```", FencedStyle(), Limits())
+        asked = judge.ask(SQUARES, f"```python\n{program}\n```", ExercisesStyle(), Limits())
         assert isinstance(asked, list)
         assert [run.fresh for run in asked] == [fresh]
 
@@ -66,12 +66,12 @@ def test_nothing_equals_what_is_no_value() -> None:
     question = Question("induction", "", ((0,),), (object(),))
     assert judge.decide(question, [Result(Status.OK, (Call(Status.OK, ""),))]).reason == "wrong"
     assert judge.ask(
-        Question("deduction", "", ((0,),), (1j,)), "```output\n1\n```", FencedStyle(), Limits()
+        Question("deduction", "", ((0,),), (1j,)), "```output\n1\n```", ExercisesStyle(), Limits()
     ) == (Verdict("wrong", answer=judge._digest(encode(1))))
 
 
 def _judged(sandbox: Sandbox, question: Question, tag: str, body: str) -> Verdict:
-    asked = judge.ask(question, f"```{tag}\n{body}\n```", FencedStyle(), Limits())
+    asked = judge.ask(question, f"```{tag}\n{body}\n```", ExercisesStyle(), Limits())
     return asked if isinstance(asked, Verdict) else judge.decide(question, sandbox.run_many(asked), asked)
 
 
@@ -120,7 +120,9 @@ def test_the_entry_is_what_the_problem_names(sandbox: Sandbox) -> None:
     method = Question("induction", "", ((1,), (2,)), (1, 4), "Squares.of")
     function = "def square(x): return x * x"
     assert _judged(sandbox, named, "python", function).correct
-    assert _judged(sandbox, named, "python", function.replace("square", "f")).reason == "exception"
+    assert _judged(sandbox, named, "python", function.replace("square", "f")).correct, "the only candidate"
+    two = f"{function}\ndef cube(x): return x ** 3".replace("square", "f")
+    assert _judged(sandbox, named, "python", two).reason == "exception"
     assert _judged(sandbox, method, "python", "class Squares:\n    def of(self, x): return x * x").correct
     assert (
         _judged(sandbox, method, "python", "class Squares:\n    def of(self, x): return x * 1.0 * x").reason

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from gasp_env.domains.python import judge, livecodebench
 from gasp_env.domains.python.judge import Question
 from gasp_env.domains.python.livecodebench import COSTLY, MODULES, prelude, program
-from gasp_env.domains.python.prompts import FencedStyle
+from gasp_env.domains.python.styles import ExercisesStyle
 from gasp_env.episode.turns import Verdict
 from gasp_env.goalposts.answers import same_text, same_value
 from gasp_env.sandbox import Limits, Sandbox
@@ -27,7 +27,7 @@ TOKENS = st.text(st.characters(codec="utf-8", exclude_categories=("Zs", "Zl", "Z
 
 def verdict(sandbox: Sandbox, question: Question, answer: str) -> Verdict:
     limits = Limits(cpu_seconds=2, wall_seconds=60.0)
-    asked = judge.ask(question, f"```python\n{answer}\n```", FencedStyle(), limits)
+    asked = judge.ask(question, f"```python\n{answer}\n```", ExercisesStyle(), limits)
     assert isinstance(asked, list)
     return judge.decide(question, sandbox.run_many(asked), asked)
 
@@ -238,7 +238,7 @@ def test_every_module_is_there_under_its_name_and_its_names_mean_the_usual(sandb
 )  # fmt: skip
 def test_programs_on_standard_input(sandbox: Sandbox, answer: str, reason: str) -> None:
     if reason == "malformed":
-        asked = judge.ask(SUM, f"```python\n{answer}\n```", FencedStyle(), Limits())
+        asked = judge.ask(SUM, f"```python\n{answer}\n```", ExercisesStyle(), Limits())
         assert isinstance(asked, Verdict)
         assert asked.reason == reason
     else:
@@ -270,9 +270,11 @@ def test_methods_of_a_solution(sandbox: Sandbox, body: str, reason: str) -> None
 
 @pytest.mark.docker
 def test_a_solution_that_is_not_there(sandbox: Sandbox) -> None:
-    assert verdict(sandbox, PAIR, "def pair(nums, target): return [1, 3]").detail == (
+    assert verdict(sandbox, PAIR, "def other(nums, target): return [1, 3]").detail == (
         "NameError: the program does not define Solution"
     )
+    function = "def pair(nums, target): return [n for n in sorted(nums) if n != 2]"
+    assert verdict(sandbox, PAIR, function).correct, "LiveCodeBench takes a function without its class too"
     assert verdict(sandbox, PAIR, "class Solution: pass").detail == (
         "AttributeError: 'Solution' object has no attribute 'pair'"
     )
@@ -294,7 +296,7 @@ def test_no_test_knows_of_another(sandbox: Sandbox) -> None:
 
 def test_tests_of_one_answer_are_a_series() -> None:
     def series(question: Question, answer: str, limits: Limits) -> list[str]:
-        asked = judge.ask(question, f"```python\n{answer}\n```", FencedStyle(), limits)
+        asked = judge.ask(question, f"```python\n{answer}\n```", ExercisesStyle(), limits)
         assert isinstance(asked, list)
         return [run.series for run in asked]
 
@@ -341,7 +343,7 @@ def test_no_expected_output_is_in_a_run() -> None:
         Question("induction", "", (("1",),), (secret,), "", "livecodebench"),
         Question("induction", "", ((1,),), (int(secret),), "Solution.f", "livecodebench"),
     ):
-        asked = judge.ask(question, "```python\nprint(1)\n```", FencedStyle(), Limits())
+        asked = judge.ask(question, "```python\nprint(1)\n```", ExercisesStyle(), Limits())
         assert secret not in repr(asked)
 
 

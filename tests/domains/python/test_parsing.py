@@ -1,39 +1,269 @@
+"""Reading of model text: every form that a person would accept, and nothing else."""
+
 from __future__ import annotations
+
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gasp_env.domains.python import syntax
-from gasp_env.domains.python.parsing import fenced_blocks, parse_answer, parse_proposal
+from gasp_env.domains.python.parsing import parse_answer, parse_proposal
 from gasp_env.domains.python.syntax import MAX_TEXT_BYTES, ParseError
+from gasp_env.values import render, render_arguments
 from tests.players import INPUTS, PROGRAMS, answer, proposal
 
-
-def test_blocks_in_order() -> None:
-    text = "a\n```python\nx = 1\n\ny = 2\n```\nb\n ``` Input \n1\n```\n```open"
-    assert fenced_blocks(text) == [("python", "x = 1\n\ny = 2"), ("input", "1")]
-
-
-def test_proposal() -> None:
-    got = parse_proposal(proposal(PROGRAMS[0], message="add one"))
-    assert got.program == PROGRAMS[0]
-    assert got.inputs == tuple((i,) for i in range(len(INPUTS)))
-    assert got.message == "add one"
+F = "```"
+CODE = PROGRAMS[0]
+CALLS = [f"f({number})" for number in range(10)]
+READ = tuple((number,) for number in range(10))
+HINT = "Add one."
 
 
-def test_last_program_counts() -> None:
-    text = answer("python", "def f(x): return 0") + answer("python", PROGRAMS[1])
-    assert parse_answer(text, "induction") == PROGRAMS[1]
+def block(body: str, tag: str = "python") -> str:
+    return f"{F}{tag}\n{body}\n{F}"
 
 
-def test_arguments_and_value() -> None:
-    assert parse_answer(answer("input", "1, [2, (3,)]"), "abduction") == (1, [2, (3,)])
-    assert parse_answer(answer("output", "{'a': -1.5}"), "deduction") == {"a": -1.5}
+def document(program: str, calls: str, hint: str = HINT) -> str:
+    return f"## Function\n{program}\n## Calls\n{calls}\n## Hint\n{hint}\n"
+
+
+LINES = "\n".join(CALLS)
+#: Ways of writing one and the same proposal.
+PROPOSALS = {
+    "tagged blocks": proposal(CODE, message=HINT),
+    "headings": document(block(CODE), block(LINES)),
+    "untagged": document(block(CODE, ""), block(LINES, "")),
+    "one block": f"{block(f'{CODE}{chr(10) * 2}{LINES}')}\nHint: {HINT}",
+    "one block with the hint": block(f"# Hint: {HINT}\n{CODE}\n\n{LINES}"),
+    "one block that is broken below": block(f"# Hint: {HINT}\n{CODE}\n\n{LINES}\nf([1, 2), 3)\nf('x"),
+    "hint of two lines": block(f"# Hint: Add\n# one.\n{CODE}\n\n# Calls 1 to 10\n{LINES}"),
+    "one block without fences": f"# Hint: {HINT}\n{CODE}\n\n# Calls 1 to 10\n{LINES}\n\nDone.",
+    "hint above the block": f"# Hint: {HINT}\n{block(f'{CODE}{chr(10)}{LINES}')}",
+    "printed": document(block(CODE), block("\n".join(f"print({call})" for call in CALLS))),
+    "asserted": document(
+        block(CODE), block("\n".join(f"assert {c} == {n + 1}" for n, c in enumerate(CALLS)))
+    ),
+    "in a test": document(
+        block(
+            CODE + "\n\ndef test_f():\n" + "\n".join(f"    assert {c} == 1" for c in CALLS) + "\n\ntest_f()"
+        ),
+        "",
+    ),
+    "in a main": document(
+        block(CODE + '\n\nif __name__ == "__main__":\n' + "\n".join(f"    print({c})" for c in CALLS)), ""
+    ),
+    "results behind": document(block(CODE), block("\n".join(f"{c} -> {n + 1}" for n, c in enumerate(CALLS)))),
+    "results as comments": document(
+        block(CODE), block("\n".join(f"{c}  # {n + 1}" for n, c in enumerate(CALLS)))
+    ),
+    "doctest": document(block(CODE), block("\n".join(f">>> {c}\n{n + 1}" for n, c in enumerate(CALLS)))),
+    "numbered list": document(block(CODE), "\n".join(f"{n}. `{c}`" for n, c in enumerate(CALLS, 1))),
+    "bullets": document(block(CODE), "\n".join(f"- {c}" for c in CALLS)),
+    "a block each": document(block(CODE), "\n".join(block(c) for c in CALLS)),
+    "inputs on lines": document(block(CODE), block("\n".join(INPUTS), "inputs")),
+    "keywords": document(block(CODE), block("\n".join(f"f(x={n})" for n in range(10)))),
+    "names of values": document(block(CODE), block("\n".join(f"a = {n}\nprint(f(a))" for n in range(10)))),
+    "signs": document(block(CODE), block("\n".join(f"f(+{n})" for n in range(10)))),
+    "repetitions": document(block(CODE), block(LINES + "\n" + LINES)),
+    "calls that are none": document(block(CODE), block(LINES + "\nf(open('x'))\nf([n for n in range(3)])")),
+    "a line that is broken": document(block(CODE), block(LINES + "\nf([1, 2), 3)")),
+    "another name": document(block("def plus(x):\n    return x + 1"), block(LINES.replace("f(", "plus("))),
+    "twice": f"{block(CODE)}\nOr with comments:\n{block('# plus one' + chr(10) + CODE)}\n{block(LINES)}\nHint: {HINT}",
+    "a stub first": f"{block('def f(x):' + chr(10) + '    pass')}\n{document(block(CODE), block(LINES))}",
+    "not closed": f"## Hint\n{HINT}\n## Function\n{block(CODE)}\n## Calls\n{F}python\n{LINES}",
+    "broken off and begun again": f"{F}python\ndef f(x):\n    retu\n\nBetter:\n{document(block(CODE), block(LINES))}",
+    "bold": f"**Function**\n{block(CODE)}\n**Calls**\n{block(LINES)}\n**Hint:** {HINT}",
+    "hint in a block": f"{block(CODE)}\n{block(LINES)}\n## Hint\n{block(HINT, 'hint')}",
+    "hint with more behind": document(block(CODE), block(LINES), f"{HINT}\n\nI hope that this helps."),
+    "without fences": f"{CODE}\n\n{LINES}\n\nHint: {HINT}",
+    "in a quotation": "\n".join(f"> {line}" for line in document(block(CODE), block(LINES)).splitlines()),
+    "byte order mark": f"\ufeff{document(block(chr(0xFEFF) + CODE), block(LINES))}",
+}
+
+
+@pytest.mark.parametrize("form", PROPOSALS)
+def test_every_way_of_writing_a_proposal(form: str) -> None:
+    read = parse_proposal(PROPOSALS[form])
+    renamed = read.program.replace("plus", "f").removeprefix("# plus one\n").removeprefix("# f one\n")
+    assert renamed.strip() == CODE
+    assert tuple(dict.fromkeys(read.inputs)) == READ
+    assert form == "in a quotation" or read.message == HINT
+
+
+def test_calls_that_are_no_literals_are_named() -> None:
+    read = parse_proposal(PROPOSALS["calls that are none"])
+    assert read.left_out == ("f(open('x')): no literals", "f([n for n in range(3)]): no literals")
+
+
+def test_keywords_are_put_in_their_places() -> None:
+    program = "def f(a, b=2, c=3):\n    return a, b, c"
+    read = parse_proposal(block(program) + "\n" + block("f(c=1, a=0)\nf(1, c=5)\nf(1, d=5)\nf(*[1])"))
+    assert read.inputs == ((0, 2, 1), (1, 2, 5))
+    assert len(read.left_out) == 2
+
+
+def test_tests_and_mains_are_no_part_of_the_program() -> None:
+    helper = "import math\n\nLIMIT = 3\n\ndef helper(x):\n    return x % LIMIT"
+    program = f"{helper}\n\ndef f(x):\n    return math.sqrt(helper(x))"
+    tests = (
+        "\n\ndef main():\n    print(f(2))\n\nresult = f(1)\nprint(result)\nmain()\nassert f(3) == 0, 'wrong'"
+    )
+    read = parse_proposal(block(program + tests))
+    assert read.program == program
+    assert read.inputs == ((2,), (1,), (3,))
+
+
+def test_a_program_needs_what_it_needs() -> None:
+    program = "table = {}\nfor n in range(9):\n    table[n] = n * n\n\ndef f(x):\n    return table.get(x)"
+    assert parse_proposal(f"{block(program)}\n{block(LINES)}").program == program
 
 
 @pytest.mark.parametrize(
-    "body", ["f(1)", "1 + 1", "[x for x in (1,)]", "0) or (True", "(lambda: 1)()", "", "1\n2"]
+    ("text", "reason"),
+    [
+        (f"{block(CODE)}\n{block(PROGRAMS[1])}\n{block(LINES)}", "ambiguous"),
+        (f"{block(CODE)}\nNo calls.", "no_inputs"),
+        (f"{block(CODE)}\n{block('f(open(1))')}", "bad_input"),
+        ("No program.\n- f(1)", "no_program"),
+        (block("x = 1"), None),
+    ],
+)
+def test_what_is_missing_is_said(text: str, reason: str | None) -> None:
+    if reason is None:
+        assert parse_proposal(text).inputs == ()  # the gate says that it defines no function
+        return
+    with pytest.raises(ParseError) as caught:
+        parse_proposal(text)
+    assert caught.value.reason == reason
+
+
+def test_a_given_program_is_taken() -> None:
+    read = parse_proposal(f"{block('import os')}\n{block(LINES)}\n## Hint\n{HINT}", CODE)
+    assert (read.program, read.inputs, read.message) == (CODE, READ, HINT)
+
+
+#: Ways of giving one and the same program as an answer.
+PROGRAM_ANSWERS = {
+    "tagged": block(CODE),
+    "py": block(CODE, "py"),
+    "python3": block(CODE, "python3"),
+    "untagged": block(CODE, ""),
+    "reasoning in a fence that is left open": f"First idea:\n{F}\nadd one\n\nAnswer:\n{block(CODE)}",
+    "a draft broken off": f"{F}python\ndef f(x):\n    retu\n\nBetter:\n{block(CODE)}",
+    "opened behind words": f"Answer: {block(CODE)}",
+    "not closed": f"{F}python\n{CODE}\n",
+    "not closed, prose behind": f"{F}python\n{CODE}\n\nThis function adds one.",
+    "in a list item": f"- {F}python\n  def f(x):\n      return x + 1\n  {F}",
+    "a quotation": f"> {F}python\n> def f(x):\n>     return x + 1\n> {F}",
+    "no fence": CODE,
+    "no fence, prose around": f"Here it is:\n\n{CODE}\n\nIt adds one.",
+    "byte order mark": block("\ufeff" + CODE),
+    "another block": f"{block(CODE)}\nFor example:\n{block('print(f(1))')}",
+    "the output too": f"{block(CODE)}\nOutput:\n{block('2', '')}",
+    "given twice": f"{block(CODE)}\nSo the answer is\n{block(CODE)}",
+    "another name": block("def plus(x):\n    return x + 1"),
+    "another name, beside a test": block(
+        "def plus(x):\n    return x + 1\n\ndef test_plus():\n    assert plus(1) == 2"
+    ),
+    "a console": block(">>> def f(x):\n...     return x + 1\n>>> f(1)\n2", "pycon"),
+}
+
+
+@pytest.mark.parametrize("form", PROGRAM_ANSWERS)
+def test_every_way_of_giving_a_program(form: str) -> None:
+    program = parse_answer(PROGRAM_ANSWERS[form], "induction")
+    assert program.strip().startswith(CODE)
+
+
+def test_a_renamed_function_is_renamed_everywhere() -> None:
+    program = "def fact(n):\n    # fact\n    return 1 if n < 2 else n * fact(n - 1)"
+    assert parse_answer(block(program), "induction") == (
+        "def f(n):\n    # fact\n    return 1 if n < 2 else n * f(n - 1)"
+    )
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "def plus(x):\n    f = x\n    return f + 1",
+        "def plus(x):\n    return f'{plus(x - 1)}'",
+        "def plus(x):\n    return x\ndef minus(x):\n    return -x",
+        "plus = lambda x: x + 1",
+    ],
+)
+def test_a_name_in_doubt_stays(program: str) -> None:
+    assert parse_answer(block(program), "induction") == program
+
+
+def test_an_answer_that_calls_its_helper() -> None:
+    program = "def helper(x):\n    return x\n\ndef solve(x):\n    return helper(x) + 1"
+    assert "def f(x)" in parse_answer(block(program), "induction")
+    assert "def helper" in parse_answer(block(program), "induction")
+
+
+def test_two_answers_are_none() -> None:
+    with pytest.raises(ParseError) as caught:
+        parse_answer(f"{block(CODE)}\nor\n{block(PROGRAMS[1])}", "induction")
+    assert caught.value.reason == "ambiguous"
+    for kind, one, other in (("deduction", "1", "2"), ("abduction", "f(1)", "f(2)")):
+        with pytest.raises(ParseError) as caught:
+            parse_answer(f"{block(one)}\nor\n{block(other)}", kind)
+        assert caught.value.reason == "ambiguous"
+
+
+DEDUCTIONS: list[tuple[str, Any]] = [
+    (answer("output", "{'a': -1.5}"), {"a": -1.5}),
+    (block("(2, 6, 1)"), (2, 6, 1)),
+    (block("[1, 2]", "json"), [1, 2]),
+    (block("3", ""), 3),
+    ("output: 3", 3),
+    ("Output:\n" + block("'x'", ""), "x"),
+    ("**Answer:** `'x'`", "x"),
+    ("The output is `[1, 2]`.", [1, 2]),
+    ("3", 3),
+    ("f(2) == 3", 3),
+    (block("f(2) == 3"), 3),
+    (block("assert f(2) == +3"), 3),
+    (block("print(3)"), 3),
+    (block("result = [1]"), [1]),
+    (block("1, 2"), (1, 2)),
+    (block("[1]  # why"), [1]),
+    (block("+1", "output"), 1),
+    (f"The program is\n{block(CODE)}\nso it returns\n{block('3', 'output')}", 3),
+    (f"{block('f(2) == 3')}\nThe result is 3.", 3),
+]
+
+
+@pytest.mark.parametrize(("text", "value"), DEDUCTIONS)
+def test_every_way_of_giving_a_value(text: str, value: Any) -> None:
+    assert parse_answer(text, "deduction", program=CODE) == value
+
+
+ABDUCTIONS: list[tuple[str, tuple[Any, ...]]] = [
+    (answer("input", "1, [2, (3,)]"), (1, [2, (3,)])),
+    (block("f(1, [2])"), (1, [2])),
+    (block("f(1, [2]) == 3"), (1, [2])),
+    (block("print(f(1, [2]))"), (1, [2])),
+    (block("x = 1\ny = [2]\nf(x, y)"), (1, [2])),
+    (block("y = [2]\nx = 1"), (1, [2])),
+    (block("x=1, y=[2]", "input"), (1, [2])),
+    ("f(1, [2]) == 3", (1, [2])),
+    ("`f(y=[2], x=1)`", (1, [2])),
+    ("input(1, [2])", (1, [2])),
+    ("Input: 1, [2]", (1, [2])),
+    ("1, [2]", (1, [2])),
+]
+
+
+@pytest.mark.parametrize(("text", "arguments"), ABDUCTIONS)
+def test_every_way_of_giving_arguments(text: str, arguments: tuple[Any, ...]) -> None:
+    assert parse_answer(text, "abduction", program="def f(x, y):\n    return x") == arguments
+
+
+@pytest.mark.parametrize(
+    "body", ["f(open(1))", "1 + 1", "[x for x in (1,)]", "0) or (True", "(lambda: 1)()", "", "1\n2", "a"]
 )
 @pytest.mark.parametrize(("tag", "kind"), [("output", "deduction"), ("input", "abduction")])
 def test_answers_are_literals(body: str, tag: str, kind: str) -> None:
@@ -42,20 +272,42 @@ def test_answers_are_literals(body: str, tag: str, kind: str) -> None:
     assert caught.value.reason == "malformed"
 
 
+def test_a_method_may_be_given_as_a_function() -> None:
+    text = block("def twice(x):\n    return 2 * x")
+    assert parse_answer(text, "induction", "Solution.twice") == "def twice(x):\n    return 2 * x"
+
+
+def test_a_program_that_reads_standard_input() -> None:
+    program = "n = int(input())\nprint(n + 1)"
+    text = f"{block(program)}\nFor the input\n{block('1', '')}\nit prints\n{block('2', '')}"
+    assert parse_answer(text, "induction", "") == program
+
+
 def test_long_text_is_refused_whole() -> None:
     long = answer("output", "1") + "é" * (MAX_TEXT_BYTES // 2)
     with pytest.raises(ParseError, match="bytes"):
         parse_answer(long, "deduction")
 
 
-@given(st.text(max_size=300) | st.text(alphabet="`python\n inut([{'\"-1,)]}", max_size=300))
+@given(
+    st.text(max_size=300)
+    | st.text(alphabet="`python\n inut([{'\"-1,)]}", max_size=300)
+    | st.lists(
+        st.sampled_from(
+            ["```", "```python", "def f(x):", "    return x", "f(1)", "f(x=2)", ">>> f(3)", "## Hint", "~~~"]
+        ),
+        max_size=20,
+    ).map("\n".join)
+)
 def test_any_text_is_read_or_refused(text: str) -> None:
     reasons: set[str] = set()
     for parse in (
         parse_proposal,
         lambda t: parse_answer(t, "induction"),
-        lambda t: parse_answer(t, "deduction"),
-        lambda t: parse_answer(t, "abduction"),
+        lambda t: parse_answer(t, "induction", ""),
+        lambda t: parse_answer(t, "induction", "Solution.f"),
+        lambda t: parse_answer(t, "deduction", program=CODE),
+        lambda t: parse_answer(t, "abduction", program=CODE),
         syntax.parse,
     ):
         try:
@@ -63,3 +315,38 @@ def test_any_text_is_read_or_refused(text: str) -> None:
         except ParseError as error:
             reasons.add(error.reason)
     assert all(reasons)
+
+
+literals = st.recursive(
+    st.none() | st.booleans() | st.integers(-99, 99) | st.text("ab'\"`\\ #(", max_size=6),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.tuples(inner, inner)
+        | st.dictionaries(st.text("kl", max_size=2), inner)
+    ),
+    max_leaves=6,
+)
+
+
+@given(
+    st.lists(st.tuples(literals, literals), min_size=1, max_size=8),
+    st.sampled_from(["call", "print", "assert", "bare"]),
+)
+def test_one_proposal_in_every_form(inputs: list[tuple[Any, Any]], form: str) -> None:
+    program = "def f(x, y):\n    return [x, y]"
+    written = [render_arguments(arguments) for arguments in inputs]
+    calls = {
+        "call": "\n".join(f"f({text})" for text in written),
+        "print": "\n".join(f"print(f({text}))" for text in written),
+        "assert": "\n".join(
+            f"assert f({text}) == {render(list(i))}" for text, i in zip(written, inputs, strict=True)
+        ),
+        "bare": "",
+    }[form]
+    bare = "\n".join(block(text, "input") for text in written) if form == "bare" else block(calls)
+    read = parse_proposal(document(block(program), bare))
+    assert (read.program, [render_arguments(i) for i in read.inputs], read.message) == (
+        program,
+        written,
+        HINT,
+    )

@@ -11,8 +11,8 @@ from gasp_env.domains.python import program as module
 from gasp_env.domains.python.judge import Question, ask
 from gasp_env.domains.python.parsing import parse_answer, parse_proposal
 from gasp_env.domains.python.program import Program
-from gasp_env.domains.python.prompts import FencedStyle
 from gasp_env.domains.python.purity import keeps_state
+from gasp_env.domains.python.styles import ExercisesStyle
 from gasp_env.domains.python.syntax import ParseError
 from gasp_env.sandbox.frames import encode_payload
 from gasp_env.sandbox.runs import Limits
@@ -46,7 +46,7 @@ def test_everything_is_worked_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
         module.syntax, "parse", lambda text, parse=module.syntax.parse: parsed.append(text) or parse(text)
     )
     proposed = parse_proposal(proposal(PROGRAMS[0]))
-    assert not parsed
+    assert parsed.count(proposed.program) == 1
     task = decide([execute(run) for run in GATE.runs(proposed)], proposed)
     assert parsed.count(proposed.program) == 1
     assert isinstance(proposed.program, Program)
@@ -74,10 +74,12 @@ def test_the_sandbox_is_sent_plain_text() -> None:
     runs = GATE.runs(parse_proposal(proposal(PROGRAMS[0])))
     for rule in ("exact", "livecodebench"):
         question = Question("induction", "", ((1,),), (1,), rule=rule)
-        asked = ask(question, answer("python", TEXT), FencedStyle(), Limits())
+        asked = ask(question, answer("python", TEXT), ExercisesStyle(), Limits())
         assert isinstance(asked, list)
         runs += asked
-    asked = ask(Question("abduction", program, ((1,),), (1,)), answer("input", "1"), FencedStyle(), Limits())
+    asked = ask(
+        Question("abduction", program, ((1,),), (1,)), answer("input", "1"), ExercisesStyle(), Limits()
+    )
     assert isinstance(asked, list)
     for run in runs + asked:
         assert type(run.program) is str

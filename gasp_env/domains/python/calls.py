@@ -1,0 +1,177 @@
+"""Calls of a function that stand in a text: ``f(1, [2])``, in whatever form a model writes them.
+
+Read are calls whose arguments are literals: as statements, printed, asserted, assigned, with a comment or a result
+behind them, in a test function, behind ``>>>``, in a list item. Nothing is evaluated: names of literals that were
+assigned before are looked up, keywords are put in their places, and everything else is left out.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from gasp_env.tasks import Arguments
+from gasp_env.values import ValueSyntaxError, parse_arguments
+
+#: Most calls that are read, and most lines that are parsed alone: bounds on the work that a hostile text causes.
+MAX_CALLS, MAX_LINES = 64, 128
+#: Longest call that a message quotes, in characters.
+_QUOTED = 60
+#: Longest line in which a result is looked for behind a call, in characters.
+_LINE = 1000
+
+_RESULT = re.compile(r"\s*(?:->|=>|→|⇒|➔|#|//)\s*.*\Z|\s+(?:returns?|gives|should|=)\s.*\Z", re.DOTALL)
+_PROMPT = re.compile(
+    r"^\s*(?:[-*+•]\s+|\d{1,3}[.):]\s+)?(?:(?:input|call|example|test)s?\s*\d*\s*:\s*)?(?:>>>\s*)?", re.I
+)
+
+
+@dataclass
+class Calls:
+    """The calls of a text.
+
+    Attributes:
+        read: the arguments of each, in the order of the text.
+        unread: calls whose arguments are no literals, shortened.
+    """
+
+    read: list[Arguments] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
+
+
+class CallReader:
+    """Collects the calls of one function.
+
+    Args:
+        names: names under which it is called.
+        signature: its parameters, for keywords; None if they are not known.
+    """
+
+    def __init__(self, names: frozenset[str], signature: ast.arguments | None = None) -> None:
+        self.names, self.signature = names, signature
+        self.calls = Calls()
+        self._constants: dict[str, ast.expr] = {}
+
+    def of_statements(self, statements: Iterable[ast.stmt]) -> None:
+        """Collect the calls that these statements contain, at any depth."""
+        for statement in statements:
+            if isinstance(statement, ast.Assign) and not self._has_call(statement.value):
+                for target in statement.targets:
+                    if isinstance(target, ast.Name):
+                        self._constants[target.id] = statement.value
+                continue
+            calls = self._outermost(statement)
+            for call in sorted(calls, key=lambda call: (call.lineno, call.col_offset)):
+                self._take(call)
+
+    def of_lines(self, text: str, parse: Callable[[str], ast.Module | None]) -> None:
+        """Collect the calls of a text that is no program: lines that hold a call and nothing else."""
+        lines = [line for line in text.split("\n") if any(f"{name}(" in line for name in self.names)]
+        for line in lines[:MAX_LINES]:
+            bare = _PROMPT.sub("", line).strip().strip("`*").strip()
+            short = len(bare) <= _LINE
+            for tried in dict.fromkeys((bare, _RESULT.sub("", bare).strip("`* ") if short else bare)):
+                tree = parse(tried)
+                if tree is not None:
+                    if len(tree.body) == 1 and self._is_use(tree.body[0]):
+                        self.of_statements(tree.body)
+                    break
+
+    def _outermost(self, statement: ast.stmt) -> list[ast.Call]:
+        """The calls in a statement that are not arguments of another one."""
+        found: list[ast.Call] = []
+        waiting: list[ast.AST] = [statement]
+        while waiting:
+            node = waiting.pop()
+            if isinstance(node, ast.Call) and self._is_call(node):
+                found.append(node)
+            else:
+                waiting += ast.iter_child_nodes(node)
+        return found
+
+    def _is_use(self, statement: ast.stmt) -> bool:
+        return isinstance(statement, ast.Expr | ast.Assert | ast.Assign) and self._has_call(statement)
+
+    def _has_call(self, node: ast.AST) -> bool:
+        return any(self._is_call(inner) for inner in ast.walk(node))
+
+    def _is_call(self, node: ast.AST) -> bool:
+        return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in self.names
+
+    def _take(self, call: ast.Call) -> None:
+        if len(self.calls.read) + len(self.calls.unread) >= MAX_CALLS:
+            return
+        try:
+            self.calls.read.append(self.arguments(call))
+        except ValueSyntaxError:
+            self.calls.unread.append(_quoted(call))
+
+    def arguments(self, call: ast.Call) -> Arguments:
+        """The arguments of a call.
+
+        Raises:
+            ValueSyntaxError: they are no literals, or a keyword is no parameter.
+        """
+        placed = self._positional(call)
+        if placed is None:
+            raise ValueSyntaxError("expected keywords that are parameters")
+        try:
+            return parse_arguments(", ".join(literal_text(one, self._constants) for one in placed))
+        except RecursionError:
+            raise ValueSyntaxError("expected less nesting") from None
+
+    def _positional(self, call: ast.Call) -> Sequence[ast.expr] | None:
+        """The arguments by position; None if a keyword has no place."""
+        if not call.keywords:
+            return call.args
+        if self.signature is None:
+            return None
+        given = {keyword.arg: keyword.value for keyword in call.keywords}
+        parameters = [one.arg for one in (*self.signature.posonlyargs, *self.signature.args)]
+        defaults = dict(zip(reversed(parameters), reversed(self.signature.defaults), strict=False))
+        arguments = list(call.args)
+        for name in parameters[len(arguments) :]:
+            if not given:
+                break
+            value = given.pop(name, None) or defaults.get(name)
+            if value is None:
+                return None
+            arguments.append(value)
+        return None if given else arguments
+
+
+def literal_text(node: ast.expr, constants: Mapping[str, ast.expr] = MappingProxyType({})) -> str:
+    """The text of an expression, with constants put for their names and without plus signs.
+
+    Raises:
+        RecursionError: it is nested too deep.
+    """
+    return ast.unparse(_Plain(constants).visit(copy.deepcopy(node)))
+
+
+def _quoted(call: ast.Call) -> str:
+    try:
+        text = " ".join(ast.unparse(call).split())
+    except RecursionError:
+        return "a call that is nested too deep"
+    return text if len(text) <= _QUOTED else text[: _QUOTED - 3] + "..."
+
+
+class _Plain(ast.NodeTransformer):
+    """Puts the literals for their names, and takes plus signs off."""
+
+    def __init__(self, constants: Mapping[str, ast.expr]) -> None:
+        self._constants = constants
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        return self._constants.get(node.id, node)
+
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.expr:
+        if isinstance(node.op, ast.UAdd) and isinstance(node.operand, ast.Constant):
+            return node.operand
+        self.generic_visit(node)
+        return node

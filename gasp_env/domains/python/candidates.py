@@ -1,0 +1,294 @@
+"""The program of a text: the blocks that may be it, the name of its function, and the uses that follow it.
+
+A model may write a draft, helpers, tests and examples beside its program, and call the function as the problem calls
+it rather than as it was asked to. What a block is, is told by its content: a block that defines the function is a
+candidate. Of two candidates that differ neither is chosen.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gasp_env.domains.python.program import Program
+from gasp_env.domains.python.syntax import ParseError
+
+#: Functions that test or start a program rather than being it.
+_BESIDE = re.compile(r"(?:test|check|main|run|example|demo)(?:_.*|s)?\Z", re.IGNORECASE)
+#: Statements that a program may begin with, for the search of its end within prose.
+_STATEMENT = re.compile(
+    r"(?:def|class|import|from|async|if|for|while|with|try|return|print|assert|#|@|>>>|\w+\s*[=(\[]|\w+\.\w)"
+)
+
+
+#: Lines at the margin that belong to definitions.
+_DEFINITION = re.compile(r"def |class |async |@|#|import |from |\)")
+_LINE_END = re.compile(r"\r\n|\r|\n")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A program that may be the one that was asked for.
+
+    Attributes:
+        program: its text, whose function has the name ``entry``.
+        name: the name that its author gave the function.
+        uses: statements that call the function, or print, beside its definition.
+        signature: the function's parameters; None for a whole program.
+    """
+
+    program: Program
+    name: str
+    uses: tuple[ast.stmt, ...]
+    signature: ast.arguments | None
+
+    @property
+    def kept(self) -> list[ast.stmt]:
+        """The statements that are no uses."""
+        uses = set(map(id, self.uses))
+        return [node for node in self.program.tree.body if id(node) not in uses]
+
+
+def parsed(text: str) -> Program | None:
+    """The program of a block, if it is one: without a byte order mark, and without the prompts of a console."""
+    text = text.removeprefix("\ufeff")
+    for body in (text, _without_prompts(text)) if ">>>" in text else (text,):
+        program = Program(body)
+        try:
+            program.tree  # noqa: B018
+            return program
+        except ParseError:
+            continue
+    return None
+
+
+def leading(text: str) -> Program | None:
+    """The longest program that a text begins with, where prose follows it; None if there is none.
+
+    The text is cut only at a line that begins at the margin and is no statement.
+    """
+    for _ in range(8):
+        program = Program(text.removeprefix("\ufeff"))
+        try:
+            program.tree  # noqa: B018
+            return program
+        except ParseError:
+            lines = text.split("\n")
+            prose = next(
+                (
+                    number
+                    for number, line in enumerate(lines)
+                    if line[:1].strip() and not _STATEMENT.match(line)
+                ),
+                None,
+            )
+            if not prose:
+                return None
+            text = "\n".join(lines[:prose])
+    return None
+
+
+def definitions(text: str) -> Program | None:
+    """The definitions that a block begins with, where something behind them cannot be parsed; None without any.
+
+    The rest of the block may hold calls, one of which is broken. A proposal's program does not need them.
+    """
+    lines = text.split("\n")
+    first = next((number for number, line in enumerate(lines) if line.startswith("def ")), None)
+    if first is None:
+        return None
+    last = next(
+        (
+            first + n
+            for n, line in enumerate(lines[first:])
+            if line[:1].strip() and not _DEFINITION.match(line)
+        ),
+        len(lines),
+    )
+    return parsed("\n".join(lines[:last]).rstrip())
+
+
+def candidate(program: Program, entry: str) -> Candidate | None:
+    """A block as a candidate; None if it defines no such function.
+
+    Args:
+        program: of the block.
+        entry: name of the function, or ``Class.method``; empty for a program that runs as a whole.
+    """
+    body = program.tree.body
+    if not entry:
+        reads = any(word in program for word in ("input", "stdin", "open(", "print", "sys"))
+        return Candidate(program, "", (), None) if body and reads else None
+    owner = entry.partition(".")[0]
+    if any(isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == owner for node in body):
+        return _candidate(program, entry, owner)
+    # A lambda or another function of this name is a definition as well.
+    if any(isinstance(node, ast.Assign) and _assigns(node, owner) for node in body):
+        return Candidate(program, owner, (), None)
+    name = None if "." in entry else _only_function(body)
+    return _candidate(program, entry, name) if name is not None else None
+
+
+def choose(found: Sequence[Candidate], entry: str) -> Candidate | None:
+    """The candidate that the text means, the last of equal ones; None without any.
+
+    A function under the name that was asked for goes before functions of other names, and one with a body before
+    one that is only a header.
+
+    Raises:
+        ParseError: ``ambiguous``: there are two that differ.
+    """
+    named = [one for one in found if one.name == entry.partition(".")[0]] or list(found)
+    whole = [one for one in named if not _is_stub(one)] or named
+    if len({_content(one) for one in whole}) > 1:
+        raise ParseError("ambiguous", f"expected one program, got {len(whole)} that differ")
+    return whole[-1] if whole else None
+
+
+def without_uses(found: Candidate) -> Program:
+    """The program without the statements that use it."""
+    if not found.uses:
+        return found.program
+    lines = _LINE_END.split(found.program)
+    kept = found.kept
+    taken = {line for node in kept for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)}
+    dropped = {
+        line for node in found.uses for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)
+    }
+    if taken & dropped:  # two statements on a line
+        return Program(ast.unparse(ast.Module(kept, [])))
+    text = "\n".join(line for number, line in enumerate(lines, start=1) if number not in dropped)
+    return Program(_without_trailing_comments(text).strip("\n"))
+
+
+def _candidate(program: Program, entry: str, name: str) -> Candidate | None:
+    renamed = program if name == entry.partition(".")[0] else _renamed(program, name, entry)
+    if renamed is None:
+        return None
+    body = renamed.tree.body
+    own = [node for node in body if isinstance(node, ast.FunctionDef) and node.name == entry]
+    reached = _reached(body, entry.partition(".")[0])
+    uses = [node for node in body if _is_use(node, entry, reached)]
+    # Calls of the tests that are left out are left out with them.
+    tests = {node.name for node in uses if isinstance(node, ast.FunctionDef | ast.ClassDef)} - reached
+    if tests:
+        uses += [node for node in body if isinstance(node, ast.Expr) and _mentions(node, *tests)]
+        uses = sorted({id(node): node for node in uses}.values(), key=lambda node: node.lineno)
+    return Candidate(renamed, name, tuple(uses), own[-1].args if own else None)
+
+
+def _only_function(body: Sequence[ast.stmt]) -> str | None:
+    """The name of the one function that no other one calls, tests and mains aside."""
+    functions = [node for node in body if isinstance(node, ast.FunctionDef) and not _BESIDE.match(node.name)]
+    called = {
+        inner.id
+        for node in functions
+        for inner in ast.walk(node)
+        if isinstance(inner, ast.Name) and inner.id != node.name
+    }
+    roots = {node.name for node in functions} - called
+    return roots.pop() if len(roots) == 1 else None
+
+
+def _reached(body: Sequence[ast.stmt], name: str) -> set[str]:
+    """Names of the top-level definitions that a definition needs, itself included."""
+    definitions = {node.name: node for node in body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    reached: set[str] = set()
+    waiting = [name]
+    while waiting:
+        one = waiting.pop()
+        if one in definitions and one not in reached:
+            reached.add(one)
+            waiting += [inner.id for inner in ast.walk(definitions[one]) if isinstance(inner, ast.Name)]
+    return reached
+
+
+def _is_use(node: ast.stmt, entry: str, reached: set[str]) -> bool:
+    """True if a top-level statement calls the function or prints, and the function does not need it."""
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        return False
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        return node.name not in reached and (bool(_BESIDE.match(node.name)) or _mentions(node, entry))
+    if isinstance(node, ast.Expr):
+        printed = isinstance(node.value, ast.Call) and _mentions(node.value.func, "print")
+        return printed or isinstance(node.value, ast.Constant) or _mentions(node, entry)
+    return _mentions(node, entry) or _mentions(node, "__name__")
+
+
+def _mentions(node: ast.AST, *names: str) -> bool:
+    return any(isinstance(inner, ast.Name) and inner.id in names for inner in ast.walk(node))
+
+
+def _assigns(node: ast.Assign, name: str) -> bool:
+    return any(isinstance(target, ast.Name) and target.id == name for target in node.targets)
+
+
+def _is_stub(found: Candidate) -> bool:
+    """True if the function has a header and no statements."""
+    if found.signature is None:
+        return False
+    own = [
+        node
+        for node in found.program.tree.body
+        if isinstance(node, ast.FunctionDef) and node.args is found.signature
+    ]
+    return all(isinstance(node, ast.Pass) or _is_constant(node) for one in own for node in one.body)
+
+
+def _is_constant(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+def _content(found: Candidate) -> str:
+    """The program without comments, layout and uses: equal for candidates that do not differ."""
+    try:
+        return ast.unparse(ast.Module(found.kept, []))
+    except RecursionError:
+        return str(found.program)
+
+
+def _renamed(program: Program, name: str, entry: str) -> Program | None:
+    """The program with its function ``name`` called ``entry``; None if the new name means something else in it.
+
+    Only the identifier changes, where it is defined and where it is used; comments and layout stay.
+    """
+    taken = {node.id for node in program.every(ast.Name)} | {node.arg for node in program.every(ast.arg)}
+    taken |= {node.name for node in program.every(ast.FunctionDef)}
+    formatted = [inner for node in program.every(ast.JoinedStr) for inner in ast.walk(node)]
+    if entry in taken or any(isinstance(inner, ast.Name) and inner.id == name for inner in formatted):
+        return None
+    if {ast.Global, ast.Nonlocal} & program.kinds.keys() or any(
+        one.arg == name for one in program.every(ast.arg)
+    ):
+        return None
+    lines = [line.encode() for line in _LINE_END.split(program)]
+    old, new = name.encode(), entry.encode()
+    places = [(node.lineno - 1, node.col_offset) for node in program.every(ast.Name) if node.id == name]
+    for node in program.every(ast.FunctionDef):
+        if node.name == name:
+            at = lines[node.lineno - 1].find(old, node.col_offset + len(b"def "))
+            if at < 0:
+                return None
+            places.append((node.lineno - 1, at))
+    for row, column in sorted(set(places), reverse=True):
+        line = lines[row]
+        if line[column : column + len(old)] != old:  # a name in another spelling
+            return None
+        lines[row] = line[:column] + new + line[column + len(old) :]
+    return Program(b"\n".join(lines).decode())
+
+
+def _without_prompts(text: str) -> str:
+    """A console session as a program: lines behind ``>>>`` and ``...``, without what was printed."""
+    lines = [line.lstrip() for line in text.split("\n")]
+    said = [line[4:] for line in lines if line.startswith((">>>", "..."))]
+    return "\n".join(said)
+
+
+def _without_trailing_comments(text: str) -> str:
+    lines = text.rstrip().split("\n")
+    while lines and (not lines[-1].strip() or lines[-1].startswith("#")):
+        lines.pop()
+    return "\n".join(lines)

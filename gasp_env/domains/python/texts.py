@@ -1,0 +1,67 @@
+"""A model's text, taken apart: its blocks, each parsed once, and the words outside of them."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+from gasp_env.domains.python import candidates, fences
+from gasp_env.domains.python.candidates import Candidate
+from gasp_env.domains.python.program import Program
+from gasp_env.domains.python.syntax import check_text
+
+PROGRAM_TAGS = frozenset("python python3 py".split())
+INPUT_TAGS = frozenset("input inputs arguments args".split())
+MESSAGE_TAGS = frozenset("message hint".split())
+OUTPUT_TAGS = frozenset("output result answer".split())
+
+#: A line with which a program begins.
+UNFENCED = re.compile(r"^(?:from |import |def |class |@)", re.MULTILINE)
+
+
+class Text:
+    """A text with its blocks, each parsed once."""
+
+    def __init__(self, text: str) -> None:
+        check_text(text)
+        self._programs: dict[str, Program | None] = {}
+        self.blocks = fences.blocks(text, lambda body: self.program(body) is not None)
+        self.rest = fences.outside(text, self.blocks) if self.blocks else text
+
+    def program(self, body: str) -> Program | None:
+        """The program of a block; None if it is none."""
+        if body not in self._programs:
+            self._programs[body] = candidates.parsed(body)
+        return self._programs[body]
+
+    def tree(self, line: str) -> ast.Module | None:
+        """The syntax tree of a line."""
+        program = self.program(line)
+        return program.tree if program is not None else None
+
+    def programs(self, entry: str, cut: bool = False) -> list[Candidate]:
+        """The candidates for the function ``entry``, in order; from outside of the blocks if no block is one.
+
+        With ``cut``, if there are none, a block that cannot be parsed counts as the definitions that it begins with.
+        """
+        blocks = [block for block in self.blocks if block.tag not in INPUT_TAGS | MESSAGE_TAGS | OUTPUT_TAGS]
+        programs = [self.program(block.body) for block in blocks]
+        if blocks and not blocks[-1].closed and programs[-1] is None:
+            programs[-1] = candidates.leading(blocks[-1].body)
+        found = [candidates.candidate(program, entry) for program in programs if program is not None]
+        start = UNFENCED.search(self.rest)
+        if cut and not any(found):
+            programs = [candidates.definitions(block.body) for block in blocks]
+            found = [candidates.candidate(program, entry) for program in programs if program is not None]
+        if not any(found) and start is not None:
+            program = candidates.leading(self.rest[start.start() :])
+            found = [candidates.candidate(program, entry)] if program is not None else []
+        return [one for one in found if one is not None]
+
+    def meant(self) -> Program | None:
+        """The last block that was meant to be the program, whether or not it can be parsed and defines the function."""
+        for block in reversed(self.blocks):
+            code = block.tag in PROGRAM_TAGS or (not block.tag and "def " in block.body)
+            if code and block.body.strip():
+                return self.program(block.body) or Program(block.body)
+        return None
