@@ -15,6 +15,7 @@ from gasp_env import curricula, domains
 from gasp_env import relevance as relevances
 from gasp_env.domains.python import gate, judge
 from gasp_env.domains.python.program import Program
+from gasp_env.domains.python.styles import ExercisesStyle
 from gasp_env.domains.python.triplet import Proposal
 from gasp_env.episode.machine import Context, Episode
 from gasp_env.episode.turns import Credit, Resolution, Turn
@@ -57,6 +58,7 @@ GOALPOSTS = (
     ),
 )
 TEACHER = TeacherRewards({"lemma": "gasp_lemma", "lift": "gasp_lift", "propose": "azr_paper"})
+EXAMPLE = ExercisesStyle.examples[0]
 SOLVER = get_solver_reward("azr")
 BY_MESSAGE = relevances.get("tests.players:by_message")
 BANDS = {"lemma": (3, 7), "lift": (1, 5), "propose": (0, 10)}
@@ -438,7 +440,8 @@ class Plan:
         turn, random = game.turn, self.random
         assert turn is not None
         if turn.agent == "teacher_0":
-            listed = [random.choice(list(REFUSED.values())), self.strange, random.choice(LISTED)]
+            refused = [*REFUSED.values(), proposal(PROGRAMS[0], message=EXAMPLE.message)]
+            listed = [random.choice(refused), self.strange, random.choice(LISTED)]
             inputs = None if turn.kind in (None, "induction") else [random.choice(INPUTS)]
             message = random.choice(["add", "add", f"relevance {random.random():.1f}", "relevance lost"])
             helpful = proposal(random.choice(PROGRAMS), inputs, message)

@@ -9,7 +9,7 @@ from typing import Any
 
 from gasp_env.domains.base import Domain, Request, Sees
 from gasp_env.domains.python import judge, triplet
-from gasp_env.domains.python.gate import Gate, Rejected, Unscored
+from gasp_env.domains.python.gate import Gate, Rejected, Unscored, left_out, select_inputs
 from gasp_env.domains.python.judge import Question
 from gasp_env.domains.python.prompts import PromptStyle
 from gasp_env.domains.python.rules import GateRules
@@ -59,6 +59,7 @@ class PythonDomain(Domain):
     builtin_seeds: Callable[[], tuple[Task, ...]] = _none
     novelty: str = "exact"
     kinds: tuple[str, ...] = TASK_KINDS
+    version: int = 1
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "style", self.style.with_rules(self.rules))
@@ -81,7 +82,9 @@ class PythonDomain(Domain):
         neural = self.novelty not in ("off", "exact")
         threshold = embedders.get(self.novelty).threshold if neural else None
         seeds = frozenset(task.fingerprint for task in self.seeds())
-        return Gate(self.rules, self.limits, self.probes, self.novelty != "off", threshold, seeds=seeds)
+        return Gate(
+            self.rules, self.limits, self.probes, self.novelty != "off", threshold, seeds, self.style.examples
+        )
 
     def read_proposal(self, text: str, request: Request) -> Judged | Pending:
         """Parse and check a proposal. One that passes the static checks returns the runs that decide it.
@@ -90,9 +93,8 @@ class PythonDomain(Domain):
         `gasp_env.domains.python.gate.REASONS`.
         """
         try:
-            proposal = self.style.parse_proposal(
-                text, request.given.content.program if request.given else None
-            )
+            given = request.given.content.program if request.given else None
+            proposal = select_inputs(self.style.parse_proposal(text, given), self.rules, request.kind)
             runs = self.gate.runs(proposal, request.kind)
         except (ParseError, Rejected) as refused:
             return Judged(Verdict(refused.reason, str(refused)))
@@ -104,7 +106,7 @@ class PythonDomain(Domain):
                 return Judged(Verdict(rejected.reason, str(rejected)))
             except Unscored as unscored:
                 return Judged(Verdict(str(Status.INFRA_ERROR), str(unscored)))
-            return Judged(Verdict("valid"), task)
+            return Judged(Verdict("valid", left_out(proposal, task)), task)
 
         return Pending(runs, decide, proposal)
 

@@ -24,12 +24,12 @@ from gasp_env.domains.python.syntax import ParseError
 from gasp_env.domains.python.triplet import Proposal, Triplet
 from gasp_env.sandbox.runs import HASH_SEEDS, Call, Limits, Result, Run, Status
 from gasp_env.tasks import Arguments, Task
-from gasp_env.values import encode, render_known, same
+from gasp_env.values import encode, render_arguments, render_known, same
 
 #: The checks in order, each with its reasons. ``message_leaks`` belongs to two checks: one for leaks of the
 #: program, one for leaks of its outputs.
 CHECKS: dict[str, tuple[str, ...]] = {
-    "parsing": ("too_long", "not_utf8", "no_program", "no_inputs", "bad_input", "unparsable"),
+    "parsing": ("too_long", "not_utf8", "no_program", "ambiguous", "no_inputs", "bad_input", "unparsable"),
     "rules": (
         "program_too_large",
         "no_entry",
@@ -45,12 +45,14 @@ CHECKS: dict[str, tuple[str, ...]] = {
         "nondeterministic",
     ),
     "limits": ("near_limit", "output_too_large", "one_output"),
-    "novelty": ("copies_goalpost", "duplicate", "similar"),
+    "novelty": ("copies_goalpost", "copies_example", "duplicate", "similar"),
     "message": ("message_leaks",),
 }
 #: Every reason, and the first check that gives it.
 REASONS = {reason: check for check, reasons in reversed(CHECKS.items()) for reason in reasons}
 
+#: Inputs beyond the greatest number that are executed, in place of those on which the program raises.
+SPARE = 4
 
 #: Resources of a run that have a limit.
 _USED = {
@@ -87,6 +89,7 @@ class Gate:
         threshold: least cosine similarity with an accepted task at which a proposal is refused, by the
             embedder of the library; None compares no embeddings.
         seeds: fingerprints that count as accepted from the start.
+        examples: proposals that the prompts show. Neither they nor near copies of them are accepted.
     """
 
     rules: GateRules
@@ -95,6 +98,7 @@ class Gate:
     exact: bool = True
     threshold: float | None = None
     seeds: frozenset[str] = frozenset()
+    examples: tuple[Proposal, ...] = ()
 
     def runs(self, proposal: Proposal, kind: str = "induction") -> list[Run]:
         """The executions that decide about a proposal.
@@ -112,10 +116,11 @@ class Gate:
 
         # The first failed run decides, so an endless loop costs the time limit only once.
         text = str(program)
+        may_raise = len(proposal.inputs) > _counts(self.rules, kind)[0]
         series = _digest([text.encode(), kind.encode(), repr(proposal.inputs).encode()])
 
         def run(inputs: tuple[Arguments, ...], seed: int) -> Run:
-            return Run(text, inputs, hash_seed=seed, limits=self.limits, series=series)
+            return Run(text, inputs, hash_seed=seed, limits=self.limits, series=series, may_raise=may_raise)
 
         together = [
             run((proposal.inputs if position % 2 == 0 else proposal.inputs[::-1]) + self.probes, seed)
@@ -138,24 +143,28 @@ class Gate:
         lost = next((result for result in results if result.status is Status.INFRA_ERROR), None)
         if lost is not None:
             raise Unscored(lost.error)
-        calls = self._check_determinism(proposal, results)
-        outputs = tuple(call.value for call in calls[: len(proposal.inputs)])
+        least, greatest = _counts(self.rules, request.kind)
+        calls, working = self._check_determinism(proposal, results, least)
+        count, kept = len(proposal.inputs), working[:greatest]
+        proposal = replace(proposal, inputs=tuple(proposal.inputs[index] for index in kept))
+        outputs = tuple(calls[index].value for index in kept)
         self._check_limits(results, outputs, request.kind)
-        behaviour = _behaviour(calls[len(outputs) :])
-        fingerprint = self.fingerprint(proposal, behaviour, request.stage, request.kind)
+        fingerprint = self.fingerprint(proposal, _behaviour(calls[count:]), request.stage, request.kind)
         self._check_novelty(proposal, fingerprint, request)
-        shown = self.rules.shown if request.kind == "induction" else 0
+        shown = self.rules.shows(len(kept)) if request.kind == "induction" else 0
         content = Triplet(str(proposal.program), proposal.inputs, outputs, shown, proposal.message)
         self._check_message(content, request)
         return request.task(content, fingerprint)
 
-    def _check_determinism(self, proposal: Proposal, results: Sequence[Result]) -> tuple[Call, ...]:
-        """Refuse runs that failed or differ; return the calls, probes last."""
+    def _check_determinism(
+        self, proposal: Proposal, results: Sequence[Result], least: int
+    ) -> tuple[tuple[Call, ...], list[int]]:
+        """Refuse runs that failed or differ; return the calls, probes last, and the inputs that have outputs."""
         count = len(proposal.inputs)
         together, alone = results[: len(HASH_SEEDS)], results[len(HASH_SEEDS) :]
         orders = [_in_order(result, count, position) for position, result in enumerate(together)]
         for result, calls in zip(together, orders, strict=True):
-            failed = _failure(result, calls, count)
+            failed = _failure(result, calls, count, least)
             if failed is not None:
                 raise Rejected(*failed)
         if not _behave_alike(*orders):
@@ -166,7 +175,7 @@ class Gate:
             _behave_alike(result.calls, [call]) for result, call in zip(alone, orders[0], strict=False)
         ):
             raise Rejected("nondeterministic", "a call returns something else when it is the only one")
-        return orders[0]
+        return orders[0], [index for index, call in enumerate(orders[0][:count]) if call.status is Status.OK]
 
     def _check_limits(self, results: Sequence[Result], outputs: tuple[Any, ...], kind: str) -> None:
         """Refuse use of a limit beyond the allowed share, and outputs that are too long or all equal."""
@@ -195,6 +204,8 @@ class Gate:
         goalpost, parent = request.goalpost, request.parent
         if goalpost is not None and _is_reference(proposal.program, goalpost.reference):
             raise Rejected("copies_goalpost", "expected a variant, got the goalpost's own reference program")
+        if any(_is_copy(proposal, example, request.kind) for example in self.examples):
+            raise Rejected("copies_example", "expected a new task, got the example of the prompt, or nearly")
         if self.exact:
             if parent is not None and fingerprint == parent.fingerprint:
                 repeated = set(map(encode, proposal.inputs)) == set(map(encode, parent.content.inputs))
@@ -226,9 +237,47 @@ class Gate:
             return _digest(program)
         added: list[bytes] = []
         if kind == "induction":
-            words = " ".join(re.findall(r"\w+", proposal.message.casefold()))
-            added = [*sorted(encode(arguments) for arguments in proposal.inputs), words.encode()]
+            added = [
+                *sorted(encode(arguments) for arguments in proposal.inputs),
+                _words(proposal.message).encode(),
+            ]
         return _digest([kind.encode(), *program, *added])
+
+
+def _counts(rules: GateRules, kind: str) -> tuple[int, int]:
+    """Least and greatest number of inputs of a proposal."""
+    return rules.input_count if kind == "induction" else (1, 1)
+
+
+def _spare(rules: GateRules, kind: str) -> int:
+    """Inputs beyond the greatest number that may be executed; none where rules ask for an exact number."""
+    least, greatest = rules.input_count
+    return 0 if kind == "induction" and least == greatest else SPARE
+
+
+def select_inputs(proposal: Proposal, rules: GateRules, kind: str = "induction") -> Proposal:
+    """The proposal with the inputs that are executed: without repetitions, and as many as can be needed.
+
+    A proposal that has too few without them keeps its repetitions, and is refused for them.
+    """
+    least, greatest = _counts(rules, kind)
+    distinct = {encode(arguments): arguments for arguments in reversed(proposal.inputs)}
+    inputs = tuple(reversed(distinct.values()))
+    if len(inputs) < least:
+        return proposal
+    repeated = len(proposal.inputs) - len(inputs)
+    left_out = proposal.left_out + ((f"{repeated} repeated",) if repeated else ())
+    spare = _spare(rules, kind)
+    return replace(proposal, inputs=inputs[: greatest + spare] if spare else inputs, left_out=left_out)
+
+
+def left_out(proposal: Proposal, task: Task) -> str:
+    """The inputs of a proposal that its task has not, in a line for people; empty if there are none."""
+    kept = set(map(encode, task.content.inputs))
+    unused = [arguments for arguments in proposal.inputs if encode(arguments) not in kept]
+    notes = [f"f({render_arguments(arguments)}): raises or is not needed" for arguments in unused]
+    notes = [*proposal.left_out, *notes]
+    return f"left out: {'; '.join(notes)}" if notes else ""
 
 
 def check_static(proposal: Proposal, rules: GateRules, kind: str = "induction") -> None:
@@ -246,14 +295,30 @@ def check_static(proposal: Proposal, rules: GateRules, kind: str = "induction") 
         check_program(Program(program), rules.imports)
     except Refused as refused:
         raise Rejected(refused.reason, str(refused)) from None
-    least, greatest = rules.input_count if kind == "induction" else (1, 1)
-    if not least <= len(inputs) <= greatest:
+    least, greatest = _counts(rules, kind)
+    if not least <= len(inputs) <= greatest + _spare(rules, kind):
         raise Rejected("input_count", f"expected {least} to {greatest} inputs, got {len(inputs)}")
     # A hidden input that equals a shown one would reveal its output.
     if not _differ(inputs):
         raise Rejected("repeated_inputs", "expected inputs that all differ")
     if quotes_program(proposal.message, program):
         raise Rejected("message_leaks", "the message contains a line of the program")
+
+
+def _is_copy(proposal: Proposal, example: Proposal, kind: str) -> bool:
+    """True if a proposal has an example's program; or its message, or most of its inputs, for induction."""
+    if Program(proposal.program).form == Program(example.program).form:
+        return True
+    if kind != "induction":
+        return False
+    if _words(proposal.message) and _words(proposal.message) == _words(example.message):
+        return True
+    theirs = set(map(encode, example.inputs))
+    return 2 * sum(encode(arguments) in theirs for arguments in proposal.inputs) > len(proposal.inputs)
+
+
+def _words(message: str) -> str:
+    return " ".join(re.findall(r"\w+", message.casefold()))
 
 
 def _is_reference(program: str, reference: str | None) -> bool:
@@ -286,12 +351,14 @@ def _in_order(result: Result, count: int, position: int) -> tuple[Call, ...]:
     return own + probes
 
 
-def _failure(result: Result, calls: tuple[Call, ...], count: int) -> tuple[str, str] | None:
-    """The reason and detail of a run that fails the gate, else None. A probe may raise, but not end the
-    run."""
-    for call in calls[:count]:
-        if call.status is not Status.OK:
-            return str(call.status), call.error
+def _failure(result: Result, calls: tuple[Call, ...], count: int, least: int) -> tuple[str, str] | None:
+    """The reason and detail of a run that fails the gate, else None.
+
+    At most ``count - least`` inputs may raise, and any probe, but none may end the run.
+    """
+    failed = [call for call in calls[:count] if call.status is not Status.OK]
+    if len(failed) > count - least:
+        return str(failed[0].status), failed[0].error
     if len(calls) < count or result.status not in (Status.OK, Status.EXCEPTION, Status.UNSERIALIZABLE):
         return str(result.status if result.status is not Status.OK else Status.EXITED), result.error
     return None

@@ -71,19 +71,20 @@ class GateRules:
     """Requirements on a proposal.
 
     Attributes:
-        input_count: least and greatest number of argument tuples of an induction proposal. An unguided
-            deduction or abduction proposal has one.
-        shown: number of them that an induction prompt shows; the others judge the answer.
+        input_count: least and greatest number of argument tuples of an induction proposal. If they differ, the first
+            ones of more are taken, and those on which the program raises are left out while enough remain. If they
+            are equal, a proposal has exactly so many. An unguided deduction or abduction proposal has one.
+        shown: number of them that an induction prompt shows; the others judge the answer. None: the first half.
         program_chars: greatest length of a program, in characters.
         output_chars: greatest length of one rendered output, in characters. A longer one is refused, never
             cut.
         imports: top-level modules a program may import.
-        used: share of any limit that a proposal may use (ruling: a quarter), so that a later
+        used: share of any limit that a proposal may use, so that a later
             verdict on the same program does not depend on the machine's load.
     """
 
-    input_count: tuple[int, int] = (10, 10)
-    shown: int = 5
+    input_count: tuple[int, int] = (6, 12)
+    shown: int | None = None
     program_chars: int = 4000
     output_chars: int = 1000
     imports: frozenset[str] = IMPORTS
@@ -91,11 +92,15 @@ class GateRules:
 
     def __post_init__(self) -> None:
         least, greatest = self.input_count
-        if not 0 < self.shown < least <= greatest:
+        if not (0 < self.shows(least) < least <= greatest):
             raise ValueError(
                 f"expected 0 < shown < least <= greatest number of inputs, got shown {self.shown}, inputs {least} to "
                 f"{greatest}: at least one pair must stay hidden to judge the answer"
             )
+
+    def shows(self, count: int) -> int:
+        """How many of ``count`` pairs an induction prompt shows."""
+        return count // 2 if self.shown is None else self.shown
 
 
 class Refused(Exception):
@@ -253,7 +258,7 @@ def _names(program: Program) -> set[str]:
 
 
 def _is_special(name: str) -> bool:
-    return name.startswith("__") and name.endswith("__") and name not in SPECIAL
+    return name.startswith("__") and name.endswith("__") and bool(name.strip("_")) and name not in SPECIAL
 
 
 def _may_be_fetched(node: ast.Attribute, parents: dict[int, ast.AST]) -> bool:

@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gasp_env import domains
 from gasp_env.domains.base import Request
 from gasp_env.domains.python import syntax
 from gasp_env.domains.python.gate import (
     CHECKS,
     REASONS,
+    SPARE,
     Gate,
     Rejected,
     Unscored,
@@ -21,15 +23,21 @@ from gasp_env.domains.python.gate import (
     _behaviour,
     _differ,
     check_static,
+    select_inputs,
 )
+from gasp_env.domains.python.leaks import quotes_program
 from gasp_env.domains.python.novelty import normal_form
 from gasp_env.domains.python.parsing import parse_proposal
 from gasp_env.domains.python.program import Program
 from gasp_env.domains.python.purity import keeps_state
 from gasp_env.domains.python.rules import GateRules
+from gasp_env.domains.python.styles import ExercisesStyle
+from gasp_env.domains.python.styles.shots import SHOTS
 from gasp_env.domains.python.triplet import Proposal
+from gasp_env.episode.turns import Judged
 from gasp_env.episode.view import View
 from gasp_env.library.library import Library
+from gasp_env.sandbox import Sandbox
 from gasp_env.sandbox.runs import HASH_SEEDS, Call, Limits, Result, Run, Status
 from gasp_env.tasks import Entry, Goalpost, Task
 from gasp_env.values import encode
@@ -61,7 +69,9 @@ def test_every_reason_has_its_checks() -> None:
 
 
 STATIC = [
-    name for name in REFUSED if name not in ("too_long", "not_utf8", "no_program", "no_inputs", "bad_input")
+    name
+    for name in REFUSED
+    if name not in ("too_long", "not_utf8", "no_program", "ambiguous", "no_inputs", "bad_input")
 ]
 
 
@@ -388,9 +398,8 @@ def test_one_input_for_what_is_no_induction() -> None:
         results = [execute(run) for run in GATE.runs(one, kind)]
         task = decide(results, one, stage="propose", axis=None, goalpost=None, kind=kind)
         assert (task.kind, task.content.shown, task.content.outputs, task.axis) == (kind, 0, (4,), None)
-        with pytest.raises(Rejected, match="expected 1 to 1 inputs, got 10"):
-            GATE.runs(VALID, kind)
-    with pytest.raises(Rejected, match="expected 10 to 10 inputs, got 1"):
+        assert len(select_inputs(VALID, GateRules(), kind).inputs) == 1 + SPARE
+    with pytest.raises(Rejected, match="expected 6 to 12 inputs, got 1"):
         GATE.runs(one)
 
 
@@ -425,3 +434,104 @@ def test_normal_form_does_not_recurse() -> None:
 def test_rules_need_a_hidden_pair() -> None:
     with pytest.raises(ValueError, match="hidden"):
         GateRules(input_count=(4, 4), shown=4)
+
+
+def _inputs(count: int) -> list[str]:
+    return [str(number) for number in range(count)]
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize(
+    ("raising", "working", "kept"),
+    [(0, 6, 6), (2, 6, 6), (4, 12, 12), (0, 16, 12), (3, 9, 9)],
+)
+def test_inputs_that_raise_are_left_out(sandbox: Sandbox, raising: int, working: int, kept: int) -> None:
+    domain = domains.get("python").with_novelty("exact")
+    inputs = [str(100 + number) for number in range(raising)] + _inputs(working)
+    text = proposal("def f(x):\n    return 2 * x if x < 90 else [][x]", inputs)
+    request = Request("lemma", Library().view(), axis="f")
+    asked = domain.read_proposal(text, request)
+    judged = asked if isinstance(asked, Judged) else asked.decide(sandbox.run_many(asked.runs), None)
+    assert judged.verdict.reason == "valid"
+    assert judged.task is not None
+    content = judged.task.content
+    assert content.inputs == tuple((number,) for number in range(kept))
+    assert content.shown == kept // 2
+    assert judged.verdict.detail.count("f(10") == raising
+
+
+@pytest.mark.docker
+def test_too_many_that_raise_refuse_the_proposal(sandbox: Sandbox) -> None:
+    domain = domains.get("python").with_novelty("exact")
+    text = proposal("def f(x):\n    return 2 * x if x < 5 else [][x]", _inputs(10))
+    asked = domain.read_proposal(text, Request("lemma", Library().view(), axis="f"))
+    assert not isinstance(asked, Judged)
+    judged = asked.decide(sandbox.run_many(asked.runs), None)
+    assert judged.verdict.reason == "exception"
+
+
+def test_an_exact_number_stays_exact() -> None:
+    rules = GateRules(input_count=(10, 10))
+    assert rules.shows(10) == 5
+    twelve = parse_proposal(proposal(PROGRAMS[0], _inputs(12)))
+    assert len(select_inputs(twelve, rules).inputs) == 12
+    with pytest.raises(Rejected, match="expected 10 to 10 inputs, got 12"):
+        check_static(select_inputs(twelve, rules), rules)
+
+
+def test_repetitions_are_left_out_while_enough_remain() -> None:
+    chosen = select_inputs(parse_proposal(proposal(PROGRAMS[0], _inputs(7) + ["3", "3"])), GateRules())
+    assert (len(chosen.inputs), chosen.left_out) == (7, ("2 repeated",))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        SHOTS[0].exercise,
+        SHOTS[1].harder,
+        SHOTS[0].exercise.replace("fitting", "wide").replace("3)", "-1)"),
+        SHOTS[0].exercise.replace("min(", "max("),
+        SHOTS[0].exercise.replace("f([", "f([1, ").replace(">=", ">"),
+    ],
+)
+def test_the_example_of_the_prompt_is_no_proposal(text: str) -> None:
+    """Nor are near copies: its program, its inputs with another program, its hint."""
+    gate = Gate(GateRules(), Limits(), examples=ExercisesStyle.examples)
+    proposed = parse_proposal(f"```python\n{text}\n```")
+    outputs = [Call(Status.OK, number) for number in range(len(proposed.inputs))]
+    runs = gate.runs(proposed)
+    results = [
+        Result(
+            Status.OK, tuple(outputs[::-1] if n % 2 and len(run.inputs) > 1 else outputs[: len(run.inputs)])
+        )
+        for n, run in enumerate(runs[: len(HASH_SEEDS)])
+    ]
+    results += [Result(Status.OK, (outputs[n],)) for n in range(len(runs) - len(HASH_SEEDS))]
+    with pytest.raises(Rejected) as caught:
+        gate.decide(proposed, results, Request("lemma", Library().view(), axis="f"))
+    assert caught.value.reason == "copies_example"
+
+
+@pytest.mark.parametrize(
+    ("message", "leaks"),
+    [
+        ("If there is none, return -1.", False),
+        ("Otherwise return None", False),
+        ("Start with total = 0 and go on.", False),
+        ("At the end return sorted(x)", True),
+    ],
+)
+def test_mere_values_are_no_leak(message: str, leaks: bool) -> None:
+    lines = ["total = 0", "if not x:", "    return -1", "if total:", "    return None", "return sorted(x)"]
+    program = "\n    ".join(["def f(x):", *lines])
+    assert quotes_program(message, program) == leaks
+
+
+@pytest.mark.parametrize("name", ["_", "__", "___"])
+def test_underscores_are_names(name: str) -> None:
+    check_static(
+        dataclasses.replace(
+            VALID, program=f"def f(x):\n    for {name} in x:\n        x = {name}\n    return x"
+        ),
+        GateRules(),
+    )
