@@ -206,7 +206,7 @@ class Options:
     ] = "python"
     style: Annotated[
         str | None,
-        Field(description="Prompt style: fenced, or module:name; None for the domain's."),
+        Field(description="Prompt style: exercises, base, or module:name; None for the domain's."),
     ] = None
     goalposts: Annotated[
         Any,

@@ -103,7 +103,7 @@ class Stray(Curriculum):
         ({"admit": {"solve": (1, 2)}}, "expected admit to have a band for some of"),
         ({"admit": {"lemma": "37"}}, "bands in tenths"),
         ({"admit": {"lemma": (7, 3)}}, "lemma band in tenths"),
-        ({"style": "prose"}, r"prompt style: expected one of \['fenced'\]"),
+        ({"style": "prose"}, r"prompt style: expected one of \['base', 'exercises'\]"),
         ({"style": "gasp_env.domains:get"}, "expected a gasp_env.domains.python.prompts.PromptStyle"),
         ({"novelty": "bags"}, "embedder"),
         ({"relevance": "taste"}, "taste"),
@@ -137,7 +137,7 @@ def test_what_cannot_be_is_said(options: dict[str, Any], message: str) -> None:
 WRONG: dict[str, list[Any]] = {
     "curriculum": [[], None, 5],
     "domain": [5, None, ["python"]],
-    "style": [5, ["fenced"], {}],
+    "style": [5, ["base"], {}],
     "goalposts": [["a"], 5, {"a": 1}, GOALPOSTS[0], b"path", [GOALPOSTS[0], None]],
     "attempts": [10**400, 10**5000, 10_001, 0, -1, 8.0, "8", True],
     "goalpost_rate": [10**400, float("nan"), float("inf"), "0.5", True, [0.5], 1.5, -0.1],

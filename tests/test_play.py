@@ -66,14 +66,14 @@ def test_the_command_shows_an_episode_from_lemma_to_solve(sandbox: Sandbox, stor
     assert [heading.split(" · ")[2].strip() for heading in headings] == STAGES
     assert printed.startswith("gasp · goalpost calendar-gaps · seed ")
     assert printed.splitlines()[0].endswith(" · seed 3")
-    assert "  │ Below is a programming problem" in printed
+    assert "  │ You write short exercises that prepare a programming student" in printed
     assert (
         "  = lemma solved 4 of 8: accepted · teacher_0 for turn 0: reward +1.000 [learnability +1.000]"
         in printed
     )
     assert "  = lift solved 1 of 8: accepted · teacher_0 for turn 2: reward +0.97" in printed
     assert "  → 4 × correct · reward +1.000" in printed
-    assert "malformed (expected a fenced block tagged python, found none) · reward -1.000" in printed
+    assert "malformed (expected a block with a program, found none) · reward -1.000" in printed
     assert "accepted  lemma, lift" in printed
     assert "tier docker" in printed
     assert "\x1b" not in printed, "colour is for terminals"

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from gasp_env.domains.python import gate, judge
-from gasp_env.domains.python.prompts import FencedStyle
+from gasp_env.domains.python.styles import ExercisesStyle
 from gasp_env.envs import driver, vector
 from gasp_env.episode import machine
 from gasp_env.library.library import Library
@@ -22,8 +22,8 @@ _PARSING = ("parse_proposal", "parse_answer")
 #: Part of a step, and the place of its functions: an object and the names of them in it.
 PARTS: dict[str, Sequence[tuple[Any, Sequence[str]]]] = {
     "reset": [(driver.Driver, ["begin"])],
-    "prompts": [(FencedStyle, _PROMPTS)],
-    "reading texts": [(FencedStyle, _PARSING)],
+    "prompts": [(ExercisesStyle, _PROMPTS)],
+    "reading texts": [(ExercisesStyle, _PARSING)],
     "gate, rules": [(gate.Gate, ["runs"])],
     "gate, results": [(gate.Gate, ["decide"])],
     "judge, programs": [(judge, ["ask"])],

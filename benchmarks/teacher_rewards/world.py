@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gasp_env.domains.python.domain import PythonDomain
-from gasp_env.domains.python.prompts import FencedStyle
 from gasp_env.domains.python.rules import GateRules
+from gasp_env.domains.python.styles import ExercisesStyle
 from gasp_env.domains.python.triplet import Triplet
 from gasp_env.sandbox.runs import Call, Result, Run, Status
 from gasp_env.tasks import Goalpost, Task
@@ -168,7 +168,7 @@ def build(seed: int) -> World:
     return World(
         ability,
         found,
-        PythonDomain("simulation", FencedStyle(), lambda: found, rules, builtin_seeds=lambda: seeds),
+        PythonDomain("simulation", ExercisesStyle(), lambda: found, rules, builtin_seeds=lambda: seeds),
     )
 
 

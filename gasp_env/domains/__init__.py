@@ -8,7 +8,8 @@ from typing import Any
 from gasp_env.domains.base import Domain, Request
 from gasp_env.domains.python import seeds
 from gasp_env.domains.python.domain import PythonDomain
-from gasp_env.domains.python.prompts import FencedStyle, PromptStyle
+from gasp_env.domains.python.prompts import PromptStyle
+from gasp_env.domains.python.styles import BaseStyle, ExercisesStyle
 from gasp_env.goalposts import files as goalposts
 from gasp_env.registry import Registry
 
@@ -37,15 +38,17 @@ def _as_style(name: str, found: Any) -> PromptStyle:
 DOMAINS: Registry[Domain] = Registry("domain", check=_as_domain)
 STYLES: Registry[PromptStyle] = Registry("prompt style", check=_as_style)
 
-STYLES.register("fenced", FencedStyle)
+STYLES.register("exercises", ExercisesStyle)
+STYLES.register("base", BaseStyle)
 DOMAINS.register(
     "python",
     PythonDomain(
         "python",
-        FencedStyle(),
+        ExercisesStyle(),
         goalposts.builtin_goalposts,
         builtin_seeds=seeds.builtin_seeds,
         novelty="hashing",
+        version=2,  # 1: fenced blocks by tag, exactly ten inputs
     ),
 )
 
@@ -55,7 +58,7 @@ def get(name: str | Domain, style: str | None = None) -> Domain:
 
     Args:
         name: the domain's name, such as ``"python"``, or a domain.
-        style: name of a prompt style of the Python domain, such as ``"fenced"``; None for the domain's own.
+        style: name of a prompt style of the Python domain, such as ``"base"``; None for the domain's own.
 
     Raises:
         ValueError: there is no such domain or style, or a style is given for a domain other than Python's.

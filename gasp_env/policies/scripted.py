@@ -14,7 +14,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from gasp_env.domains.python.prompts import EASIER, HARDER
+from gasp_env.domains.python.styles.exercises import EASIER, HARDER
 
 #: The goalpost that the scripts were written for.
 GOALPOST = "calendar-gaps"

@@ -18,10 +18,10 @@ from learners.policies import Scores
 
 #: Rows of the table, and how a prompt of each is recognised.
 PROMPTS = {
-    "lemma": "Invent a new task that is easier",
-    "lift": "Invent a harder variant",
-    "induction": "A hidden program",
-    "deduction": "does `f(",
+    "lemma": "Do not solve this problem",
+    "lift": "Write a harder exercise",
+    "induction": "returns these results",
+    "deduction": "What does this call return",
     "abduction": "Find arguments",
     "goalpost": "",
 }

@@ -164,7 +164,7 @@ def test_code_that_a_transcript_names_is_run_when_asked_for(
 
 def test_the_miniature_is_followed(record: dict[str, Any], sandbox: Sandbox) -> None:
     # Its gate takes other programs: what is asked is whether it is begun.
-    begun = {**record, "domain": "learners.miniature:domain", "turns": []}
+    begun = {**record, "domain": "learners.miniature:domain", "rules": 1, "turns": []}
     assert "done" in [difference.where for difference in replay.replay(begun, sandbox)]
 
 

@@ -2,13 +2,22 @@ from __future__ import annotations
 
 import dataclasses
 
-from gasp_env.domains.python.prompts import SEEN_TESTS, FencedStyle
+import pytest
+
+from gasp_env.domains.python import parsing
+from gasp_env.domains.python.gate import check_static
+from gasp_env.domains.python.prompts import SEEN_TESTS
+from gasp_env.domains.python.rules import GateRules
+from gasp_env.domains.python.styles import BaseStyle, ExercisesStyle
+from gasp_env.domains.python.syntax import ParseError
 from gasp_env.goalposts.files import builtin_goalposts
+from gasp_env.sandbox import Sandbox
+from gasp_env.sandbox.runs import Run, Status
 from gasp_env.tasks import AXES, Goalpost
 from tests.episode.test_machine import GOALPOSTS, SEEDS, known_task
-from tests.players import task_with
+from tests.players import PROGRAMS, answer, proposal, task_with
 
-STYLE = FencedStyle()
+STYLE = ExercisesStyle()
 
 
 def test_teacher_sees_what_it_may() -> None:
@@ -48,14 +57,74 @@ def test_proposals_ask_for_what_is_read() -> None:
     induction = STYLE.propose("induction", [], SEEDS[0])
     for prompt in (deduction, abduction):
         assert all(task.content.program in prompt for task in SEEDS)
-        assert "tagged python" in prompt
-        assert "one block tagged input" in prompt
-        assert "tagged message" not in prompt
+        assert "one call of f" in prompt
+        assert "hint" not in prompt
     assert deduction != abduction
     assert SEEDS[0].content.program in induction
-    assert "10 blocks tagged input" in induction
-    assert "tagged message" in induction
-    assert "tagged python" not in induction
+    assert "eight calls of f" in induction
+    assert "a hint" in induction
+
+
+def test_fixed_text_comes_first() -> None:
+    """A prefix cache serves all prompts of a stage, however the goalposts and the tasks differ."""
+    for one, other in (
+        (STYLE.lemma(GOALPOSTS[0], "statement", "f"), STYLE.lemma(GOALPOSTS[1], "statement", "io")),
+        (STYLE.lift(known_task(), "f"), STYLE.lift(known_task(PROGRAMS[1]), "io")),
+    ):
+        shared = next(place for place, pair in enumerate(zip(one, other, strict=False)) if len(set(pair)) > 1)
+        assert shared > 0.8 * len(one)
+
+
+def test_the_examples_are_what_is_asked_for() -> None:
+    for example in STYLE.examples:
+        assert GateRules().input_count[0] <= len(example.inputs) <= GateRules().input_count[1]
+        assert example.message
+        assert not example.left_out
+        check_static(example, GateRules())
+
+
+@pytest.mark.docker
+def test_the_examples_run(sandbox: Sandbox) -> None:
+    runs = [Run(str(example.program), example.inputs) for example in STYLE.examples]
+    for result in sandbox.run_many(runs):
+        assert result.status is Status.OK
+        assert len({repr(call.value) for call in result.calls}) > 2
+
+
+def test_a_task_is_shown_as_it_is_written() -> None:
+    shown = STYLE.lift(known_task(), "f").rpartition("Exercise:\n")[2]
+    read = parsing.parse_proposal(shown)
+    assert (read.program, read.inputs) == (known_task().content.program, known_task().content.inputs)
+    assert read.message == known_task().content.message
+
+
+def test_a_statement_that_shows_the_definition_is_not_given_it_twice() -> None:
+    stub = 'def add(x: int, y: int):\n    """Add two numbers."""'
+    goalpost = Goalpost("s", stub, "def add(x: int,  y: int)", ((1, 2),), (3,), entry="add")
+    assert STYLE.goalpost(goalpost).count("def add") == 1
+    assert STYLE.goalpost(dataclasses.replace(goalpost, statement="Add two numbers.")).count("def add") == 1
+
+
+def test_the_base_style_asks_for_thoughts_and_reads_what_follows_them() -> None:
+    style = BaseStyle()
+    prompts = [
+        style.lemma(GOALPOSTS[0], "statement", "f"),
+        style.lift(known_task(), "f"),
+        style.sighted_lift(known_task(), GOALPOSTS[0], "statement", "f"),
+        style.propose("deduction", SEEDS, None),
+        style.solve(known_task(), "induction", 0),
+        style.goalpost(GOALPOSTS[0]),
+    ]
+    assert all(prompt.endswith("Assistant: <think>") for prompt in prompts)
+    thoughts = f" perhaps\n{answer('python', 'def f(x): return 0')} or\n"
+    program = answer("python", PROGRAMS[0])
+    for text in (f"{thoughts}</think> <answer>{program}</answer>", f"{thoughts}</think>\n{program}"):
+        assert style.parse_answer(text, "induction") == PROGRAMS[0]
+    assert style.parse_answer(f"<answer>{program}", "induction") == PROGRAMS[0]
+    assert style.parse_proposal(f"{thoughts}</think>{proposal(PROGRAMS[0])}").program == PROGRAMS[0]
+    with pytest.raises(ParseError) as caught:
+        style.parse_answer(thoughts, "induction")
+    assert caught.value.reason == "malformed"
 
 
 def test_a_problem_that_reads_standard_input() -> None:
@@ -131,5 +200,5 @@ def test_a_teacher_that_sees_tests_is_not_drowned_in_them() -> None:
 
 def test_a_method_without_a_signature_is_named() -> None:
     goalpost = Goalpost("m", "Double.", "", ((1,),), (2,), entry="Solution.twice", rule="livecodebench")
-    for prompt in (STYLE.goalpost(goalpost), STYLE.lemma(goalpost, "statement", "f")):
+    for prompt in (STYLE.goalpost(goalpost), STYLE.lemma(goalpost, "tests", "f")):
         assert "a class Solution with a method twice" in prompt
