@@ -1,0 +1,131 @@
+"""The test bed for models: the same situations for everybody, shares that add up, texts that can be read again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from benchmarks.llm_plays import __main__ as llm_plays
+from benchmarks.llm_plays import report
+from benchmarks.llm_plays.rows import Row
+from benchmarks.llm_plays.situations import PROPOSALS, STAGES, situations, stored_lemmas
+from gasp_env import domains
+from gasp_env.domains.python.domain import PythonDomain
+from gasp_env.episode.turns import CutOff
+from gasp_env.sandbox import Sandbox
+from tests.players import INPUTS, proposal
+
+PROGRAM = "def f(x):\n    return x * 3 + 1"
+
+
+def domain() -> PythonDomain:
+    found = domains.get("python")
+    assert isinstance(found, PythonDomain)
+    return found.with_novelty("exact")
+
+
+def player(prompts: Sequence[str], samples: Sequence[int]) -> list[tuple[str, ...]]:
+    """Propose the same everywhere; solve that and one stored lemma, be cut off at the first deduction."""
+    lemma = stored_lemmas()[0].content
+    cut = [index for index, prompt in enumerate(prompts) if "does this call return" in prompt][:1]
+    found = []
+    for index, (prompt, count) in enumerate(zip(prompts, samples, strict=True)):
+        program = lemma.program if lemma.message in prompt else PROGRAM
+        asked = "returns these results" in prompt
+        text = f"```python\n{program}\n```" if asked else proposal(PROGRAM, INPUTS, "triple")
+        found.append((CutOff(text) if index in cut else text,) * count)
+    return found
+
+
+def run(tmp_path: Path, *words: str) -> dict[str, object]:
+    path = tmp_path / "out.json"
+    name = f"{Path(__file__)}:player"
+    policy = [] if "--texts" in words else ["--policy", name]
+    assert llm_plays.main([*policy, "--json", str(path), *words]) == 0
+    found: dict[str, object] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_situations_are_fixed(stage: str) -> None:
+    goalposts = domain().goalposts()
+    first = situations(domain(), goalposts, stage, 70, 3)
+    again = situations(domain(), goalposts, stage, 20, 3)
+    assert [(one.id, one.prompt) for one in first[:20]] == [(one.id, one.prompt) for one in again]
+    assert len({one.id for one in first}) == 70
+    assert [one.prompt for one in situations(domain(), goalposts, stage, 20, 4)] != [
+        one.prompt for one in again
+    ]
+    assert {one.stage for one in first} == {stage}
+
+
+@pytest.mark.docker
+def test_shares_of_a_run(tmp_path: Path, sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+    found = run(tmp_path, "--n", "12", "--attempts", "4")
+    stages = found["stages"]
+    assert isinstance(stages, dict)
+    assert list(stages) == list(STAGES)
+    assert all({"n", "readable", "valid"} <= stages[stage].keys() for stage in STAGES)
+    for stage in ("lemma", "lift"):
+        assert (stages[stage]["n"], stages[stage]["valid"]) == (12, 1.0)
+        assert (stages[stage]["solved"], stages[stage]["accepted"], stages[stage]["rate"]) == (1.0, 0.0, 1.0)
+    assert stages["solve"]["cut_off"] == pytest.approx(1 / 12)
+    assert stages["solve"]["kinds"]["induction"]["n"] == 4
+    assert stages["goalpost"]["valid"] == 0
+    printed = capsys.readouterr().out
+    assert "lemma: n 12, readable 100.0% [100.0%, 100.0%], valid 100.0%" in printed
+    assert "1 cut_off" in printed
+
+
+@pytest.mark.docker
+def test_stored_texts_are_read_again_and_compared(tmp_path: Path, sandbox: Sandbox) -> None:
+    first = run(tmp_path, "--n", "6", "--attempts", "0")
+    stored = tmp_path / "stored.json"
+    stored.write_text(json.dumps(first), encoding="utf-8")
+    again = run(tmp_path, "--n", "6", "--texts", str(stored), "--baseline", str(stored))
+    assert again["rows"] == first["rows"]
+    differences = again["differences"]
+    assert isinstance(differences, dict)
+    assert all(found["valid"] == [0.0, 0.0, 0.0] and found["n"] == 6 for found in differences.values())
+
+
+def test_a_comparison_is_paired() -> None:
+    rows = [Row(f"lemma {n}", "lemma", "induction", "", 1, "valid" if n else "exception") for n in range(4)]
+    before = [{"id": f"lemma {n}", "readable": True, "valid": n == 3} for n in range(1, 6)]
+    found = report.compared(rows, before)["lemma"]
+    assert found["n"] == 3
+    assert found["valid"][0] == pytest.approx(2 / 3)
+    assert found["readable"] == [0.0, 0.0, 0.0]
+
+
+def test_a_row_knows_its_band() -> None:
+    def accepted(stage: str, correct: int) -> bool:
+        return Row("x", stage, "induction", "", 1, "valid", correct=correct, samples=8).accepted
+
+    assert [correct for correct in range(9) if accepted("lemma", correct)] == [3, 4, 5]
+    assert [correct for correct in range(9) if accepted("lift", correct)] == [1, 2, 3, 4]
+    assert not Row("x", "lemma", "induction", "", 1, "valid").accepted
+
+
+def test_stages_are_told_apart() -> None:
+    assert set(PROPOSALS) < set(STAGES)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--policy", "nobody"], "nobody"),
+        (["--policy", "silent", "--baseline", "absent.json"], "absent.json"),
+        (["--policy", "silent", "--texts", __file__], "expected what --json wrote"),
+        (["--policy", "silent", "--goalposts", "absent.jsonl"], "absent.jsonl"),
+        (["--policy", "silent", "--n", "0"], "--n"),
+    ],
+)
+def test_mistakes_are_one_line(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert llm_plays.main(words) == 2
+    printed = capsys.readouterr()
+    assert message in printed.err
+    assert printed.err.count("\n") == 1
