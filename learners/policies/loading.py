@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -156,7 +157,7 @@ def _from_pretrained(
 def _dequantise() -> dict[str, Any]:
     """Options that ask for plain weights: the library keeps packed ones since 5.3, which cannot be trained."""
     for package in ("gguf", "accelerate"):
-        __import__(package)
+        importlib.import_module(package)
     try:
         from transformers import GgufConfig
     except ImportError:  # before that, it always dequantised
