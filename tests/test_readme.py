@@ -152,6 +152,7 @@ def test_the_numbers_it_quotes_are_the_stored_ones() -> None:
 
     contenders = stored("sandbox/sandbox.json")["contenders"]
     loaded = stored("loaders/humaneval.json")
+    played = stored("llm_plays/qwen2.5-coder-0.5b.json")["stages"]
     run, control = stored("train/summary.json"), stored("train/shuffled.json")
     before, after, shuffled = (
         f"{rate:.3f}".lstrip("0")
@@ -161,8 +162,11 @@ def test_the_numbers_it_quotes_are_the_stored_ones() -> None:
         f"{contenders['docker']['runs_per_s']:.0f} runs/s",
         f"per program: {contenders['docker exec']['runs_per_s']:.0f} ",
         f"{loaded['goalposts']} of HumanEval's {loaded['records']}",
-        f"| {before} | **{after}** | {shuffled} |",
+        f"pass@1 {before}, after",
+        f"**{after}**; control with shuffled advantages, earlier gate: {shuffled} ",
         f"[{len(teacher_rewards())} teacher rewards]",
+        f"{played['lemma']['valid']:.0%} valid".replace("%", " %"),
+        f"{played['lemma']['solved']:.0%} of those".replace("%", " %"),
     ):
         assert number in README
 
