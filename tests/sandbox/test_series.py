@@ -22,6 +22,7 @@ from gasp_env.sandbox.dispatch.connection import Connection
 from gasp_env.sandbox.dispatch.dispatcher import Dispatcher
 from gasp_env.sandbox.dispatch.queue import BatchQueue
 from gasp_env.sandbox.per_call import SplitRuns, split
+from gasp_env.sandbox.runs import HASH_SEEDS
 from tests.conftest import skip_without
 from tests.fuzz import examples
 from tests.sandbox import fakes
@@ -91,6 +92,30 @@ def test_other_series_and_runs_of_none_are_not_concerned(world: World) -> None:
     assert results[0].error == "ValueError: "
     for run, result in zip(runs, results[1:], strict=True):
         assert (result.status is Status.OK) is (run.series != "s"), result
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize(
+    ("program", "executed"),
+    [
+        ("def f(x): return [7][x]", True),
+        ("def f(x): return [7, open][x]", True),
+        ("def f(x):\n    while x: pass\n    return x", False),
+        ("import os\ndef f(x): return os._exit(3) if x else x", False),
+    ],
+)
+def test_calls_may_raise_but_not_end_the_run(program: str, executed: bool, sandbox: Sandbox) -> None:
+    """Every call was reached: the series goes on. One that ends the run ends the series, as without the option."""
+    limits = Limits(cpu_seconds=1, wall_seconds=20.0)
+    runs = [
+        Run(program, ((0,), (1,)), hash_seed=seed, limits=limits, series="raises", may_raise=True)
+        for seed in HASH_SEEDS
+    ]
+    results = sandbox.run_many(runs)
+    assert results[0].status is not Status.OK
+    assert any(was_left_out(result) for result in results) is not executed
+    without = sandbox.run_many([replace(run, series="ends", may_raise=False) for run in runs])
+    assert was_left_out(without[-1])
 
 
 def test_only_what_is_later_in_the_batch_is_left_out(world: World) -> None:
