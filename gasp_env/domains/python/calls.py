@@ -21,6 +21,8 @@ from gasp_env.values import ValueSyntaxError, parse_arguments
 MAX_CALLS, MAX_LINES = 64, 128
 #: Longest call that a message quotes, in characters.
 _QUOTED = 60
+#: Most parts of values that are put for names, in all calls of a text.
+MAX_PARTS = 20_000
 #: Longest line in which a result is looked for behind a call, in characters.
 _LINE = 1000
 
@@ -55,6 +57,7 @@ class CallReader:
         self.names, self.signature = names, signature
         self.calls = Calls()
         self._constants: dict[str, ast.expr] = {}
+        self._budget = MAX_PARTS
 
     def of_statements(self, statements: Iterable[ast.stmt]) -> None:
         """Collect the calls that these statements contain, at any depth."""
@@ -64,6 +67,8 @@ class CallReader:
                     if isinstance(target, ast.Name):
                         self._constants[target.id] = statement.value
                 continue
+            for name in _changed(statement):
+                self._constants.pop(name, None)
             calls = self._outermost(statement)
             for call in sorted(calls, key=lambda call: (call.lineno, call.col_offset)):
                 self._take(call)
@@ -120,6 +125,10 @@ class CallReader:
         if placed is None:
             raise ValueSyntaxError("expected keywords that are parameters")
         try:
+            size = sum(_size(one, self._constants) for one in placed) if self._constants else 0
+            if size > self._budget:
+                raise ValueSyntaxError("expected fewer repetitions of long values")
+            self._budget -= size
             return parse_arguments(", ".join(literal_text(one, self._constants) for one in placed))
         except RecursionError:
             raise ValueSyntaxError("expected less nesting") from None
@@ -151,6 +160,23 @@ def literal_text(node: ast.expr, constants: Mapping[str, ast.expr] = MappingProx
         RecursionError: it is nested too deep.
     """
     return ast.unparse(_Plain(constants).visit(copy.deepcopy(node)))
+
+
+def _changed(statement: ast.stmt) -> set[str]:
+    """Names that may stand for another value once a statement has begun."""
+    changed = set()
+    for node in ast.walk(statement):
+        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+            changed.add(node.id)
+        elif isinstance(node, ast.Attribute | ast.Subscript) and isinstance(node.value, ast.Name):
+            changed.add(node.value.id)
+    return changed
+
+
+def _size(node: ast.expr, constants: Mapping[str, ast.expr]) -> int:
+    """Number of parts that an expression has once its names are replaced."""
+    sizes = {name: sum(1 for _ in ast.walk(value)) for name, value in constants.items()}
+    return sum(sizes.get(inner.id, 1) for inner in ast.walk(node) if isinstance(inner, ast.Name))
 
 
 def _quoted(call: ast.Call) -> str:

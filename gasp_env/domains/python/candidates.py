@@ -11,6 +11,7 @@ import ast
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from gasp_env.domains.python.program import Program
 from gasp_env.domains.python.syntax import ParseError
@@ -25,6 +26,8 @@ _STATEMENT = re.compile(
 
 #: Lines at the margin that belong to definitions.
 _DEFINITION = re.compile(r"def |class |async |@|#|import |from |\)")
+#: Nodes that bind a name.
+_NAMED: tuple[Any, ...] = (ast.FunctionDef, ast.ClassDef, ast.ExceptHandler, ast.MatchAs, ast.MatchStar)
 _LINE_END = re.compile(r"\r\n|\r|\n")
 
 
@@ -154,13 +157,16 @@ def without_uses(found: Candidate) -> Program:
     lines = _LINE_END.split(found.program)
     kept = found.kept
     taken = {line for node in kept for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)}
-    dropped = {
-        line for node in found.uses for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)
-    }
+    dropped = {line for node in found.uses for line in range(_first(node), (node.end_lineno or 0) + 1)}
     if taken & dropped:  # two statements on a line
         return Program(ast.unparse(ast.Module(kept, [])))
     text = "\n".join(line for number, line in enumerate(lines, start=1) if number not in dropped)
     return Program(_without_trailing_comments(text).strip("\n"))
+
+
+def _first(node: ast.stmt) -> int:
+    """The first line of a statement, its decorators included."""
+    return min([node.lineno, *(one.lineno for one in getattr(node, "decorator_list", []))])
 
 
 def _candidate(program: Program, entry: str, name: str) -> Candidate | None:
@@ -193,16 +199,43 @@ def _only_function(body: Sequence[ast.stmt]) -> str | None:
 
 
 def _reached(body: Sequence[ast.stmt], name: str) -> set[str]:
-    """Names of the top-level definitions that a definition needs, itself included."""
-    definitions = {node.name: node for node in body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    """Names at the top level that a definition needs, itself included: through functions, classes and assignments."""
+    bound: dict[str, list[ast.stmt]] = {}
+    for node in body:
+        for one in _binds(node):
+            bound.setdefault(one, []).append(node)
     reached: set[str] = set()
     waiting = [name]
     while waiting:
         one = waiting.pop()
-        if one in definitions and one not in reached:
+        if one in bound and one not in reached:
             reached.add(one)
-            waiting += [inner.id for inner in ast.walk(definitions[one]) if isinstance(inner, ast.Name)]
+            for node in bound[one]:
+                waiting += _needs(node)
     return reached
+
+
+def _binds(node: ast.stmt) -> set[str]:
+    """Names that a top-level statement binds, or whose value it changes."""
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        return {node.name}
+    names = set()
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.Attribute | ast.Subscript) and isinstance(inner.ctx, ast.Store):
+            inner = inner.value
+            if isinstance(inner, ast.Name):
+                names.add(inner.id)
+        elif isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Store):
+            names.add(inner.id)
+    return names
+
+
+def _needs(node: ast.stmt) -> set[str]:
+    """Names that a statement reads and does not bind itself."""
+    names = [inner for inner in ast.walk(node) if isinstance(inner, ast.Name)]
+    own = {inner.id for inner in names if isinstance(inner.ctx, ast.Store)}
+    own |= {inner.arg for inner in ast.walk(node) if isinstance(inner, ast.arg)}
+    return {inner.id for inner in names if isinstance(inner.ctx, ast.Load)} - own
 
 
 def _is_use(node: ast.stmt, entry: str, reached: set[str]) -> bool:
@@ -214,7 +247,7 @@ def _is_use(node: ast.stmt, entry: str, reached: set[str]) -> bool:
     if isinstance(node, ast.Expr):
         printed = isinstance(node.value, ast.Call) and _mentions(node.value.func, "print")
         return printed or isinstance(node.value, ast.Constant) or _mentions(node, entry)
-    return _mentions(node, entry) or _mentions(node, "__name__")
+    return _mentions(node, entry, "__name__") and not _binds(node) & reached
 
 
 def _mentions(node: ast.AST, *names: str) -> bool:
@@ -255,7 +288,9 @@ def _renamed(program: Program, name: str, entry: str) -> Program | None:
     Only the identifier changes, where it is defined and where it is used; comments and layout stay.
     """
     taken = {node.id for node in program.every(ast.Name)} | {node.arg for node in program.every(ast.arg)}
-    taken |= {node.name for node in program.every(ast.FunctionDef)}
+    taken |= {node.name for kind in _NAMED for node in program.every(kind) if node.name}
+    taken |= {name for node in program.every(ast.alias) for name in (node.name, node.asname) if name}
+    taken |= {node.rest for node in program.every(ast.MatchMapping) if node.rest}
     formatted = [inner for node in program.every(ast.JoinedStr) for inner in ast.walk(node)]
     if entry in taken or any(isinstance(inner, ast.Name) and inner.id == name for inner in formatted):
         return None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import io
+import re
 import tokenize
 import warnings
 
@@ -18,6 +19,10 @@ MAX_TEXT_BYTES = 16 * 1024
 MAX_NESTING = 64
 #: Greatest depth of a program's syntax tree. CPython's own limit varies with the depth of the caller's stack.
 MAX_DEPTH = 150
+
+#: Greatest size of an int constant: the interpreter writes at most 4300 decimal digits.
+MAX_BITS = 14_000
+_OTHER_BASE = re.compile(r"0[xXoObB]")
 
 #: Fields that hold no relevant nodes, in any node type.
 _LEAVES = frozenset("id attr ctx kind type_comment asname level conversion is_async simple module".split())
@@ -67,6 +72,8 @@ def parse(program: str) -> tuple[ast.Module, list[ast.AST]]:
         reason = str(error) if isinstance(error, ParseError) else f"{type(error).__name__}: {error}"
         raise ParseError("unparsable", reason) from None
     found, levels = _walk(tree)
+    if _OTHER_BASE.search(program):
+        _check_digits(found)
     if levels > MAX_DEPTH:
         raise ParseError("unparsable", f"expected a syntax tree of at most {MAX_DEPTH} levels")
     return tree, found
@@ -87,6 +94,13 @@ def _check_nesting(program: str) -> None:
         nesting += (token.string in "([{") - (token.string in ")]}") if token.type == tokenize.OP else 0
         if nesting > MAX_NESTING:
             raise ParseError("unparsable", f"expected at most {MAX_NESTING} nested brackets")
+
+
+def _check_digits(found: list[ast.AST]) -> None:
+    """Refuse ints that cannot be written in decimal. Python's parser refuses those that are written so."""
+    for node in found:
+        if isinstance(node, ast.Constant) and type(node.value) is int and node.value.bit_length() > MAX_BITS:
+            raise ParseError("unparsable", f"expected ints of at most {MAX_BITS} bits")
 
 
 class _Below(dict[type[ast.AST], tuple[str, ...]]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import pytest
@@ -191,6 +192,8 @@ def test_a_renamed_function_is_renamed_everywhere() -> None:
         "def plus(x):\n    return f'{plus(x - 1)}'",
         "def plus(x):\n    return x\ndef minus(x):\n    return -x",
         "plus = lambda x: x + 1",
+        "def plus(x):\n    match x:\n        case [f, *_]:\n            return plus(1)\n    return 2",
+        "def plus(x):\n    try:\n        return plus(x - 1)\n    except ValueError as f:\n        return 1",
     ],
 )
 def test_a_name_in_doubt_stays(program: str) -> None:
@@ -350,3 +353,61 @@ def test_one_proposal_in_every_form(inputs: list[tuple[Any, Any]], form: str) ->
         written,
         HINT,
     )
+
+
+HUGE = "0x" + "f" * 4000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{block(CODE)}\n{block(f'{LINES}{chr(10)}f({HUGE})')}",
+        f"{block(f'def f(x):{chr(10)}    return x + {HUGE}')}\n{block(LINES)}",
+        block(f"f({HUGE}) == {HUGE}"),
+        HUGE,
+    ],
+)
+def test_an_int_that_cannot_be_written_is_no_error_of_ours(text: str) -> None:
+    for parse in (
+        parse_proposal,
+        lambda t: parse_answer(t, "induction"),
+        lambda t: parse_answer(t, "deduction", program=CODE),
+        lambda t: parse_answer(t, "abduction", program=CODE),
+    ):
+        with contextlib.suppress(ParseError):
+            parse(text)
+
+
+def test_names_of_long_values_are_replaced_within_a_bound() -> None:
+    text = f"x = [{', '.join('1' * 2000)}]\nf({', '.join('x' * 2000)})\nf(1)"
+    read = parse_proposal(f"{block(CODE)}\n{block(text)}")
+    assert read.inputs == ((1,),)
+
+
+def test_names_of_values_that_change_are_not_replaced() -> None:
+    text = "a = [1]\na.append(2)\nf(a)\nb = 3\nb += 1\nf(b)\nx = 3\nfor x in range(5):\n    print(f(x))\nf(7)"
+    assert parse_proposal(f"{block(CODE)}\n{block(text)}").inputs == ((7,),)
+
+
+def test_a_test_goes_with_its_decorators() -> None:
+    text = block(f"@cache\ndef test_f():\n    assert f(1) == 2\n{CODE}\n{LINES}")
+    assert parse_proposal(text).program == CODE
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "def check_even(n):\n    return n % 2\nCHECKS = [check_even]\ndef f(n):\n    return sum(c(n) for c in CHECKS)",
+        "def f(n):\n    return OPS['neg'](n) if n > 1 else n\ndef neg(n):\n    return -f(n)\nOPS = {'neg': neg}",
+        "def f(n):\n    return n + f.base\nf.base = 3",
+        "def f(n):\n    return g(n - 1) if n else 0\ng = f",
+        "memo = {}\ndef f(n):\n    return memo.get(n, n)\nfor i in range(3):\n    memo[i] = f(i) + 1",
+    ],
+)
+def test_statements_that_the_program_needs_are_kept(program: str) -> None:
+    assert parse_proposal(block(f"{program}\n\n{LINES}")).program == program
+
+
+def test_statements_that_only_use_it_are_left_out() -> None:
+    program = "def f(x):\n    y = x + 1\n    return y"
+    assert parse_proposal(block(f"{program}\n\ny = f(1)\nx = f(2)\nprint(x, y)\n{LINES}")).program == program
