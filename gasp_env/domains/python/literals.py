@@ -32,7 +32,8 @@ def values(read: Text, kind: str, signature: ast.arguments | None) -> list[Any]:
     for bodies in (
         [block.body for block in read.blocks if block.tag in tags],
         [block.body for block in read.blocks if block.tag not in tags],
-        [said["value"] for line in lines if (said := _SAID.match(line))],
+        # A full stop behind a number ends the sentence.
+        [said["value"].rstrip(".") for line in lines if (said := _SAID.match(line))],
         [line for line in lines if "f(" in line or "input(" in line],
         [read.rest],
         _INLINE.findall(read.rest),
@@ -70,7 +71,9 @@ def _outputs(body: Sequence[ast.stmt], signature: ast.arguments | None) -> list[
         value = node.test if isinstance(node, ast.Assert) else getattr(node, "value", None)
         if isinstance(value, ast.Call) and _is_name(value.func, "print") and len(value.args) == 1:
             value = value.args[0]
-        if isinstance(value, ast.Compare) and len(value.comparators) == 1:
+        if isinstance(value, ast.Compare):
+            if len(value.ops) != 1 or not isinstance(value.ops[0], ast.Eq | ast.Is):
+                continue
             value = value.comparators[0]
         elif not (isinstance(node, ast.Assign | ast.Expr) and len(body) == 1):
             continue

@@ -222,6 +222,8 @@ DEDUCTIONS: list[tuple[str, Any]] = [
     (block("[1, 2]", "json"), [1, 2]),
     (block("3", ""), 3),
     ("output: 3", 3),
+    ("The output is 5.", 5),
+    ("Output: 5.", 5),
     ("Output:\n" + block("'x'", ""), "x"),
     ("**Answer:** `'x'`", "x"),
     ("The output is `[1, 2]`.", [1, 2]),
@@ -266,13 +268,29 @@ def test_every_way_of_giving_arguments(text: str, arguments: tuple[Any, ...]) ->
 
 
 @pytest.mark.parametrize(
-    "body", ["f(open(1))", "1 + 1", "[x for x in (1,)]", "0) or (True", "(lambda: 1)()", "", "1\n2", "a"]
+    "body",
+    [
+        "f(open(1))",
+        "1 + 1",
+        "[x for x in (1,)]",
+        "0) or (True",
+        "(lambda: 1)()",
+        "",
+        "1\n2",
+        "a",
+    ],
 )
 @pytest.mark.parametrize(("tag", "kind"), [("output", "deduction"), ("input", "abduction")])
 def test_answers_are_literals(body: str, tag: str, kind: str) -> None:
     with pytest.raises(ParseError) as caught:
         parse_answer(answer(tag, body), kind)
     assert caught.value.reason == "malformed"
+
+
+@pytest.mark.parametrize("text", ["f(3) != 6", "f(3) < 6", "1 < f(3) < 6"])
+def test_only_an_equation_says_a_value(text: str) -> None:
+    with pytest.raises(ParseError, match="expected a value"):
+        parse_answer(block(text), "deduction", program=CODE)
 
 
 def test_a_method_may_be_given_as_a_function() -> None:
