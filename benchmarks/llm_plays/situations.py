@@ -12,7 +12,7 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from gasp_env.domains.base import Request
 from gasp_env.domains.python.domain import PythonDomain
@@ -28,6 +28,8 @@ STAGES = ("lemma", "lift", "propose", "attempt", "solve", "goalpost")
 PROPOSALS = ("lemma", "lift", "propose")
 AXES: tuple[Axis, ...] = ("f", "io")
 REFERENCES = 6
+
+Original = TypeVar("Original")
 
 
 @dataclass(frozen=True)
@@ -67,25 +69,27 @@ def asked_again(domain: PythonDomain, task: Task, name: str) -> Situation:
     return _asked(domain, task, "attempt", "induction", 0, name)
 
 
-def _lemmas(domain: PythonDomain, goalposts: Sequence[Goalpost], rng: random.Random) -> Iterator[Situation]:
-    order = rng.sample(goalposts, len(goalposts))
+def _variants(originals: Sequence[Original], rng: random.Random) -> Iterator[tuple[Original, Axis, int]]:
+    """Originals in a random order, over and over, with the axis of the variant and the number of the turn."""
+    order = rng.sample(originals, len(originals))
     for number in itertools.count():
-        goalpost = order[number % len(order)]
-        axis = AXES[(number + number // len(order)) % 2]
+        turn, place = divmod(number, len(order))
+        yield order[place], AXES[(number + turn) % 2], turn
+
+
+def _lemmas(domain: PythonDomain, goalposts: Sequence[Goalpost], rng: random.Random) -> Iterator[Situation]:
+    for goalpost, axis, turn in _variants(goalposts, rng):
         request = Request("lemma", Library().view(), axis=axis, goalpost=goalpost)
         prompt = _style(domain).lemma(goalpost, domain.sees, axis)
-        yield _proposal(domain, f"{goalpost.id} {axis} {number // len(order)}", request, prompt)
+        yield _proposal(domain, f"{goalpost.id} {axis} {turn}", request, prompt)
 
 
 def _lifts(domain: PythonDomain, goalposts: Sequence[Goalpost], rng: random.Random) -> Iterator[Situation]:
     lemmas = stored_lemmas()
-    order = rng.sample(range(len(lemmas)), len(lemmas))
-    for number in itertools.count():
-        index = order[number % len(order)]
-        axis = AXES[(number + number // len(order)) % 2]
+    for index, axis, turn in _variants(range(len(lemmas)), rng):
         request = Request("lift", Library().view(), axis=axis, parent=lemmas[index])
         prompt = _style(domain).lift(lemmas[index], axis)
-        yield _proposal(domain, f"lemma {index} {axis} {number // (2 * len(order))}", request, prompt)
+        yield _proposal(domain, f"lemma {index} {axis} {turn // 2}", request, prompt)
 
 
 def _proposals(

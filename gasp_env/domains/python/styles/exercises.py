@@ -3,7 +3,7 @@
 An exercise is one block of code: a comment that says what the function does, the function, and calls of it. That is
 what a coder model writes by itself, and the comment first makes it plan something small. Instructions, rules and
 examples come first and never change, so that a prefix cache serves them; the order comes last.
-``python -m benchmarks.llm_plays`` measures a style; ``docs/models.md`` has the figures.
+``python -m benchmarks.llm_plays`` measures a style; ``docs/results.md`` has the figures.
 """
 
 from __future__ import annotations
