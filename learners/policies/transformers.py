@@ -105,8 +105,8 @@ class TransformersPolicy:
         A completion's draws depend on the seed, its prompt and its number among that prompt's samples, and not on
         what else is asked in the call, but for rounding: products of other shapes may differ in the last digit.
         The log-probabilities are those that `score` gives, to rounding: 1e-5 in float32; in bfloat16 0.01 on average
-        and 0.23 at most over 727 tokens of Qwen2.5-Coder-0.5B, whose logits have steps of 0.1. At temperature 0 they are
-        those at temperature 1; with ``top_p`` below 1 those of the distribution that is left.
+        and 0.23 at most over 727 tokens of Qwen2.5-Coder-0.5B, whose logits have steps of 0.1. At temperature 0 they
+        are those at temperature 1; with ``top_p`` below 1 those of the distribution that is left.
         """
         seed = sampling.seed
         if seed is None:
