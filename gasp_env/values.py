@@ -108,6 +108,16 @@ def parse_literal(text: str) -> Any:
     return value
 
 
+def parse_prefix(text: str) -> tuple[Any, int]:
+    """Read the value that a text begins with: the value, and the place of what follows it and the white space.
+
+    Raises:
+        ValueSyntaxError: the text begins with anything else, or with a value that is over a bound.
+    """
+    parser = _Parser(text)
+    return parser.value(0), parser.start
+
+
 def parse_arguments(text: str) -> tuple[Any, ...]:
     """Read the positional arguments of a call: ``"1, [2]"`` is ``(1, [2])``, ``""`` is ``()``.
 
@@ -208,16 +218,16 @@ class _Parser:
     def _advance(self) -> None:
         match = _TOKEN.match(self._text, self._at)
         if match is None:
-            self._start = self._at
+            self.start = self._at
             self.kind, self.token = "error", self._text[self._at : self._at + 20].strip()
             return
         self.kind = match.lastgroup or "end"
         self.token = match[self.kind]
-        self._start, self._at = match.start(self.kind), match.end()
+        self.start, self._at = match.start(self.kind), match.end()
 
     def _fail(self, expected: str) -> NoReturn:
         found = "the end" if self.kind == "end" else repr(self.token[:40])
-        raise ValueSyntaxError(f"expected {expected}, found {found} at character {self._start}")
+        raise ValueSyntaxError(f"expected {expected}, found {found} at character {self.start}")
 
     def _number(self) -> Any:
         if self.kind != "number":

@@ -24,7 +24,7 @@ from typing import Any
 
 from benchmarks.llm_plays import report, rows
 from benchmarks.llm_plays.rows import Row
-from benchmarks.llm_plays.situations import STAGES, situations
+from benchmarks.llm_plays.situations import STAGES, VARIANTS, Situation, situations
 from benchmarks.sandbox.machine import machine
 from gasp_env import domains, policies
 from gasp_env import goalposts as files
@@ -36,6 +36,8 @@ from gasp_env.sandbox import Sandbox, SandboxError, shared
 from gasp_env.tasks import Goalpost, Task
 from learners.rollout import play
 
+#: Number of the first call that asks for the second step of a proposal, behind those of all stages.
+SECOND = 2 * len(STAGES)
 #: Situations of each stage with ``--quick``.
 QUICK = {"lemma": 32, "lift": 8, "propose": 6, "attempt": 8, "solve": 12, "goalpost": 8}
 
@@ -63,9 +65,10 @@ def run(options: argparse.Namespace, policy_options: Mapping[str, Any]) -> Itera
     domain = _domain(options.style)
     goalposts = _goalposts(options.goalposts, domain)
     baseline = _stored(options.baseline)
-    texts = {row["id"]: row for row in _stored(options.texts)}
     policy = None if options.texts else policies.get(options.policy, **policy_options)
     sampling = Sampling(options.temperature, max_tokens=options.max_tokens, seed=options.seed)
+    source: _Stored | _Asked
+    source = _Stored(options.texts) if policy is None else _Asked(policy, options.policy, sampling)
     sandbox = shared(tier=options.sandbox)
     all_rows: list[Row] = []
     seconds: dict[str, float] = {}
@@ -74,6 +77,7 @@ def run(options: argparse.Namespace, policy_options: Mapping[str, Any]) -> Itera
         "machine": machine(),
         "policy": options.policy if policy is not None else f"stored in {options.texts}",
         "style": domain.style.name,
+        "two_steps": options.two_steps,
         "seed": options.seed,
         "temperature": options.temperature,
         "max_tokens": options.max_tokens,
@@ -81,14 +85,18 @@ def run(options: argparse.Namespace, policy_options: Mapping[str, Any]) -> Itera
     for number, stage in enumerate(options.stages):
         start = time.perf_counter()
         count = QUICK[stage] if options.quick else options.n
-        asked = situations(domain, goalposts, stage, count, options.seed)
-        if policy is None:
-            asked = [situation for situation in asked if situation.id in texts]
-            answers = [_stored_text(texts[situation.id]) for situation in asked]
+        two_steps = options.two_steps and stage in VARIANTS
+        asked = situations(domain, goalposts, stage, count, options.seed, two_steps)
+
+        asked = source.known(asked)
+        first = source.texts(asked, 2 * number)
+        if two_steps:
+            drafts, second = rows.judge_drafts(asked, first, sandbox)
+            texts = source.texts(second, SECOND + number)
+            found, tasks = rows.completed(drafts, *rows.judge(second, texts, sandbox))
         else:
-            answers = rows.ask(policy, options.policy, asked, sampling.call(2 * number))
-        found, tasks = rows.judge(asked, answers, sandbox)
-        if policy is not None and stage in ("lemma", "lift") and options.attempts:
+            found, tasks = rows.judge(asked, first, sandbox)
+        if policy is not None and stage in VARIANTS and options.attempts:
             found = _attempted(found, tasks, domain, policy, options, sampling.call(2 * number + 1), sandbox)
         seconds[stage] = round(time.perf_counter() - start, 1)
         all_rows += found
@@ -151,6 +159,7 @@ def _episodes(
         attempts=options.attempts or 8,
         sandbox=options.sandbox,
         style=options.style,
+        two_steps=options.two_steps,
     )
     envs.reset(seed=options.seed)
     rollout = play(envs, policy, sampling)
@@ -189,9 +198,41 @@ def _stored(path: Path | None) -> list[dict[str, Any]]:
     return stored
 
 
-def _stored_text(row: Mapping[str, Any]) -> tuple[str, int]:
-    text = CutOff(row["text"]) if row["reason"] == "cut_off" else row["text"]
-    return text, row["tokens"]
+class _Asked:
+    """Texts of a policy."""
+
+    def __init__(self, policy: Policy, name: str, sampling: Sampling) -> None:
+        self._policy, self._name, self._sampling = policy, name, sampling
+
+    def known(self, asked: list[Situation]) -> list[Situation]:
+        """The situations to which there are texts: all."""
+        return asked
+
+    def texts(self, asked: Sequence[Situation], call: int) -> list[tuple[str, int]]:
+        """A text for each situation, with the number of its tokens; ``call`` makes the draws of a call its own."""
+        return rows.ask(self._policy, self._name, asked, self._sampling.call(call)) if asked else []
+
+
+class _Stored:
+    """Texts of an earlier run."""
+
+    def __init__(self, path: Path) -> None:
+        self._rows = {row["id"]: row for row in _stored(path)}
+
+    def known(self, asked: list[Situation]) -> list[Situation]:
+        """The situations to which there are texts."""
+        return [situation for situation in asked if situation.id in self._rows]
+
+    def texts(self, asked: Sequence[Situation], call: int) -> list[tuple[str, int]]:
+        """The text of each situation; the draft, where there is a second question."""
+        return [self._text(self._rows[one.id], one.complete is not None) for one in asked]
+
+    def _text(self, row: Mapping[str, Any], is_draft: bool) -> tuple[str, int]:
+        draft, text = row.get("draft", ""), row["text"]
+        if is_draft:
+            return CutOff(draft) if row["reason"] == "cut_off" and not text else draft, row["tokens"]
+        # The tokens of a draft are counted with it.
+        return CutOff(text) if row["reason"] == "cut_off" else text, 0 if draft else row["tokens"]
 
 
 def _parser() -> command_line.Parser:
@@ -203,6 +244,9 @@ def _parser() -> command_line.Parser:
     parser.add_argument("--stages", nargs="+", choices=STAGES, default=list(STAGES), help="default: all")
     parser.add_argument("--n", type=int, default=64, help="situations of each stage (default 64)")
     parser.add_argument("--quick", action="store_true", help="32 lemmas and few of the rest")
+    parser.add_argument(
+        "--two-steps", action="store_true", help="ask for variants in two steps, as the curriculum's option"
+    )
     parser.add_argument("--style", help="prompt style: a name, module:name or file.py:name")
     parser.add_argument(
         "--goalposts", type=Path, metavar="FILE", help="a goalpost file (default: the built-in set)"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from benchmarks.llm_plays.situations import Situation, asked_again
@@ -27,10 +27,11 @@ class Row:
 
     Attributes:
         id, stage, kind: of its situation.
-        text: as it was submitted.
-        tokens: sampled; 0 where an engine cannot tell.
+        text: as it was submitted; the second one of a proposal in two steps.
+        tokens: sampled for it, the draft included; 0 where an engine cannot tell.
         reason, detail: the verdict; a cut off text is ``cut_off`` though it may be readable.
         correct, samples: attempts at the proposed task; 0 of 0 if there were none.
+        draft: the first text of a proposal in two steps; empty otherwise.
     """
 
     id: str
@@ -42,6 +43,7 @@ class Row:
     detail: str = ""
     correct: int = 0
     samples: int = 0
+    draft: str = ""
 
     @property
     def readable(self) -> bool:
@@ -77,6 +79,34 @@ def ask(
     prompts = [situation.prompt for situation in situations]
     given = complete(policy, name, prompts, [1] * len(prompts), sampling)
     return [(one.submission, len(one.ids)) for (one,) in given]
+
+
+def judge_drafts(
+    situations: Sequence[Situation], texts: Sequence[tuple[str, int]], sandbox: Sandbox
+) -> tuple[list[Row], list[Situation]]:
+    """A row for each draft, which has no text yet; and the second questions of those that can be completed."""
+    decided = decide(situations, [text for text, _ in texts], sandbox)
+    rows, _ = judge(situations, texts, sandbox)
+    rows = [replace(row, draft=row.text, text="") for row in rows]
+    second = [
+        situation.complete(one.draft)
+        for situation, one in zip(situations, decided, strict=True)
+        if situation.complete is not None and one.draft is not None
+    ]
+    return rows, second
+
+
+def completed(
+    drafts: Sequence[Row], found: Sequence[Row], tasks: Sequence[Task | None]
+) -> tuple[list[Row], list[Task | None]]:
+    """The rows of proposals in two steps: those of their second texts, and of drafts that had none."""
+    second = {row.id: (row, task) for row, task in zip(found, tasks, strict=True)}
+    pairs = [second.get(row.id, (row, None)) for row in drafts]
+    rows = [
+        replace(row, draft=draft.draft, tokens=row.tokens + draft.tokens) if row is not draft else row
+        for draft, (row, _) in zip(drafts, pairs, strict=True)
+    ]
+    return rows, [task for _, task in pairs]
 
 
 def judge(

@@ -10,7 +10,7 @@ import itertools
 import json
 import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,6 +26,7 @@ from gasp_env.values import parse_arguments, parse_literal
 STAGES = ("lemma", "lift", "propose", "attempt", "solve", "goalpost")
 #: Stages at which a text is a proposal; at the others it is an answer.
 PROPOSALS = ("lemma", "lift", "propose")
+VARIANTS = ("lemma", "lift")
 AXES: tuple[Axis, ...] = ("f", "io")
 REFERENCES = 6
 
@@ -40,7 +41,8 @@ class Situation:
         id: equal for the same situation in every run.
         stage, kind: of the turn.
         prompt: the text that the model reads.
-        read: function from its text to what is known of it.
+        read: function from its text to what is known of it: of a draft, where there is a second question.
+        complete: function from a draft to the second question of a proposal in two steps; None for any other situation.
     """
 
     id: str
@@ -48,6 +50,7 @@ class Situation:
     kind: str
     prompt: str
     read: Callable[[str], Judged | Pending]
+    complete: Callable[[Any], Situation] | None = None
 
 
 def stored_lemmas() -> list[Task]:
@@ -57,11 +60,23 @@ def stored_lemmas() -> list[Task]:
 
 
 def situations(
-    domain: PythonDomain, goalposts: Sequence[Goalpost], stage: str, count: int, seed: int
+    domain: PythonDomain,
+    goalposts: Sequence[Goalpost],
+    stage: str,
+    count: int,
+    seed: int,
+    two_steps: bool = False,
 ) -> list[Situation]:
-    """``count`` situations of a stage, the first ones of an endless series that the seed fixes."""
+    """``count`` situations of a stage, the first ones of an endless series that the seed fixes.
+
+    With ``two_steps``, variants are asked for as a game does with that option.
+    """
     rng = random.Random(f"{seed} {stage}")
-    return list(itertools.islice(_SERIES[stage](domain, goalposts, rng), count))
+    if stage in VARIANTS:
+        series = _VARIANTS[stage](domain, goalposts, rng, two_steps)
+    else:
+        series = _SERIES[stage](domain, goalposts, rng)
+    return list(itertools.islice(series, count))
 
 
 def asked_again(domain: PythonDomain, task: Task, name: str) -> Situation:
@@ -77,19 +92,25 @@ def _variants(originals: Sequence[Original], rng: random.Random) -> Iterator[tup
         yield order[place], AXES[(number + turn) % 2], turn
 
 
-def _lemmas(domain: PythonDomain, goalposts: Sequence[Goalpost], rng: random.Random) -> Iterator[Situation]:
+def _lemmas(
+    domain: PythonDomain, goalposts: Sequence[Goalpost], rng: random.Random, two_steps: bool
+) -> Iterator[Situation]:
+    style = _style(domain).drafting() if two_steps else _style(domain)
     for goalpost, axis, turn in _variants(goalposts, rng):
         request = Request("lemma", Library().view(), axis=axis, goalpost=goalpost)
-        prompt = _style(domain).lemma(goalpost, domain.sees, axis)
-        yield _proposal(domain, f"{goalpost.id} {axis} {turn}", request, prompt)
+        prompt = style.lemma(goalpost, domain.sees, axis)
+        yield _variant(domain, f"{goalpost.id} {axis} {turn}", request, prompt, two_steps)
 
 
-def _lifts(domain: PythonDomain, goalposts: Sequence[Goalpost], rng: random.Random) -> Iterator[Situation]:
+def _lifts(
+    domain: PythonDomain, goalposts: Sequence[Goalpost], rng: random.Random, two_steps: bool
+) -> Iterator[Situation]:
+    style = _style(domain).drafting() if two_steps else _style(domain)
     lemmas = stored_lemmas()
     for index, axis, turn in _variants(range(len(lemmas)), rng):
         request = Request("lift", Library().view(), axis=axis, parent=lemmas[index])
-        prompt = _style(domain).lift(lemmas[index], axis)
-        yield _proposal(domain, f"lemma {index} {axis} {turn // 2}", request, prompt)
+        prompt = style.lift(lemmas[index], axis)
+        yield _variant(domain, f"lemma {index} {axis} {turn // 2}", request, prompt, two_steps)
 
 
 def _proposals(
@@ -144,14 +165,24 @@ def _goalposts(
         )
 
 
+_VARIANTS = {"lemma": _lemmas, "lift": _lifts}
 _SERIES = {
-    "lemma": _lemmas,
-    "lift": _lifts,
     "propose": _proposals,
     "attempt": _attempts,
     "solve": _solves,
     "goalpost": _goalposts,
 }
+
+
+def _variant(domain: PythonDomain, name: str, request: Request, prompt: str, two_steps: bool) -> Situation:
+    whole = _proposal(domain, name, request, prompt)
+    if not two_steps:
+        return whole
+
+    def complete(draft: Any) -> Situation:
+        return _proposal(domain, name, replace(request, draft=draft), _style(domain).complete(draft))
+
+    return replace(whole, read=lambda text: domain.read_draft(text, request), complete=complete)
 
 
 def _proposal(domain: PythonDomain, name: str, request: Request, prompt: str) -> Situation:

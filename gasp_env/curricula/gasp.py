@@ -4,6 +4,8 @@
       │            └── not accepted ───────────────────────────────▲
       └── rejected by the gate ────────────────────────────────────┘
 
+(With ``two_steps`` a lemma and a lift are two turns each: lemma_draft ──▶ lemma, lift_draft ──▶ lift.)
+
 The teacher writes a *lemma*, an easier variant of the goalpost. If the solver's attempts put it in the band, the
 teacher writes a *lift* of it, without seeing the goalpost. Then the solver is asked an accepted task as induction,
 deduction or abduction. With probability ``goalpost_rate`` an episode is one turn at the goalpost instead.
@@ -16,7 +18,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from gasp_env.curricula.base import SelfPlay, Stage
-from gasp_env.curricula.steps import deal, draw, propose, real_problem, solve
+from gasp_env.curricula.steps import deal, draft_of, draw, propose, real_problem, solve
 from gasp_env.domains.base import Sees
 from gasp_env.episode.machine import Context, Game
 from gasp_env.options import options
@@ -27,7 +29,9 @@ class Gasp(SelfPlay):
     """goalpost -> lemma -> attempts -> lift -> attempts -> solve."""
 
     stages: ClassVar[tuple[Stage, ...]] = (
+        Stage(draft_of("lemma"), "teacher"),
         Stage("lemma", "teacher", proposal=True, band=(3, 7)),
+        Stage(draft_of("lift"), "teacher"),
         Stage("lift", "teacher", proposal=True, band=(1, 5)),
         Stage("attempt", "solver"),
         Stage("solve", "solver"),
@@ -46,6 +50,13 @@ class Gasp(SelfPlay):
     ] = "accepted"
     lift_sees_goalpost: Annotated[
         bool, Field(description="Show the goalpost to the lift as well. The paper's lift is blind to it.")
+    ] = False
+    two_steps: Annotated[
+        bool,
+        Field(
+            description="Ask for a variant in two turns: the program and its hint first, in the stages lemma_draft and "
+            "lift_draft, and then the inputs, with the program shown. Both texts earn the variant's reward."
+        ),
     ] = False
     axis: Annotated[
         Literal["both", "io", "f", "none"],
@@ -72,11 +83,18 @@ class Gasp(SelfPlay):
         if self.goalpost_rate >= 1:
             return ()
         lift = ("sighted_lift" if self.lift_sees_goalpost else "lift",) if self.lifts else ()
-        return ("lemma", *lift)
+        return ("lemma", *lift, *(("drafting", "complete") if self.two_steps else ()))
+
+    @property
+    def played(self) -> tuple[str, ...]:
+        """See `Curriculum.played`: drafts only where variants are asked for in two steps."""
+        drafts = {draft_of(stage) for stage in ("lemma", "lift")}
+        left_out = drafts if not self.two_steps or self.goalpost_rate >= 1 else set()
+        return tuple(stage for stage in super().played if stage not in left_out)
 
     def play(self, context: Context) -> Game:
         """See the module."""
-        style = context.domain.style
+        style = context.domain.style.drafting() if self.two_steps else context.domain.style
         real, index, axis = deal(context, self.axis)
         goalpost = context.goalposts[index]
         if real:
@@ -84,7 +102,8 @@ class Gasp(SelfPlay):
             return
         sees = self.sees or context.domain.sees
         prompt = style.lemma(goalpost, sees, axis)
-        parent = yield from propose(context, "lemma", prompt, axis=axis, goalpost=goalpost)
+        steps = self.two_steps
+        parent = yield from propose(context, "lemma", prompt, axis=axis, goalpost=goalpost, drafted=steps)
         for number in range(self.lifts):
             if parent is None or not (parent.accepted or self.lift_from == "valid"):
                 from_library = self.lift_from == "library" and number == 0
@@ -96,5 +115,7 @@ class Gasp(SelfPlay):
                 prompt = style.sighted_lift(parent.task, goalpost, sees, axis)
             else:
                 prompt = style.lift(parent.task, axis)
-            parent = yield from propose(context, "lift", prompt, axis=axis, goalpost=goalpost, parent=parent)
+            parent = yield from propose(
+                context, "lift", prompt, axis=axis, goalpost=goalpost, parent=parent, drafted=steps
+            )
         yield from solve(context)

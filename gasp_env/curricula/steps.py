@@ -45,6 +45,7 @@ def propose(
     goalpost: Goalpost | None = None,
     parent: Entry | None = None,
     given: Task | None = None,
+    drafted: bool = False,
 ) -> Generator[Ask, Answers, Entry | None]:
     """A proposal, the attempts at it, and its outcome.
 
@@ -57,6 +58,8 @@ def propose(
         goalpost: the goalpost of the proposal.
         parent: the entry that a lift is made from.
         given: the task that the proposal builds on.
+        drafted: make it in two turns: ``prompt`` asks for a draft, in the stage `draft_of` this one, and the domain's
+            style for what completes it. Both texts earn the reward. A draft that cannot be completed is the proposal.
 
     Returns:
         Its library entry; None if the proposal is invalid or its difficulty is unknown.
@@ -74,8 +77,16 @@ def propose(
         given=given,
     )
     role = stage_of(options.stages, stage).role
-    read = partial(_read_proposal, context, request)
-    (proposed,) = yield Ask(role, stage, prompt, read, kind=kind, axis=axis, proposal=True)
+    drafts: tuple[int, ...] = ()
+    if drafted:
+        reads = partial(domain.read_draft, request=request)
+        (proposed,) = yield Ask(role, draft_of(stage), prompt, reads, kind=kind, axis=axis, proposal=True)
+        if proposed.draft is not None:
+            drafts, prompt = (context.turn,), domain.style.complete(proposed.draft)
+            request = replace(request, draft=proposed.draft)
+    if not drafted or drafts:
+        read = partial(_read_proposal, context, request)
+        (proposed,) = yield Ask(role, stage, prompt, read, kind=kind, axis=axis, proposal=True)
     turn, task = context.turn, proposed.task
     answers: Answers = ()
     if task is not None:
@@ -123,9 +134,15 @@ def propose(
             relevance=proposed.relevance,
             library=context.view,
         ),
+        drafts=drafts,
     )
     end_if_unscored(context, scored)
     return entry
+
+
+def draft_of(stage: str) -> str:
+    """The stage of the first turn of a proposal in two."""
+    return f"{stage}_draft"
 
 
 def solve(context: Context) -> Generator[Ask, Answers, None]:
@@ -171,9 +188,11 @@ def draw(context: Context, data: SolverData) -> Entry | None:
     return context.view.entry(data, int(context.rng.integers(size)), None) if size else None
 
 
-def settle(context: Context, turn: int, role: str, outcome: Outcome, sample: int = 0) -> None:
-    """Record an outcome. It rewards a text of an earlier turn of that role."""
-    context.settled.append(Settled(turn, context.agent(role), outcome, sample))
+def settle(
+    context: Context, turn: int, role: str, outcome: Outcome, sample: int = 0, drafts: tuple[int, ...] = ()
+) -> None:
+    """Record an outcome. It rewards a text of an earlier turn of that role, and its drafts in the turns before."""
+    context.settled.append(Settled(turn, context.agent(role), outcome, sample, drafts))
 
 
 def end_if_unscored(context: Context, scored: bool) -> None:

@@ -37,6 +37,7 @@ class Request:
         parent: the task that a lift is made from. Novelty does not compare a lift with its parent, but an
             identical task is still a duplicate.
         given: the task that the proposal builds on.
+        draft: the first part of the proposal, in a game that asks for it in two steps (`Domain.read_draft`).
     """
 
     stage: str
@@ -47,6 +48,7 @@ class Request:
     goalpost: Goalpost | None = None
     parent: Task | None = None
     given: Task | None = None
+    draft: Any = None
 
     def task(self, content: Any, fingerprint: str) -> Task:
         """The task of a valid proposal, with its provenance."""
@@ -88,7 +90,9 @@ class Domain(ABC):
     Attributes:
         name: the domain's name for `gasp_env.domains.get`; transcripts and manifests store it.
         style: the prompts, one method for each stage of the curriculum (``lemma(goalpost, sees, axis)``,
-            ``lift(task, axis)``, ``sighted_lift(task, goalpost, sees, axis)``, ``propose(kind, references, given)``).
+            ``lift(task, axis)``, ``sighted_lift(task, goalpost, sees, axis)``, ``propose(kind, references, given)``);
+            for proposals in two steps, ``drafting()`` gives a style that asks for drafts, and ``complete(draft)`` asks
+            for the rest of one.
         kinds: task kinds requested from an unguided teacher; the first is the kind of variants.
         executes: False if the domain executes nothing; then no sandbox is opened.
         version: version of the rules (prompts, parser, gate). Stored episodes record it; replay requires an
@@ -111,6 +115,10 @@ class Domain(ABC):
 
         A `Pending` holds the parsed proposal, so that its relevance can be measured.
         """
+
+    def read_draft(self, text: str, request: Request) -> Judged | Pending:
+        """Read the first part of a proposal in two steps. One that can be completed carries ``draft``."""
+        raise NotImplementedError(f"{type(self).__name__}.read_draft")
 
     @abstractmethod
     def read_answer(self, question: Any, text: str) -> Judged | Pending:

@@ -20,7 +20,7 @@ from gasp_env.episode.batch import Proposed
 from gasp_env.episode.machine import Context, Episode
 from gasp_env.episode.turns import Credit, CutOff, Lost, Resolution, Settled, Turn
 from gasp_env.policies import PolicyError
-from gasp_env.rewards.credits import score, score_settled
+from gasp_env.rewards.credits import each_text, score, score_settled
 from gasp_env.sandbox import Sandbox, SandboxError
 from gasp_env.transcripts.library_log import RecordedGoalposts, RecordedView
 from gasp_env.transcripts.writer import Transcript, head
@@ -261,10 +261,13 @@ class Driver:
         waiting = self._deferred
         paid = score_settled([one.settled for one in waiting], self.setup.teacher_rewards, self.setup.rule)
         self._deferred = []
-        for one, credit in zip(waiting, paid, strict=True):
-            for transcript in one.transcripts:
-                transcript.pay(credit)
-        return [Scored(one.slot, one.episode, credit) for one, credit in zip(waiting, paid, strict=True)]
+        found = []
+        for one, known in zip(waiting, paid, strict=True):
+            for credit in each_text(one.settled, known):
+                for transcript in one.transcripts:
+                    transcript.pay(credit)
+                found.append(Scored(one.slot, one.episode, credit))
+        return found
 
     def transcript(self, number: int) -> dict[str, Any] | None:
         """The episode of a slot so far, as `gasp_env.transcripts` describes; None before the first."""

@@ -82,6 +82,7 @@ class Judged:
     Attributes:
         verdict: the decision.
         task: the task that a valid proposal became.
+        draft: the first part of a proposal in two steps, which the second one completes.
         relevance: relevance of a proposal to its goalpost, in [0, 1]; None if it was not measured.
         repeats: key of the task of the same batch that a proposal repeats, which makes it a duplicate; None if there
             is none (`gasp_env.episode.batch`).
@@ -91,6 +92,7 @@ class Judged:
     task: Task | None = None
     relevance: float | None = None
     repeats: str | None = None
+    draft: Any = None
 
 
 @dataclass(frozen=True)
@@ -190,13 +192,20 @@ class Credit:
 
 @dataclass(frozen=True)
 class Settled:
-    """An outcome that became known, and the proposal's text: sample ``sample`` of turn ``turn``, by
-    ``agent``."""
+    """An outcome that became known, and the texts that earn its reward.
+
+    Attributes:
+        turn, sample: the proposal's text.
+        agent: who wrote it.
+        outcome: what is known of it.
+        drafts: earlier turns of the same agent, whose texts are parts of the proposal and earn the same reward.
+    """
 
     turn: int
     agent: str
     outcome: Outcome
     sample: int = 0
+    drafts: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

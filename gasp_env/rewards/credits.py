@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from gasp_env.episode.outcome import Outcome
@@ -41,15 +42,20 @@ def score(
             for sample, verdict in enumerate(resolution.verdicts, start=resolution.first):
                 terms = solver(verdict.reason) if verdict.scored else None
                 own.append(_credit(turn.index, sample, turn.agent, terms))
-        own += [next(paid) for _ in resolution.settled]
+        own += [credit for one in resolution.settled for credit in each_text(one, next(paid))]
         credits.append(own)
     return credits
+
+
+def each_text(settled: Settled, credit: Credit) -> list[Credit]:
+    """The credits of a proposal's texts, of which there are several where it was made in steps: all earn the same."""
+    return [*(replace(credit, turn=turn, sample=0) for turn in settled.drafts), credit]
 
 
 def score_settled(
     settled: Sequence[Settled], teacher: TeacherRewards, relevance: RelevanceTerm | None = None
 ) -> list[Credit]:
-    """Credits of proposals, in order; all outcomes are given to the reward in one call, as one batch a stage.
+    """A credit for each proposal, in order; all outcomes are given to the reward in one call, as one batch a stage.
 
     Whoever has what a reward needs may call it: the env with the outcomes of a step, a learner with those of an
     update. Relevance changes the reward of a valid variant, if its rule says so.

@@ -17,7 +17,7 @@ from typing import Any
 from gasp_env import curricula, domains
 from gasp_env.episode.batch import Told
 from gasp_env.episode.machine import Context, Episode
-from gasp_env.episode.turns import Credit, CutOff, Lost, Resolution
+from gasp_env.episode.turns import Credit, CutOff, Lost, Resolution, Settled
 from gasp_env.options import Options
 from gasp_env.records import RecordError, shorten
 from gasp_env.relevance import RelevanceRule
@@ -117,7 +117,9 @@ def replay(record: Mapping[str, Any], sandbox: Sandbox, *, trust: bool = False) 
         raise TranscriptError(str(error)) from error
     except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError) as error:
         raise TranscriptError(f"the transcript cannot be played: {_SHORT.repr(error)}") from error
-    return list(_differences("", record, replayed))
+    # An option that came later has the default under which the episode was played.
+    told = {name: value for name, value in replayed["options"].items() if name in record["options"]}
+    return list(_differences("", record, replayed | {"options": told}))
 
 
 def _refuse_code(record: Mapping[str, Any]) -> None:
@@ -207,9 +209,15 @@ class _Parts:
         self.teacher_reward = record["teacher_reward"]
 
 
+def _texts_of(settled: Settled) -> list[tuple[int, int]]:
+    """Turn and sample of each text of a proposal."""
+    return [*((turn, 0) for turn in settled.drafts), (settled.turn, settled.sample)]
+
+
 def _as_stored(credit: Credit, record: Mapping[str, Any], resolution: Resolution) -> Credit:
     """Take the stored reward of a proposal: one episode cannot tell a reward that compares the proposals of a batch."""
-    if not any((one.turn, one.sample) == (credit.turn, credit.sample) for one in resolution.settled):
+    own = {(turn, sample) for one in resolution.settled for turn, sample in _texts_of(one)}
+    if (credit.turn, credit.sample) not in own:
         return credit
     sample = record["turns"][credit.turn]["samples"][credit.sample]
     return replace(credit, reward=sample["reward"], terms=sample["terms"])

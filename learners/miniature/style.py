@@ -153,7 +153,9 @@ class MiniatureStyle(PromptStyle):
             inputs.append((values,))
         return Proposal(Program("\n".join(lines[:body])), tuple(inputs))
 
-    def parse_answer(self, text: str, kind: str, entry: str = "f", program: str = "") -> Any:
+    def parse_answer(
+        self, text: str, kind: str, entry: str = "f", program: str = "", known: Sequence[Any] = ()
+    ) -> Any:
         """Parse a program, whose text is left for the sandbox to execute, or a list of integers."""
         if kind == "induction":
             if not text.startswith("def "):

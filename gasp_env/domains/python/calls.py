@@ -25,11 +25,18 @@ _QUOTED = 60
 MAX_PARTS = 20_000
 #: Longest line in which a result is looked for behind a call, in characters.
 _LINE = 1000
+#: Longest line of words, and longest call within words, in characters.
+MAX_LINE = 4000
 
 _RESULT = re.compile(r"\s*(?:->|=>|→|⇒|➔|#|//)\s*.*\Z|\s+(?:returns?|gives|should|=)\s.*\Z", re.DOTALL)
+#: What may stand before a call on its line: a list marker, a number, a label, a console's prompt.
 _PROMPT = re.compile(
-    r"^\s*(?:[-*+•]\s+|\d{1,3}[.):]\s+)?(?:(?:input|call|example|test)s?\s*\d*\s*:\s*)?(?:>>>\s*)?", re.I
+    r"^\s*(?:[-*+•]\s+|\d{1,3}[.):]\s+|\d{1,3}\s+(?=call))?"
+    r"(?:(?:[a-z]|\*{0,2}(?:input|call|example|test)s?[ _]*\d*)\s*[:.)]\*{0,2}\s*)?(?:>>>\s*)?",
+    re.I,
 )
+
+_PIECE = re.compile(r"'(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\"|[\[\](){}]|[^\[\](){}'\"]+|.", re.DOTALL)
 
 
 @dataclass
@@ -74,9 +81,12 @@ class CallReader:
                 self._take(call)
 
     def of_lines(self, text: str, parse: Callable[[str], ast.Module | None]) -> None:
-        """Collect the calls of a text that is no program: lines that hold a call and nothing else."""
+        """Collect the calls of a text that is no program: of lines that are a use, and within other lines."""
         lines = [line for line in text.split("\n") if any(f"{name}(" in line for name in self.names)]
         for line in lines[:MAX_LINES]:
+            if line.lstrip().startswith("|"):  # a row of a table, whose first cell may be the number
+                cells = line.strip().strip("|").split("|")
+                line = next((cell for cell in cells if any(f"{name}(" in cell for name in self.names)), line)
             bare = _PROMPT.sub("", line).strip().strip("`*").strip()
             short = len(bare) <= _LINE
             for tried in dict.fromkeys((bare, _RESULT.sub("", bare).strip("`* ") if short else bare)):
@@ -85,6 +95,26 @@ class CallReader:
                     if len(tree.body) == 1 and self._is_use(tree.body[0]):
                         self.of_statements(tree.body)
                     break
+            else:
+                if not line[:1].isspace():  # an indented line may be of a program that is broken
+                    self._within(line)
+
+    def of_comments(self, text: str, parse: Callable[[str], ast.Module | None]) -> None:
+        """Collect the calls in the comments and the doctest examples of a program, a line each."""
+        comments = [
+            line.strip().lstrip("# ") for line in text.split("\n") if line.lstrip().startswith(("#", ">>>"))
+        ]
+        self.of_lines("\n".join(comments), parse)
+
+    def _within(self, line: str) -> None:
+        """Collect the calls with literals within a line of words."""
+        for found in re.finditer(rf"(?<![\w.])(?:{'|'.join(map(re.escape, self.names))})\(", line[:MAX_LINE]):
+            call = enclosed(line, found.end())
+            try:
+                if len(self.calls.read) + len(self.calls.unread) < MAX_CALLS and call:
+                    self.calls.read.append(parse_arguments(call))
+            except ValueSyntaxError:
+                continue
 
     def _outermost(self, statement: ast.stmt) -> list[ast.Call]:
         """The calls in a statement that are not arguments of another one."""
@@ -160,6 +190,17 @@ def literal_text(node: ast.expr, constants: Mapping[str, ast.expr] = MappingProx
         RecursionError: it is nested too deep.
     """
     return ast.unparse(_Plain(constants).visit(copy.deepcopy(node)))
+
+
+def enclosed(text: str, at: int) -> str:
+    """The text up to the bracket that closes the one before it; to the end of the line if there is none."""
+    depth, place = 1, at
+    for piece in _PIECE.finditer(text, at, at + MAX_LINE):
+        depth += (piece[0] in "([{") - (piece[0] in ")]}")
+        if not depth:
+            return text[at : piece.start()]
+        place = piece.end()
+    return text[at:place].partition("\n")[0]
 
 
 def _changed(statement: ast.stmt) -> set[str]:

@@ -9,12 +9,13 @@ from typing import Any
 
 from gasp_env.domains.base import Domain, Request, Sees
 from gasp_env.domains.python import judge, triplet
-from gasp_env.domains.python.gate import Gate, Rejected, Unscored, left_out, select_inputs
+from gasp_env.domains.python.gate import Gate, Rejected, Unscored, check_draft, left_out, select_inputs
+from gasp_env.domains.python.imports import with_imports
 from gasp_env.domains.python.judge import Question
 from gasp_env.domains.python.prompts import PromptStyle
 from gasp_env.domains.python.rules import GateRules
 from gasp_env.domains.python.syntax import ParseError
-from gasp_env.domains.python.triplet import Triplet
+from gasp_env.domains.python.triplet import Proposal, Triplet
 from gasp_env.episode.turns import Judged, Pending, Verdict
 from gasp_env.goalposts import files
 from gasp_env.library import embedders
@@ -92,9 +93,15 @@ class PythonDomain(Domain):
         A ``valid`` proposal carries its task. Rejections have the reasons
         `gasp_env.domains.python.gate.REASONS`.
         """
+        draft: Proposal | None = request.draft
         try:
             given = request.given.content.program if request.given else None
-            proposal = select_inputs(self.style.parse_proposal(text, given), self.rules, request.kind)
+            proposal = self._parsed(
+                self.style.parse_proposal(text, draft.program if draft is not None else given)
+            )
+            if draft is not None:
+                proposal = replace(proposal, message=draft.message)
+            proposal = select_inputs(proposal, self.rules, request.kind)
             runs = self.gate.runs(proposal, request.kind)
         except (ParseError, Rejected) as refused:
             return Judged(Verdict(refused.reason, str(refused)))
@@ -109,6 +116,21 @@ class PythonDomain(Domain):
             return Judged(Verdict("valid", left_out(proposal, task)), task)
 
         return Pending(runs, decide, proposal)
+
+    def read_draft(self, text: str, request: Request) -> Judged:
+        """Parse and check the program and the hint of a proposal, without inputs. See `Domain.read_draft`.
+
+        One that passes the checks that need no inputs is ``drafted``; rejections have the reasons of proposals.
+        """
+        try:
+            draft = self._parsed(self.style.parse_draft(text))
+            check_draft(draft, self.rules)
+        except (ParseError, Rejected) as refused:
+            return Judged(Verdict(refused.reason, str(refused)))
+        return Judged(Verdict("drafted"), draft=draft)
+
+    def _parsed(self, proposal: Proposal) -> Proposal:
+        return replace(proposal, program=with_imports(proposal.program, self.rules.imports))
 
     def read_answer(self, question: Question, text: str) -> Judged | Pending:
         """Judge an answer by `gasp_env.domains.python.judge`."""

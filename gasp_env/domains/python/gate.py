@@ -286,7 +286,23 @@ def check_static(proposal: Proposal, rules: GateRules, kind: str = "induction") 
     Raises:
         Rejected: with a reason of the ``rules`` in `CHECKS`, or ``unparsable``.
     """
-    program, inputs = proposal.program, proposal.inputs
+    check_draft(proposal, rules)
+    inputs = proposal.inputs
+    least, greatest = _counts(rules, kind)
+    if not least <= len(inputs) <= greatest + _spare(rules, kind):
+        raise Rejected("input_count", f"expected {least} to {greatest} inputs, got {len(inputs)}")
+    # A hidden input that equals a shown one would reveal its output.
+    if not _differ(inputs):
+        raise Rejected("repeated_inputs", "expected inputs that all differ")
+
+
+def check_draft(draft: Proposal, rules: GateRules) -> None:
+    """Check the rules for a program and its hint, which need neither inputs nor execution.
+
+    Raises:
+        Rejected: with a reason of the ``rules`` in `CHECKS`, or ``unparsable``.
+    """
+    program = draft.program
     if len(program) > rules.program_chars:
         raise Rejected(
             "program_too_large", f"expected at most {rules.program_chars} characters, got {len(program)}"
@@ -295,13 +311,7 @@ def check_static(proposal: Proposal, rules: GateRules, kind: str = "induction") 
         check_program(Program(program), rules.imports)
     except Refused as refused:
         raise Rejected(refused.reason, str(refused)) from None
-    least, greatest = _counts(rules, kind)
-    if not least <= len(inputs) <= greatest + _spare(rules, kind):
-        raise Rejected("input_count", f"expected {least} to {greatest} inputs, got {len(inputs)}")
-    # A hidden input that equals a shown one would reveal its output.
-    if not _differ(inputs):
-        raise Rejected("repeated_inputs", "expected inputs that all differ")
-    if quotes_program(proposal.message, program):
+    if quotes_program(draft.message, program):
         raise Rejected("message_leaks", "the message contains a line of the program")
 
 

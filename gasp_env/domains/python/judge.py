@@ -93,6 +93,11 @@ class Question:
             goalpost.prelude,
         )
 
+    @property
+    def known(self) -> tuple[Any, ...]:
+        """Alone, what a deduction or an abduction shows of its pair; empty for an induction."""
+        return {"deduction": self.inputs[:1], "abduction": self.outputs[:1]}.get(self.kind, ())
+
     @cached_property
     def expected(self) -> tuple[tuple[str, bytes], ...]:
         """The repr of each output, and its encoding. Both are empty for an object that is no value, which
@@ -113,7 +118,7 @@ def ask(question: Question, text: str, style: PromptStyle, limits: Limits) -> Ve
     There is one run, or one for each test of a program that reads standard input.
     """
     try:
-        answer = style.parse_answer(text, question.kind, question.entry, question.program)
+        answer = style.parse_answer(text, question.kind, question.entry, question.program, question.known)
     except ParseError as error:
         reason = error.reason if error.reason in ANSWER_REASONS else "malformed"
         return Verdict(reason, str(error))

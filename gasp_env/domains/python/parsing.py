@@ -2,22 +2,24 @@
 
 It is read by content, not by tag: the block that defines the function is the program, calls are calls in whatever
 block they stand, however the blocks are fenced (`gasp_env.domains.python.texts`, `.fences`, `.candidates`, `.calls`,
-`.hints`, `.literals`). The content is read strictly: nothing is executed, no text is inserted into another, programs
-are parsed to a syntax tree (`.program`) and values as literals. A text with two candidates that differ is refused as
-``ambiguous``.
+`.hints`, `.stated`, `.literals`). The content is read strictly: nothing is executed, no text is inserted into another,
+programs are parsed to a syntax tree (`.program`) and values as literals. A text with two candidates that differ is
+refused as ``ambiguous``.
 """
 
 from __future__ import annotations
 
 import ast
+from collections.abc import Sequence
 from typing import Any
 
 from gasp_env.domains.python import candidates
 from gasp_env.domains.python.calls import CallReader, Calls
 from gasp_env.domains.python.candidates import Candidate
 from gasp_env.domains.python.hints import hint, without_hint
-from gasp_env.domains.python.literals import MAX_BODIES, arguments, values
+from gasp_env.domains.python.literals import arguments
 from gasp_env.domains.python.program import Program
+from gasp_env.domains.python.stated import MAX_PLACES, values
 from gasp_env.domains.python.syntax import ParseError
 from gasp_env.domains.python.texts import INPUT_TAGS, MESSAGE_TAGS, OUTPUT_TAGS, Text
 from gasp_env.domains.python.triplet import Proposal
@@ -35,13 +37,9 @@ def parse_proposal(text: str, program: str | None = None) -> Proposal:
     """
     read = Text(text)
     if program is None:
-        found = candidates.choose(read.programs("f", cut=True), "f")
+        taken, found = _proposed(read)
         if found is None:
-            meant = read.meant()
-            if meant is None:
-                raise ParseError("no_program", "expected a block with a program that defines f, found none")
-            return Proposal(meant, ())  # the gate says what is wrong with it
-        taken = without_hint(candidates.without_uses(found))
+            return Proposal(taken, ())  # the gate says what is wrong with it
     else:
         taken = Program(program)
         found = candidates.candidate(taken, "f")
@@ -55,7 +53,29 @@ def parse_proposal(text: str, program: str | None = None) -> Proposal:
     )
 
 
-def parse_answer(text: str, kind: str, entry: str = "f", program: str = "") -> Any:
+def parse_draft(text: str) -> Proposal:
+    """Parse the first part of a proposal in two steps: a program and a hint. It has no inputs.
+
+    Raises:
+        ParseError: ``too_long``, ``not_utf8``, ``no_program`` or ``ambiguous``.
+    """
+    read = Text(text)
+    program, _ = _proposed(read)
+    return Proposal(program, (), hint(read))
+
+
+def _proposed(read: Text) -> tuple[Program, Candidate | None]:
+    """The program that a teacher's text proposes; what was meant to be one, and None, if it does not define f."""
+    found = candidates.choose(read.programs("f", cut=True), "f")
+    if found is not None:
+        return without_hint(candidates.without_uses(found)), found
+    meant = read.meant()
+    if meant is None:
+        raise ParseError("no_program", "expected a block with a program that defines f, found none")
+    return meant, None
+
+
+def parse_answer(text: str, kind: str, entry: str = "f", program: str = "", known: Sequence[Any] = ()) -> Any:
     """Parse a solver's text: a `Program` (induction), an output (deduction) or arguments (abduction).
 
     Args:
@@ -63,6 +83,7 @@ def parse_answer(text: str, kind: str, entry: str = "f", program: str = "") -> A
         kind: task kind.
         entry: the function that the program must define, see `gasp_env.tasks.Goalpost`.
         program: the program that a deduction or an abduction is about; its parameters give keywords their places.
+        known: alone, what such a question shows: the arguments of a deduction, the output of an abduction.
 
     Raises:
         ParseError: ``malformed``, or ``ambiguous`` if the text holds two answers that differ.
@@ -73,7 +94,7 @@ def parse_answer(text: str, kind: str, entry: str = "f", program: str = "") -> A
         raise ParseError("malformed", str(error)) from None
     if kind == "induction":
         return _program(read, entry)
-    found = values(read, kind, _signature(program))
+    found = values(read, kind, _signature(program), known)
     if not found:
         raise ParseError("malformed", f"expected {_EXPECTED[kind]}, found none")
     if len({encode(value) for value in found}) > 1:
@@ -122,6 +143,10 @@ def _calls(read: Text, found: Candidate | None) -> Calls:
     if not read.blocks and found is not None:
         reader.of_statements(found.uses)
     reader.of_lines(read.rest, read.tree)
+    # Behind those that are written out, so that they count where these are too few.
+    for block in read.blocks:
+        if block.tag not in MESSAGE_TAGS | OUTPUT_TAGS | INPUT_TAGS:
+            reader.of_comments(block.body, read.tree)
     return reader.calls
 
 
@@ -132,7 +157,7 @@ def _bare(body: str, calls: Calls) -> None:
         return
     except ValueSyntaxError:
         lines = [line for line in body.split("\n") if line.strip() and not line.lstrip().startswith("#")]
-    for line in lines[:MAX_BODIES]:
+    for line in lines[:MAX_PLACES]:
         try:
             calls.read.append(arguments(line, None))
         except ValueSyntaxError:

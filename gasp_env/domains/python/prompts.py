@@ -7,6 +7,7 @@ reasoning tags belong to the policy, which also strips them from the text it sub
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import Any, Self
 
 from gasp_env.domains.base import Sees
@@ -54,7 +55,17 @@ class PromptStyle:
         """
         return parsing.parse_proposal(text, program)
 
-    def parse_answer(self, text: str, kind: str, entry: str = "f", program: str = "") -> Any:
+    def parse_draft(self, text: str) -> Proposal:
+        """Read the first part of a proposal in two steps: a program and a hint, no inputs.
+
+        Raises:
+            ParseError: the text cannot be read.
+        """
+        return parsing.parse_draft(text)
+
+    def parse_answer(
+        self, text: str, kind: str, entry: str = "f", program: str = "", known: Sequence[Any] = ()
+    ) -> Any:
         """Read a solver's text.
 
         Args:
@@ -62,11 +73,12 @@ class PromptStyle:
             kind: task kind.
             entry: the function that a program must define.
             program: the program that a deduction or an abduction is about.
+            known: alone, what such a question shows: the arguments of a deduction, the output of an abduction.
 
         Raises:
             ParseError: ``malformed`` or ``ambiguous``.
         """
-        return parsing.parse_answer(text, kind, entry, program)
+        return parsing.parse_answer(text, kind, entry, program, known)
 
 
 #: Limit on the tests shown to a teacher, in characters: imported problems have megabytes of tests.

@@ -59,9 +59,19 @@ class BaseStyle(ExercisesStyle):
         """See `PromptStyle.parse_proposal`."""
         return super().parse_proposal(answered(text, "no_program"), program)
 
-    def parse_answer(self, text: str, kind: str, entry: str = "f", program: str = "") -> Any:
+    def complete(self, draft: Proposal) -> str:
+        """See `ExercisesStyle.complete`."""
+        return WRAPPER.format(prompt=super().complete(draft))
+
+    def parse_draft(self, text: str) -> Proposal:
+        """See `PromptStyle.parse_draft`."""
+        return super().parse_draft(answered(text, "no_program"))
+
+    def parse_answer(
+        self, text: str, kind: str, entry: str = "f", program: str = "", known: Sequence[Any] = ()
+    ) -> Any:
         """See `PromptStyle.parse_answer`."""
-        return super().parse_answer(answered(text, "malformed"), kind, entry, program)
+        return super().parse_answer(answered(text, "malformed"), kind, entry, program, known)
 
 
 def answered(text: str, reason: str) -> str:

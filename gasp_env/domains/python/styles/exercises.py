@@ -8,12 +8,14 @@ examples come first and never change, so that a prefix cache serves them; the or
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
+from typing import Self
 
 from gasp_env.domains.base import Sees
 from gasp_env.domains.python.prompts import PromptStyle, pairs, seen, tests, wanted
 from gasp_env.domains.python.styles.shots import EXAMPLES, SHOTS, Shot
-from gasp_env.domains.python.triplet import Triplet
+from gasp_env.domains.python.triplet import Proposal, Triplet
 from gasp_env.tasks import Axis, Goalpost, Task
 from gasp_env.values import render, render_arguments
 
@@ -27,6 +29,16 @@ It is one block of Python code in three parts: first the hint, a comment that sa
 does; then a function called f, which returns its result, is deterministic, prints nothing and reads nothing; and then \
 eight calls of it, call_1 to call_8, with short, plain Python values, no two the same. The function may import \
 {imports}."""
+WHOLE = (
+    "has all three parts: the hint, {function}, and the eight calls from call_1 = f(...) to call_8 = f(...)"
+)
+
+#: The same of a proposal in two steps, whose calls are asked for later.
+DRAFT_FORM = """\
+It is one block of Python code in two parts: first the hint, a comment that says in one sentence what the function \
+does; and then a function called f, which returns its result, is deterministic, prints nothing and reads nothing. The \
+function may import {imports}."""
+DRAFT = "has the hint and {function}"
 
 LEMMA = """\
 An exercise takes one small step of a problem and is much easier than the problem. {form} The function is short, two \
@@ -36,8 +48,7 @@ to six lines. Here are three problems and an exercise for each.
 Problem: {goalpost}
 
 Do not solve this problem. Write an exercise for it, in the form of those above. {axis} Answer with one block of \
-Python code that has all three parts: the hint, a short function f, and the eight calls from call_1 = f(...) to \
-call_8 = f(...)."""
+Python code that {parts}."""
 
 LIFT = """\
 When the student solves an exercise now and then, you write a harder one, which the student gets right about once in \
@@ -48,7 +59,16 @@ Exercise:
 {task}
 {aim}
 Write a harder exercise, in the form of those above. {axis} Do not repeat an exercise. Answer with one block of Python \
-code that has all three parts: the hint, a function f, and the eight calls from call_1 = f(...) to call_8 = f(...)."""
+code that {parts}."""
+
+COMPLETE = """\
+What does this function return for different arguments?
+
+{function}
+
+Show it with eight calls of f, each with other arguments. Write the arguments out, as short, plain Python values of \
+the types that f takes. Answer with one block of Python code that has the eight calls, from call_1 = f(...) to \
+call_8 = f(...), one on each line, without the function."""
 
 SIGHTED = """
 It is a step towards this problem, which the student cannot solve yet:
@@ -154,12 +174,30 @@ class ExercisesStyle(PromptStyle):
 
     name = "exercises"
     examples = EXAMPLES
+    _drafts = False
+
+    def drafting(self) -> Self:
+        """The style for the first turn of proposals in two steps, which asks for the hint and the function only."""
+        twin = copy.copy(self)
+        twin._drafts = True
+        return twin
+
+    def complete(self, draft: Proposal) -> str:
+        """Ask for the calls of a draft."""
+        hint = f"# {' '.join(draft.message.split())}\n" if draft.message else ""
+        return COMPLETE.format(function=_block(hint + draft.program.strip()))
 
     def lemma(self, goalpost: Goalpost, sees: Sees, axis: Axis) -> str:
         """Ask the teacher for an easier variant of a goalpost."""
-        shots = (f"Problem: {shot.problem}\n\nExercise:\n{_block(shot.exercise)}\n" for shot in SHOTS)
+        shots = (f"Problem: {shot.problem}\n\nExercise:\n{self._shot(shot.exercise)}\n" for shot in SHOTS)
         shown, easier = seen(goalpost, sees), EASIER[axis]
-        return TEACHER + LEMMA.format(form=self._form(), shots="\n".join(shots), goalpost=shown, axis=easier)
+        return TEACHER + LEMMA.format(
+            form=self._form(),
+            shots="\n".join(shots),
+            goalpost=shown,
+            axis=easier,
+            parts=self._parts("a short function f"),
+        )
 
     def lift(self, lemma: Task, axis: Axis) -> str:
         """Ask the teacher for a harder variant of a task. The goalpost is not an argument: a lift is blind to it."""
@@ -207,15 +245,26 @@ class ExercisesStyle(PromptStyle):
 
     def _lift(self, lemma: Task, axis: Axis, aim: str) -> str:
         shots = (
-            f"Exercise:\n{_block(shot.exercise)}\n\nHarder exercise:\n{_block(shot.harder)}\n"
+            f"Exercise:\n{self._shot(shot.exercise)}\n\nHarder exercise:\n{self._shot(shot.harder)}\n"
             for shot in SHOTS
         )
         return TEACHER + LIFT.format(
-            form=self._form(), shots="\n".join(shots), task=_shown(lemma), aim=aim, axis=HARDER[axis]
+            form=self._form(),
+            shots="\n".join(shots),
+            task=_shown(lemma, calls=not self._drafts),
+            aim=aim,
+            axis=HARDER[axis],
+            parts=self._parts("a function f"),
         )
 
     def _form(self) -> str:
-        return FORM.format(imports=self._imports())
+        return (DRAFT_FORM if self._drafts else FORM).format(imports=self._imports())
+
+    def _parts(self, function: str) -> str:
+        return (DRAFT if self._drafts else WHOLE).format(function=function)
+
+    def _shot(self, exercise: str) -> str:
+        return _block(exercise.rpartition("\n\n")[0] if self._drafts else exercise)
 
     def _imports(self) -> str:
         return ", ".join(sorted(self.rules.imports)) or "nothing"
@@ -229,15 +278,15 @@ def _function_and_calls(shot: Shot) -> str:
     return f"Function:\n{_block(function)}\n\nExercise:\n{exercise}\n"
 
 
-def _shown(task: Task) -> str:
+def _shown(task: Task, calls: bool = True) -> str:
     """A task, formatted for the teacher as it should write one."""
     inputs = task.content.inputs
-    calls = [f"f({render_arguments(arguments)})" for arguments in inputs]
-    if len(calls) > 1:
-        calls = [f"call_{number} = {call}" for number, call in enumerate(calls, start=1)]
+    written = [f"f({render_arguments(arguments)})" for arguments in inputs] if calls else []
+    if len(written) > 1:
+        written = [f"call_{number} = {call}" for number, call in enumerate(written, start=1)]
     hint = " ".join(task.content.message.split())
-    lines = [*([f"# Hint: {hint}"] if hint else []), task.content.program.strip(), "", *calls]
-    return _block("\n".join(lines))
+    lines = [*([f"# Hint: {hint}"] if hint else []), task.content.program.strip(), "", *written]
+    return _block("\n".join(lines).rstrip())
 
 
 def _block(code: str) -> str:
