@@ -59,7 +59,7 @@ REFUSED: dict[str, str] = {
     "no_inputs": f"```python\n{PROGRAMS[0]}\n```",
     "bad_input": proposal(PROGRAMS[0], ["__import__('os').getpid()"] * 10),
     "unparsable": proposal("def f(x):\n    return " + "(" * 90 + "x" + ")" * 90),
-    "program_too_large": proposal("def f(x):\n    return x\n" + "# " + "z" * 5000),
+    "program_too_large": proposal("# " + "z" * 5000 + "\ndef f(x):\n    return x"),
     "no_entry": proposal("def g(x):\n    return x\ndef h(x):\n    return x"),
     "no_arguments": proposal("def f():\n    return 1"),
     "banned_import": proposal("import os\ndef f(x):\n    return os.getpid()"),

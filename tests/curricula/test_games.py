@@ -9,16 +9,18 @@ from typing import Any
 
 import pytest
 
+from gasp_env import curricula
 from gasp_env.curricula import base
 from gasp_env.domains.python.gate import SPARE
 from gasp_env.envs.env import GaspCodeEnv
 from gasp_env.episode.machine import Episode
-from gasp_env.episode.turns import MAX_PROMPT
+from gasp_env.episode.turns import MAX_PROMPT, CutOff, Lost
 from gasp_env.library.library import Library
 from gasp_env.relevance import RelevanceRule
 from gasp_env.rewards.credits import score
 from gasp_env.sandbox import Sandbox
 from gasp_env.tasks import Entry
+from gasp_env.transcripts import replay
 from tests.episode.test_machine import (
     GOALPOSTS,
     SEEDS,
@@ -202,6 +204,115 @@ def stages_of(game: Episode, texts: dict[str, list[str]], right: int) -> list[st
 
 def lifts(*programs: str) -> dict[str, list[str]]:
     return {"lemma": [proposal(PROGRAMS[0])], "lift": [proposal(program) for program in programs]}
+
+
+# --- proposals in two steps -----------------------------------------------------------------------------
+
+CALLS = "\n".join(f"call_{n} = f({n})" for n in range(8))
+
+
+def draft(program: str, hint: str = "Do something.") -> str:
+    return f"```python\n# Hint: {hint}\n{program}\n```"
+
+
+def test_a_variant_in_two_steps_is_one_variant() -> None:
+    game = episode(two_steps=True, axis="f")
+    assert GOALPOSTS[0].statement in game.turn.prompt
+    assert "call_1" not in game.turn.prompt
+    texts = {
+        "lemma_draft": [draft(PROGRAMS[0])],
+        "lemma": [f"```python\n{CALLS}\n```"],
+        "lift_draft": [draft(PROGRAMS[2])],
+        "lift": [f"```python\n{PROGRAMS[2]}\n\n{CALLS}\n```"],
+    }
+    stages = stages_of(game, texts, 3)
+    assert stages == ["lemma_draft", "lemma", "attempt", "lift_draft", "lift", "attempt", "solve"]
+    assert [entry.task.content.program for entry in game.entries] == [PROGRAMS[0], PROGRAMS[2]]
+    assert {entry.task.content.message for entry in game.entries} == {"Do something."}
+    assert [entry.task.stage for entry in game.entries] == ["lemma", "lift"]
+
+
+def test_both_texts_of_a_variant_earn_its_reward() -> None:
+    game = episode(two_steps=True)
+    resolution, credits = step(game, [draft(PROGRAMS[0], "Add one to a number.")])
+    assert (resolution.verdicts[0].reason, credits) == ("drafted", [])
+    prompt = game.turn.prompt
+    assert PROGRAMS[0] in prompt
+    assert "Add one to a number." in prompt
+    assert GOALPOSTS[0].statement not in prompt
+    assert (game.turn.stage, game.turn.samples, game.turn.proposal) == ("lemma", 1, True)
+    step(game, [f"```python\n{CALLS}\n```"])
+    resolution, credits = attempts(game, 4)
+    (settled,) = resolution.settled
+    assert (settled.turn, settled.drafts, settled.outcome.stage) == (1, (0,), "lemma")
+    paid = [(credit.turn, credit.reward) for credit in credits if credit.agent == "teacher_0"]
+    assert [turn for turn, _ in paid] == [0, 1]
+    assert paid[0][1] == paid[1][1] > 0
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("No program.", "no_program"),
+        (draft("def f():\n    return 1"), "no_arguments"),
+        (draft("import os\ndef f(x):\n    return x"), "banned_import"),
+        (draft(PROGRAMS[0]) + "\n" + draft(PROGRAMS[1]), "ambiguous"),
+        (CutOff(draft(PROGRAMS[0])), "cut_off"),
+    ],
+)
+def test_a_draft_that_cannot_be_completed_is_the_proposal(text: str, reason: str) -> None:
+    game = episode(two_steps=True)
+    resolution, credits = step(game, [text])
+    (settled,) = resolution.settled
+    assert (settled.turn, settled.drafts) == (0, ())
+    assert (settled.outcome.stage, settled.outcome.reason) == ("lemma", reason)
+    assert [(credit.turn, credit.reward) for credit in credits] == [(0, -1.0)]
+    assert game.done
+
+
+def test_a_draft_whose_calls_fail_pays_for_both() -> None:
+    game = episode(two_steps=True)
+    step(game, [draft(PROGRAMS[0])])
+    resolution, credits = step(game, ["No calls."])
+    assert resolution.settled[0].outcome.reason == "no_inputs"
+    assert [(credit.turn, credit.reward) for credit in credits] == [(0, -1.0), (1, -1.0)]
+
+
+def test_a_draft_that_nobody_wrote_is_no_score() -> None:
+    game = episode(two_steps=True)
+    resolution, credits = step(game, [Lost("gone")])
+    assert not resolution.settled[0].outcome.scored
+    assert [credit.reward for credit in credits] == [None]
+    assert game.truncated
+
+
+def test_drafts_are_stages_only_where_they_are_asked_for() -> None:
+    played = {two: curricula.get("gasp")(two_steps=two).played for two in (False, True)}  # type: ignore[call-arg]
+    assert set(played[True]) - set(played[False]) == {"lemma_draft", "lift_draft"}
+
+
+def test_a_style_without_drafts_is_refused() -> None:
+    with pytest.raises(ValueError, match="lack drafting, complete"):
+        GaspCodeEnv(two_steps=True, domain="learners.miniature:domain")
+
+
+@pytest.mark.docker
+def test_variants_in_two_steps_play_again(sandbox: Sandbox) -> None:
+    env = GaspCodeEnv(
+        goalposts=GOALPOSTS, two_steps=True, attempts=4, admit={"lemma": (0, 10)}, domain="python"
+    )
+    env.reset(seed=3)
+    env.step(draft("def f(x):\n    return math.gcd(x, 12)"))
+    env.step(f"```python\n{CALLS.replace('call_7', 'call_6')}\n```")
+    *_, info = env.step(("no",) * 4)
+    assert [credit.turn for credit in info["credits"] if credit.agent == "teacher_0"] == [0, 1]
+    env.step(draft("def f(x):\n    return x"))
+    env.step("No calls.")
+    assert replay.replay(env.transcript, sandbox) == []
+    assert "import math" in env.transcript["turns"][1]["prompt"]
+
+
+# --- other switches --------------------------------------------------------------------------------------
 
 
 def test_no_lift_at_all() -> None:

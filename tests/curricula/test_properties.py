@@ -19,6 +19,7 @@ from gasp_env.domains import Domain
 from gasp_env.envs.env import GaspCodeEnv
 from gasp_env.episode.machine import Context, Episode
 from gasp_env.library.library import Library
+from gasp_env.options import names
 from gasp_env.registry import load
 from gasp_env.sandbox.runs import Result, Run, Status
 from gasp_env.tasks import Entry
@@ -35,7 +36,8 @@ GAMES = (*curricula.CURRICULA.names(), f"{EXAMPLES / 'my_curriculum.py'}:Mislead
 
 
 def begin(game: type[Curriculum], domain: Domain, seed: int) -> Episode:
-    chosen = game(attempts=3)  # type: ignore[call-arg]
+    more = {"two_steps": bool(seed % 2)} if "two_steps" in names(game) and domain is PYTHON else {}
+    chosen = game(attempts=3, **more)  # type: ignore[call-arg]
     goalposts = GOALPOSTS if domain is PYTHON else domain.goalposts()
     known = [Entry(known_task(), 1, 3, True)] if domain is PYTHON else []
     context = Context(domain, chosen, goalposts, Library(known).view(), seed, on_infra_error="continue")

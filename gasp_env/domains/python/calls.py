@@ -88,16 +88,16 @@ class CallReader:
                 cells = line.strip().strip("|").split("|")
                 line = next((cell for cell in cells if any(f"{name}(" in cell for name in self.names)), line)
             bare = _PROMPT.sub("", line).strip().strip("`*").strip()
-            short = len(bare) <= _LINE
-            for tried in dict.fromkeys((bare, _RESULT.sub("", bare).strip("`* ") if short else bare)):
-                tree = parse(tried)
-                if tree is not None:
-                    if len(tree.body) == 1 and self._is_use(tree.body[0]):
-                        self.of_statements(tree.body)
-                    break
-            else:
-                if not line[:1].isspace():  # an indented line may be of a program that is broken
-                    self._within(line)
+            tree = parse(bare)
+            several = sum(line.count(f"{name}(") for name in self.names) > 1
+            if tree is None and not several and len(bare) <= _LINE:
+                tree = parse(_RESULT.sub("", bare).strip("`* "))
+            if tree is not None and len(tree.body) == 1 and self._is_use(tree.body[0]):
+                self.of_statements(tree.body)
+            elif (
+                tree is None and not line[:1].isspace()
+            ):  # an indented line may be of a program that is broken
+                self._within(line)
 
     def of_comments(self, text: str, parse: Callable[[str], ast.Module | None]) -> None:
         """Collect the calls in the comments and the doctest examples of a program, a line each."""

@@ -151,9 +151,10 @@ def choose(found: Sequence[Candidate], entry: str) -> Candidate | None:
 
 
 def without_uses(found: Candidate) -> Program:
-    """The program without the statements that use it."""
+    """The program without the statements that use it, and without comments behind it."""
     if not found.uses:
-        return found.program
+        shorter = _without_trailing_comments(found.program)
+        return found.program if shorter == found.program.rstrip() else Program(shorter)
     lines = _LINE_END.split(found.program)
     kept = found.kept
     taken = {line for node in kept for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)}

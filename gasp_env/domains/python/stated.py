@@ -70,12 +70,13 @@ _EMPHASIS = re.compile(r"\*\*|__")
 _CALL = re.compile(r"(?<![\w.])f\(")
 #: Between a call and its result. Only two equals signs go over the end of a line.
 _EQUALS = re.compile(
-    r"[)`$ \t]*(?:\s*==\s*|(?:=|->|=>|→|⇒|(?:#[ \t]*)?(?:returns?|gives?|equals?|is|evaluates to|outputs?:)|"
-    r"#[ \t]*(?:->|=>|prints?)?)[ \t]*`?)"
+    r"[)`$ \t]*(?:\s*==\s*|(?:=|->|=>|→|⇒|(?:#[ \t]*)?(?:returns?|gives?|equals?|is|evaluates to|"
+    r"(?:expected )?(?:outputs?|results?):|expected:)|#[ \t]*(?:->|=>|prints?)?)[ \t]*`?)",
+    re.I,
 )
 _CONSOLE = re.compile(r"[ \t]*\n")
 #: What may stand behind a value: no operator, no subscript and no condition.
-_ENDED = re.compile(r"[`.,;:!?)\]}$\\#\"'|]|\Z|(?!(?:if|or|and|in|is|not)\b)[^\W\d]")
+_ENDED = re.compile(r"[`.,;:!?)\]}$\\#\"'|]|\Z|(?!(?:if|or|and|in|not)\b)[^\W\d]")
 
 
 @dataclass(frozen=True)
@@ -259,11 +260,12 @@ def _prefix(text: str) -> tuple[Any] | None:
     except ValueSyntaxError:
         return None
     rest = text[end:]
-    adjacent = bool(end) and not text[end - 1].isspace()
-    if adjacent and rest[:1].isalnum():  # 5th
+    if rest[:1].isalnum() and not text[end - 1].isspace():  # 5th
         return None
+    before = text[:end].rstrip()
+    between, rest = text[len(before) : end] + rest[: len(rest) - len(rest.lstrip())], rest.lstrip()
     # A value ends with its line.
-    ended = "\n" in text[len(text[:end].rstrip()) : end] or rest.startswith("**") or _ENDED.match(rest)
+    ended = "\n" in between or rest.startswith("**") or _ENDED.match(rest)
     return (value,) if ended else None
 
 

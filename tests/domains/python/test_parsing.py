@@ -79,6 +79,20 @@ PROPOSALS = {
     "hint in a block": f"{block(CODE)}\n{block(LINES)}\n## Hint\n{block(HINT, 'hint')}",
     "hint with more behind": document(block(CODE), block(LINES), f"{HINT}\n\nI hope that this helps."),
     "without fences": f"{CODE}\n\n{LINES}\n\nHint: {HINT}",
+    "calls in comments": block(
+        f"# Hint: {HINT}\n{CODE}\n\n" + "\n".join(f"# call_{n} = {c}" for n, c in enumerate(CALLS))
+    ),
+    "labels in comments": document(
+        block(CODE), block("\n".join(f"# Call_{n}: {c}" for n, c in enumerate(CALLS)))
+    ),
+    "letters in comments": document(
+        block(CODE), block("\n".join(f"# B: call_{n} = {c}" for n, c in enumerate(CALLS)))
+    ),
+    "labels": document(block(CODE), block("\n".join(f"call_{n}: {c}" for n, c in enumerate(CALLS)))),
+    "numbers": document(block(CODE), block("\n".join(f"{n} call_{n} = {c}" for n, c in enumerate(CALLS)))),
+    "all on a line": document(block(CODE), block(", ".join(f"call_{n} = {c}" for n, c in enumerate(CALLS)))),
+    "a table": document(block(CODE), "\n".join(f"| {n} | `{c}` | {n + 1} |" for n, c in enumerate(CALLS))),
+    "in words": document(block(CODE), "; ".join(f"{c} gives {n + 1}" for n, c in enumerate(CALLS))),
     "in a quotation": "\n".join(f"> {line}" for line in document(block(CODE), block(LINES)).splitlines()),
     "byte order mark": f"\ufeff{document(block(chr(0xFEFF) + CODE), block(LINES))}",
 }
