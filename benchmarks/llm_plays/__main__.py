@@ -64,7 +64,7 @@ def run(options: argparse.Namespace, policy_options: Mapping[str, Any]) -> Itera
             raise ValueError(f"--{name}: expected at least {least}, got {getattr(options, name)}")
     domain = _domain(options.style)
     goalposts = _goalposts(options.goalposts, domain)
-    baseline = _stored(options.baseline)
+    baseline = _stored(options.baseline, "--baseline")
     policy = None if options.texts else policies.get(options.policy, **policy_options)
     sampling = Sampling(options.temperature, max_tokens=options.max_tokens, seed=options.seed)
     source: _Stored | _Asked
@@ -179,10 +179,13 @@ def _domain(style: str | None) -> PythonDomain:
 
 
 def _goalposts(path: Path | None, domain: PythonDomain) -> tuple[Goalpost, ...]:
-    return domain.goalposts() if path is None else files.load(path)
+    try:
+        return domain.goalposts() if path is None else files.load(path)
+    except OSError as error:
+        raise ValueError(f"--goalposts: {path}: {error.strerror}") from None
 
 
-def _stored(path: Path | None) -> list[dict[str, Any]]:
+def _stored(path: Path | None, option: str) -> list[dict[str, Any]]:
     """The rows of an earlier run.
 
     Raises:
@@ -192,8 +195,12 @@ def _stored(path: Path | None) -> list[dict[str, Any]]:
         return []
     try:
         found = json.loads(path.read_text(encoding="utf-8"))["rows"]
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path}: expected what --json wrote, got something else ({error!r})") from None
+    except OSError as error:
+        raise ValueError(f"{option}: {path}: {error.strerror}") from None
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{option}: {path}: expected what --json wrote, got something else ({error!r})"
+        ) from None
     stored: list[dict[str, Any]] = found
     return stored
 
@@ -217,7 +224,7 @@ class _Stored:
     """Texts of an earlier run."""
 
     def __init__(self, path: Path) -> None:
-        self._rows = {row["id"]: row for row in _stored(path)}
+        self._rows = {row["id"]: row for row in _stored(path, "--texts")}
 
     def known(self, asked: list[Situation]) -> list[Situation]:
         """The situations to which there are texts."""

@@ -8,6 +8,7 @@ candidate. Of two candidates that differ neither is chosen.
 from __future__ import annotations
 
 import ast
+import copy
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -144,7 +145,7 @@ def choose(found: Sequence[Candidate], entry: str) -> Candidate | None:
         ParseError: ``ambiguous``: there are two that differ.
     """
     named = [one for one in found if one.name == entry.partition(".")[0]] or list(found)
-    whole = [one for one in named if not _is_stub(one)] or named
+    whole = [one for one in named if not _is_stub(one, entry)] or named
     if len({_content(one) for one in whole}) > 1:
         raise ParseError("ambiguous", f"expected one program, got {len(whole)} that differ")
     return whole[-1] if whole else None
@@ -188,7 +189,8 @@ def _candidate(program: Program, entry: str, name: str) -> Candidate | None:
 
 def _only_function(body: Sequence[ast.stmt]) -> str | None:
     """The name of the one function that no other one calls, tests and mains aside."""
-    functions = [node for node in body if isinstance(node, ast.FunctionDef) and not _BESIDE.match(node.name)]
+    functions = [node for node in body if isinstance(node, ast.FunctionDef)]
+    functions = [node for node in functions if not _BESIDE.match(node.name)] or functions
     called = {
         inner.id
         for node in functions
@@ -259,16 +261,17 @@ def _assigns(node: ast.Assign, name: str) -> bool:
     return any(isinstance(target, ast.Name) and target.id == name for target in node.targets)
 
 
-def _is_stub(found: Candidate) -> bool:
-    """True if the function has a header and no statements."""
-    if found.signature is None:
-        return False
-    own = [
-        node
-        for node in found.program.tree.body
-        if isinstance(node, ast.FunctionDef) and node.args is found.signature
+def _is_stub(found: Candidate, entry: str) -> bool:
+    """True if the function, or every method of the class, has a header and no statements."""
+    owner, dot, _ = entry.partition(".")
+    own = [node for node in found.program.tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    own = [node for node in own if node.name == owner and isinstance(node, ast.ClassDef) == bool(dot)]
+    functions = [
+        one for node in own for one in (node.body if dot else [node]) if isinstance(one, ast.FunctionDef)
     ]
-    return all(isinstance(node, ast.Pass) or _is_constant(node) for one in own for node in one.body)
+    return bool(functions) and all(
+        isinstance(node, ast.Pass) or _is_constant(node) for one in functions for node in one.body
+    )
 
 
 def _is_constant(node: ast.stmt) -> bool:
@@ -276,11 +279,26 @@ def _is_constant(node: ast.stmt) -> bool:
 
 
 def _content(found: Candidate) -> str:
-    """The program without comments, layout and uses: equal for candidates that do not differ."""
+    """The program without comments, layout, annotations and uses: equal for candidates that do not differ."""
     try:
-        return ast.unparse(ast.Module(found.kept, []))
+        return ast.unparse(_Bare().visit(copy.deepcopy(ast.Module(found.kept, []))))
     except RecursionError:
         return str(found.program)
+
+
+class _Bare(ast.NodeTransformer):
+    """Takes docstrings and the annotations of functions off."""
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
+        self.generic_visit(node)
+        node.returns = None
+        if len(node.body) > 1 and _is_constant(node.body[0]):
+            node.body = node.body[1:]
+        return node
+
+    def visit_arg(self, node: ast.arg) -> ast.arg:
+        node.annotation = None
+        return node
 
 
 def _renamed(program: Program, name: str, entry: str) -> Program | None:

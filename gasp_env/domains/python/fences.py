@@ -90,10 +90,10 @@ def blocks(text: str, parses: Callable[[str], bool] | None = None) -> list[Block
 
 
 def outside(text: str, found: list[Block]) -> str:
-    """The text without its blocks."""
+    """The text without its blocks, a blank line for each, which ends the paragraph before it."""
     lines = _lines(text)
     for block in reversed(found):
-        del lines[block.line : block.end]
+        lines[block.line : block.end] = [""]
     return "\n".join(lines)
 
 

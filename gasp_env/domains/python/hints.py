@@ -11,7 +11,9 @@ from gasp_env.domains.python.syntax import ParseError
 from gasp_env.domains.python.texts import MESSAGE_TAGS, UNFENCED, Text
 
 _HINT = re.compile(
-    r"^[\s#>*_\-\d.]*(?:the )?(?:hint|message)s?\b[*_\s]*(?:[:.\-–—]+[*_\s]*|$)(?P<rest>.*)$", re.I
+    r"^[\s#>*_\-\d.]*(?:(?:step|part) \d+[:.)]\s*)?(?:the )?(?:hint|message)s?\b(?:\s*\([^()\n]{0,40}\))?[*_\s]*"
+    r"(?:(?:[:.：]|[\-–—]+(?=\s))[:.：*_\s]*|$)(?P<rest>.*)$",
+    re.I,
 )
 #: A comment that begins something else: ``# Calls 1 to 8``, ``# Function``.
 _LABEL = re.compile(r"^#+ *(?:calls?|functions?|code|exercise|example|test)\b", re.I)
@@ -30,9 +32,11 @@ def hint(read: Text) -> str:
             said = _HINT.match(line)
             if said is None:
                 continue
-            if line.startswith("#") and said["rest"].strip():
+            if line.startswith("#") and (said["rest"].strip() or text is not read.rest):
                 said_all = " ".join(line.lstrip("# ").strip() for line in _comment(lines, number))
-                return _HINT.sub(r"\g<rest>", said_all).strip("*_ ")
+                if found := _HINT.sub(r"\g<rest>", said_all).strip("*_ "):
+                    return found
+                continue
             paragraph = _paragraph([said["rest"], *lines[number + 1 :]])
             if paragraph and text is read.rest:
                 return paragraph

@@ -68,7 +68,7 @@ def _proposed(read: Text) -> tuple[Program, Candidate | None]:
     """The program that a teacher's text proposes; what was meant to be one, and None, if it does not define f."""
     found = candidates.choose(read.programs("f", cut=True), "f")
     if found is not None:
-        return without_hint(candidates.without_uses(found)), found
+        return _with_front(read, without_hint(candidates.without_uses(found))), found
     meant = read.meant()
     if meant is None:
         raise ParseError("no_program", "expected a block with a program that defines f, found none")
@@ -110,12 +110,18 @@ def _program(read: Text, entry: str) -> Program:
     for name in dict.fromkeys((entry, entry.rpartition(".")[2])):
         found = candidates.choose(read.programs(name), name)
         if found is not None and (name == entry or found.name == name):
-            return found.program
+            return _with_front(read, found.program)
     # A program that cannot be parsed, or that defines something else, fails where it is executed.
     meant = read.meant()
     if meant is None:
         raise ParseError("malformed", "expected a block with a program, found none")
     return meant
+
+
+def _with_front(read: Text, program: Program) -> Program:
+    """The program behind the imports that stand in a block of their own."""
+    front = read.imports()
+    return Program(f"{front}\n\n{program}") if front else program
 
 
 def _signature(program: str) -> ast.arguments | None:

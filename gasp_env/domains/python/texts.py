@@ -45,6 +45,8 @@ class Text:
         With ``cut``, if there are none, a block that cannot be parsed counts as the definitions that it begins with.
         """
         blocks = [block for block in self.blocks if block.tag not in INPUT_TAGS | MESSAGE_TAGS | OUTPUT_TAGS]
+        if any(block.tag in PROGRAM_TAGS and self._is_candidate(block.body, entry) for block in blocks):
+            blocks = [block for block in blocks if block.tag in PROGRAM_TAGS or not block.tag]
         programs = [self.program(block.body) for block in blocks]
         if blocks and not blocks[-1].closed and programs[-1] is None:
             programs[-1] = candidates.leading(blocks[-1].body)
@@ -57,6 +59,22 @@ class Text:
             program = candidates.leading(self.rest[start.start() :])
             found = [candidates.candidate(program, entry)] if program is not None else []
         return [one for one in found if one is not None]
+
+    def imports(self) -> str:
+        """The lines of blocks that hold imports only, which stand before a program in a block of its own."""
+        programs = [self.program(block.body) for block in self.blocks]
+        only = [
+            str(program).strip()
+            for program in programs
+            if program is not None
+            and program.tree.body
+            and all(isinstance(node, ast.Import | ast.ImportFrom) for node in program.tree.body)
+        ]
+        return "\n".join(dict.fromkeys(only))
+
+    def _is_candidate(self, body: str, entry: str) -> bool:
+        program = self.program(body)
+        return program is not None and candidates.candidate(program, entry) is not None
 
     def meant(self) -> Program | None:
         """The last block that was meant to be the program, whether or not it can be parsed and defines the function."""

@@ -66,7 +66,7 @@ def test_a_fence_in_a_docstring_closes_nothing(inner: str) -> None:
 
 def test_what_is_outside() -> None:
     text = f"one\n{F}a\nx\n{F}\ntwo\n{F}b\ny\n{F}\nthree"
-    assert outside(text, blocks(text)) == "one\ntwo\nthree"
+    assert outside(text, blocks(text)) == "one\n\ntwo\n\nthree"
 
 
 def test_a_fence_within_a_line_opens_nothing() -> None:

@@ -79,6 +79,15 @@ PROPOSALS = {
     "hint in a block": f"{block(CODE)}\n{block(LINES)}\n## Hint\n{block(HINT, 'hint')}",
     "hint with more behind": document(block(CODE), block(LINES), f"{HINT}\n\nI hope that this helps."),
     "without fences": f"{CODE}\n\n{LINES}\n\nHint: {HINT}",
+    "imports in a block of their own": f"{block('import math')}\n{document(block(CODE), block(LINES))}",
+    "hint on the next line": block(f"# Hint:\n# {HINT}\n{CODE}\n\n{LINES}"),
+    "hint for somebody": document(block(CODE), block(LINES), "").replace(
+        "## Hint", f"Hint (for the student): {HINT}"
+    ),
+    "hint as a step": document(block(CODE), block(LINES), "").replace("## Hint", f"Step 3: Hint: {HINT}"),
+    "hint in another script": document(block(CODE), block(LINES), "").replace("## Hint", f"Hint：{HINT}"),
+    "messages are passed": f"Message-passing is what this is about.\n\n{document(block(CODE), block(LINES))}",
+    "list items": f"1. **Hint:** {HINT}\n{block(CODE)}\n2. Calls\n{block(LINES)}",
     "calls in comments": block(
         f"# Hint: {HINT}\n{CODE}\n\n" + "\n".join(f"# call_{n} = {c}" for n, c in enumerate(CALLS))
     ),
@@ -102,7 +111,7 @@ PROPOSALS = {
 def test_every_way_of_writing_a_proposal(form: str) -> None:
     read = parse_proposal(PROPOSALS[form])
     renamed = read.program.replace("plus", "f").removeprefix("# plus one\n").removeprefix("# f one\n")
-    assert renamed.strip() == CODE
+    assert renamed.removeprefix("import math\n").strip() == CODE
     assert tuple(dict.fromkeys(read.inputs)) == READ
     assert form == "in a quotation" or read.message == HINT
 
@@ -182,6 +191,10 @@ PROGRAM_ANSWERS = {
     "another name, beside a test": block(
         "def plus(x):\n    return x + 1\n\ndef test_plus():\n    assert plus(1) == 2"
     ),
+    "imports in a block of their own": f"{block(CODE)}\nwith\n{block('import math')}",
+    "a shell beside it": f"{block(CODE)}\nRun it:\n{block('print(f(1))', 'bash')}",
+    "twice, once with annotations": f"{block(CODE.replace('(x)', '(x: int) -> int'))}\nor\n{block(CODE)}",
+    "a check": block("def check_plus(x):\n    return x + 1"),
     "a console": block(">>> def f(x):\n...     return x + 1\n>>> f(1)\n2", "pycon"),
 }
 
@@ -189,7 +202,7 @@ PROGRAM_ANSWERS = {
 @pytest.mark.parametrize("form", PROGRAM_ANSWERS)
 def test_every_way_of_giving_a_program(form: str) -> None:
     program = parse_answer(PROGRAM_ANSWERS[form], "induction")
-    assert program.strip().startswith(CODE)
+    assert program.removeprefix("import math\n").strip().startswith(CODE)
 
 
 def test_a_renamed_function_is_renamed_everywhere() -> None:
@@ -310,6 +323,20 @@ def test_only_an_equation_says_a_value(text: str) -> None:
 def test_a_method_may_be_given_as_a_function() -> None:
     text = block("def twice(x):\n    return 2 * x")
     assert parse_answer(text, "induction", "Solution.twice") == "def twice(x):\n    return 2 * x"
+
+
+def test_a_starter_of_a_class_is_no_draft() -> None:
+    starter = "class Solution:\n    def twice(self, x: int) -> int:\n        pass"
+    solved = starter.replace("pass", "return 2 * x")
+    for first, last in ((starter, solved), (solved, starter)):
+        text = f"{block(first)}\nSo:\n{block(last)}"
+        assert parse_answer(text, "induction", "Solution.twice") == solved
+
+
+def test_a_program_that_reads_standard_input_beside_a_shell() -> None:
+    program = "n = int(input())\nprint(n + 1)"
+    text = f"{block(program)}\nRun it as\n{block('print(open(0).read())', 'bash')}"
+    assert parse_answer(text, "induction", "") == program
 
 
 def test_a_program_that_reads_standard_input() -> None:
