@@ -209,7 +209,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.save:
             check_writable(options.save)
         sampling = Sampling(options.temperature, max_tokens=options.max_tokens, seed=options.seed)
-        env = GaspCodeEnv(domain=options.domain, attempts=options.attempts, sandbox=options.sandbox)
+        env = GaspCodeEnv(
+            domain=options.domain,
+            attempts=options.attempts,
+            two_steps=options.two_steps,
+            sandbox=options.sandbox,
+        )
         goalpost = _goalpost(options, env)
         record = play(env, _seats(options, given), terminal, goalpost=goalpost, sampling=sampling)
         if options.save:
@@ -268,6 +273,11 @@ def _parser() -> command_line.Parser:
     parser.add_argument("--domain", default="python", help="'python' or 'module:name' (default python)")
     parser.add_argument(
         "--attempts", type=int, default=8, help="tries of the solver at a proposal (default 8)"
+    )
+    parser.add_argument(
+        "--two-steps",
+        action="store_true",
+        help="ask for a variant in two turns, its program first: small models write more valid ones",
     )
     parser.add_argument("--sandbox", default="auto", metavar="TIER", help=HELP)
     parser.add_argument("--temperature", type=float, default=1.0, help="of a policy that samples (default 1)")

@@ -60,6 +60,8 @@ class Args:
     """Share of episodes played on the goalpost itself: 0 is GASP, 1 is RL on the real problems."""
     axis: Literal["both", "io", "f", "none"] = "both"
     """What lemmas and lifts change."""
+    two_steps: bool = False
+    """Ask for a variant in two turns, its program first, which suits small language models."""
     batch_duplicates: bool = True
     """Pay copies within one step once: of equal proposals, only the first is attempted."""
     teacher_reward: str = "gasp"

@@ -192,6 +192,7 @@ def main(args: Args) -> dict[str, Any]:
             axis=args.axis,
             teacher_reward=args.teacher_reward,
             solver_reward=args.solver_reward,
+            two_steps=args.two_steps,
             batch_duplicates=args.batch_duplicates,
             sandbox=args.sandbox,
         )

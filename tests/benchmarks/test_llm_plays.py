@@ -92,6 +92,32 @@ def test_stored_texts_are_read_again_and_compared(tmp_path: Path, sandbox: Sandb
     assert all(found["valid"] == [0.0, 0.0, 0.0] and found["n"] == 6 for found in differences.values())
 
 
+def stepwise(prompts: Sequence[str], samples: Sequence[int]) -> list[tuple[str, ...]]:
+    """Draft the same everywhere, but for the first; write the calls where they are asked for."""
+    calls = "\n".join(f"call_{n} = f({n})" for n in range(8))
+    found = []
+    for index, (prompt, count) in enumerate(zip(prompts, samples, strict=True)):
+        second = "for different arguments" in prompt
+        text = calls if second else f"# Hint: Triple it.\n{PROGRAM}" if index else "no"
+        found.append((f"```python\n{text}\n```",) * count)
+    return found
+
+
+@pytest.mark.docker
+def test_variants_in_two_steps(tmp_path: Path, sandbox: Sandbox) -> None:
+    words = ["--n", "4", "--attempts", "0", "--stages", "lemma", "lift", "--two-steps"]
+    path = tmp_path / "out.json"
+    assert llm_plays.main(["--policy", f"{Path(__file__)}:stepwise", "--json", str(path), *words]) == 0
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    assert [stored["stages"][stage]["valid"] for stage in ("lemma", "lift")] == [0.75, 0.75]
+    first, second, *_ = stored["rows"]
+    assert (first["reason"], first["text"], first["draft"].count("no")) == ("no_entry", "", 1)
+    assert "call_7" in second["text"]
+    assert PROGRAM in second["draft"]
+    again = run(tmp_path, *words, "--texts", str(path))
+    assert again["rows"] == stored["rows"]
+
+
 def test_a_comparison_is_paired() -> None:
     rows = [Row(f"lemma {n}", "lemma", "induction", "", 1, "valid" if n else "exception") for n in range(4)]
     before = [{"id": f"lemma {n}", "readable": True, "valid": n == 3} for n in range(1, 6)]
