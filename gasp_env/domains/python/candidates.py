@@ -179,12 +179,23 @@ def _candidate(program: Program, entry: str, name: str) -> Candidate | None:
     own = [node for node in body if isinstance(node, ast.FunctionDef) and node.name == entry]
     reached = _reached(body, entry.partition(".")[0])
     uses = [node for node in body if _is_use(node, entry, reached)]
+    # Values that are named behind the function for the calls of it.
+    last = max((node.lineno for node in body if isinstance(node, ast.FunctionDef | ast.ClassDef)), default=0)
+    named = [node for node in body if isinstance(node, ast.Assign) and node.lineno > last]
+    if any(isinstance(node, ast.Expr | ast.Assign | ast.Assert) and node.lineno > last for node in uses):
+        uses += [node for node in named if not _binds(node) & reached]
+        uses = _in_order(uses)
     # Calls of the tests that are left out are left out with them.
     tests = {node.name for node in uses if isinstance(node, ast.FunctionDef | ast.ClassDef)} - reached
     if tests:
         uses += [node for node in body if isinstance(node, ast.Expr) and _mentions(node, *tests)]
-        uses = sorted({id(node): node for node in uses}.values(), key=lambda node: node.lineno)
+        uses = _in_order(uses)
     return Candidate(renamed, name, tuple(uses), own[-1].args if own else None)
+
+
+def _in_order(nodes: Sequence[ast.stmt]) -> list[ast.stmt]:
+    """Statements in the order of the text, each once."""
+    return sorted({id(node): node for node in nodes}.values(), key=lambda node: node.lineno)
 
 
 def _only_function(body: Sequence[ast.stmt]) -> str | None:

@@ -88,6 +88,17 @@ PROPOSALS = {
     "hint in another script": document(block(CODE), block(LINES), "").replace("## Hint", f"Hint：{HINT}"),
     "messages are passed": f"Message-passing is what this is about.\n\n{document(block(CODE), block(LINES))}",
     "list items": f"1. **Hint:** {HINT}\n{block(CODE)}\n2. Calls\n{block(LINES)}",
+    "named values in the program's block": block(
+        f"{CODE}\n\n" + "\n".join(f"a = {n}\nprint(f(a))" for n in range(10))
+    ),
+    "doctest in the docstring": block(
+        CODE.replace(
+            "\n",
+            '\n    """Plus.\n\n'
+            + "\n".join(f"    >>> {c}\n    {n + 1}" for n, c in enumerate(CALLS))
+            + '\n    """\n',
+        )
+    ),
     "calls in comments": block(
         f"# Hint: {HINT}\n{CODE}\n\n" + "\n".join(f"# call_{n} = {c}" for n, c in enumerate(CALLS))
     ),
@@ -107,13 +118,17 @@ PROPOSALS = {
 }
 
 
+WITHOUT_HINT = ("in a quotation", "named values in the program's block", "doctest in the docstring")
+
+
 @pytest.mark.parametrize("form", PROPOSALS)
 def test_every_way_of_writing_a_proposal(form: str) -> None:
     read = parse_proposal(PROPOSALS[form])
     renamed = read.program.replace("plus", "f").removeprefix("# plus one\n").removeprefix("# f one\n")
-    assert renamed.removeprefix("import math\n").strip() == CODE
+    if form != "doctest in the docstring":
+        assert renamed.removeprefix("import math\n").strip() == CODE
     assert tuple(dict.fromkeys(read.inputs)) == READ
-    assert form == "in a quotation" or read.message == HINT
+    assert form in WITHOUT_HINT or read.message == HINT
 
 
 def test_calls_that_are_no_literals_are_named() -> None:
