@@ -65,6 +65,7 @@ class CallReader:
         self.calls = Calls()
         self._constants: dict[str, ast.expr] = {}
         self._budget = MAX_PARTS
+        self._tries = MAX_LINES
 
     def of_statements(self, statements: Iterable[ast.stmt]) -> None:
         """Collect the calls that these statements contain, at any depth."""
@@ -109,9 +110,12 @@ class CallReader:
     def _within(self, line: str) -> None:
         """Collect the calls with literals within a line of words."""
         for found in re.finditer(rf"(?<![\w.])(?:{'|'.join(map(re.escape, self.names))})\(", line[:MAX_LINE]):
+            self._tries -= 1
+            if self._tries < 0 or len(self.calls.read) + len(self.calls.unread) >= MAX_CALLS:
+                return
             call = enclosed(line, found.end())
             try:
-                if len(self.calls.read) + len(self.calls.unread) < MAX_CALLS and call:
+                if call:
                     self.calls.read.append(parse_arguments(call))
             except ValueSyntaxError:
                 continue
