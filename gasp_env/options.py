@@ -10,6 +10,7 @@ away from its ablation:
 | invented tasks do more than real ones | id `RLVR-Code-v0`; both: `goalpost_rate=0.5` |
 | two steps are better than one | `lifts=0`; for a hard one, `admit={"lemma": (1, 5)}`, `teacher_reward="gasp_lift"` |
 | the lift should not see the goalpost | `lift_sees_goalpost=True` |
+| a proposal is one text | `two_steps=True`: its program first |
 | variants along two axes | `axis="f"`, `axis="io"`, or no axis named: `axis="none"` |
 | near-copies are kept out | `novelty="exact"`, or nothing is: `novelty="off"` |
 | tasks are asked as three kinds | `convert=False` |
