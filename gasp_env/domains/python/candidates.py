@@ -26,6 +26,10 @@ _STATEMENT = re.compile(
 )
 
 
+#: A label of the block that its author means in the end.
+_CHOSEN = re.compile(
+    r"\b(?:harder|easier|final|correct|corrected|fixed|improved|revised|updated|better)\b.{0,40}\Z", re.I
+)
 #: Lines at the margin that belong to definitions.
 _DEFINITION = re.compile(r"def |class |async |@|#|import |from |\)")
 #: Nodes that bind a name.
@@ -42,12 +46,14 @@ class Candidate:
         name: the name that its author gave the function.
         uses: statements that call the function, or print, beside its definition.
         signature: the function's parameters; None for a whole program.
+        label: the line of words above it; empty without one.
     """
 
     program: Program
     name: str
     uses: tuple[ast.stmt, ...]
     signature: ast.arguments | None
+    label: str = ""
 
     @property
     def kept(self) -> list[ast.stmt]:
@@ -145,14 +151,16 @@ def candidate(program: Program, entry: str) -> Candidate | None:
 def choose(found: Sequence[Candidate], entry: str) -> Candidate | None:
     """The candidate that the text means, the last of equal ones; None without any.
 
-    A function under the name that was asked for goes before functions of other names, and one with a body before
-    one that is only a header.
+    A function under the name that was asked for goes before functions of other names, one with a body before one that
+    is only a header, and one that the text calls the final, corrected or harder one before others.
 
     Raises:
         ParseError: ``ambiguous``: there are two that differ.
     """
     named = [one for one in found if one.name == entry.partition(".")[0]] or list(found)
     whole = [one for one in named if not _is_stub(one, entry)] or named
+    if len({_content(one) for one in whole}) > 1:
+        whole = [one for one in whole if _CHOSEN.search(one.label)] or whole
     if len({_content(one) for one in whole}) > 1:
         raise ParseError("ambiguous", f"expected one program, got {len(whole)} that differ")
     return whole[-1] if whole else None

@@ -68,7 +68,7 @@ def blocks(text: str, parses: Callable[[str], bool] | None = None) -> list[Block
     """
     if "```" not in text and "~~~" not in text:
         return []
-    lines = _lines(text)
+    lines = split_lines(text)
     fences = _fences(lines)
     found: list[Block] = []
     tries, at = MAX_TRIES, 0
@@ -91,13 +91,14 @@ def blocks(text: str, parses: Callable[[str], bool] | None = None) -> list[Block
 
 def outside(text: str, found: list[Block]) -> str:
     """The text without its blocks, a blank line for each, which ends the paragraph before it."""
-    lines = _lines(text)
+    lines = split_lines(text)
     for block in reversed(found):
         lines[block.line : block.end] = [""]
     return "\n".join(lines)
 
 
-def _lines(text: str) -> list[str]:
+def split_lines(text: str) -> list[str]:
+    """The lines of a text, as the numbers of `Block` count them."""
     return text.replace("\r\n", "\n").split("\n")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from dataclasses import replace
 
 from gasp_env.domains.python import candidates, fences
 from gasp_env.domains.python.candidates import Candidate
@@ -25,6 +26,7 @@ class Text:
     def __init__(self, text: str) -> None:
         check_text(text)
         self._programs: dict[str, Program | None] = {}
+        self._lines = fences.split_lines(text)
         self.blocks = fences.blocks(text, lambda body: self.program(body) is not None)
         self.rest = fences.outside(text, self.blocks) if self.blocks else text
 
@@ -50,7 +52,11 @@ class Text:
         programs = [self.program(block.body) for block in blocks]
         if blocks and not blocks[-1].closed and programs[-1] is None:
             programs[-1] = candidates.leading(blocks[-1].body)
-        found = [candidates.candidate(program, entry) for program in programs if program is not None]
+        found = [
+            self._labelled(candidates.candidate(program, entry), block)
+            for program, block in zip(programs, blocks, strict=True)
+            if program is not None
+        ]
         start = UNFENCED.search(self.rest)
         if cut and not any(found):
             programs = [candidates.definitions(block.body) for block in blocks]
@@ -59,6 +65,14 @@ class Text:
             program = candidates.leading(self.rest[start.start() :])
             found = [candidates.candidate(program, entry)] if program is not None else []
         return [one for one in found if one is not None]
+
+    def _labelled(self, found: Candidate | None, block: fences.Block) -> Candidate | None:
+        """The candidate with the line of words above its block."""
+        above = block.line - 1
+        while above >= 0 and not self._lines[above].strip():
+            above -= 1
+        label = self._lines[above].strip("#*_:> ") if above >= 0 else ""
+        return None if found is None else replace(found, label=label)
 
     def imports(self) -> str:
         """The lines of blocks that hold imports only, which stand before a program in a block of its own."""

@@ -99,6 +99,12 @@ PROPOSALS = {
             + '\n    """\n',
         )
     ),
+    "a harder one beside the one that was given": (
+        f"Exercise:\n{block(PROGRAMS[1])}\n\n**Harder exercise:**\n\n{block(CODE)}\n{block(LINES)}\nHint: {HINT}"
+    ),
+    "a corrected draft": f"{block(PROGRAMS[1])}\nThe corrected version:\n{document(block(CODE), block(LINES))}".replace(
+        "## Function\n", ""
+    ),
     "calls in comments": block(
         f"# Hint: {HINT}\n{CODE}\n\n" + "\n".join(f"# call_{n} = {c}" for n, c in enumerate(CALLS))
     ),
