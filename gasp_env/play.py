@@ -151,7 +151,8 @@ def play(
 def _say_teachers_credit(credits: Sequence[Any], record: dict[str, Any], terminal: Terminal) -> None:
     outcomes = {outcome["turn"]: outcome for outcome in record["outcomes"]}
     for credit in credits:
-        if credit.agent == "teacher_0":
+        # A draft earns what its proposal does, and is not said again.
+        if credit.agent == "teacher_0" and credit.turn in outcomes:
             paid = render_reward(credit.reward, credit.terms)
             terminal.say(
                 f"{render_outcome(outcomes[credit.turn])} · teacher_0 for turn {credit.turn}: {paid}"

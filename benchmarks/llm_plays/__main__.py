@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections import Counter
@@ -30,7 +31,7 @@ from gasp_env import domains, policies
 from gasp_env import goalposts as files
 from gasp_env.domains.python.domain import PythonDomain
 from gasp_env.envs.vector import GaspCodeVectorEnv
-from gasp_env.episode.turns import CutOff
+from gasp_env.episode.turns import CutOff, Lost
 from gasp_env.policies import Policy, PolicyError, Sampling, command_line
 from gasp_env.sandbox import Sandbox, SandboxError, shared
 from gasp_env.tasks import Goalpost, Task
@@ -65,6 +66,10 @@ def run(options: argparse.Namespace, policy_options: Mapping[str, Any]) -> Itera
     domain = _domain(options.style)
     goalposts = _goalposts(options.goalposts, domain)
     baseline = _stored(options.baseline, "--baseline")
+    if options.json is not None and not os.access(
+        options.json.parent if options.json.parent.exists() else ".", os.W_OK
+    ):
+        raise ValueError(f"--json: {options.json}: its folder cannot be written")
     policy = None if options.texts else policies.get(options.policy, **policy_options)
     sampling = Sampling(options.temperature, max_tokens=options.max_tokens, seed=options.seed)
     source: _Stored | _Asked
@@ -104,6 +109,11 @@ def run(options: argparse.Namespace, policy_options: Mapping[str, Any]) -> Itera
             stages = report.summary(found)
             print(report.table(stages, report.compared(found, baseline)), flush=True)
         yield head | _results(all_rows, baseline, seconds, {})
+    if policy is None and not all_rows:
+        raise ValueError(
+            f"--texts: {options.texts} has no text of these situations; give the --stages, --seed and "
+            "--goalposts that it was asked with"
+        )
     if policy is not None and options.episodes:
         episodes = _episodes(policy, goalposts, options, sampling)
         yield head | _results(all_rows, baseline, seconds, episodes)
@@ -201,6 +211,16 @@ def _stored(path: Path | None, option: str) -> list[dict[str, Any]]:
         raise ValueError(
             f"{option}: {path}: expected what --json wrote, got something else ({error!r})"
         ) from None
+    needed = {
+        "id": str,
+        "reason": str,
+        **({"text": str, "tokens": int} if option == "--texts" else {"readable": bool}),
+    }
+    if not isinstance(found, list) or not all(
+        isinstance(row, dict) and all(isinstance(row.get(name), kind) for name, kind in needed.items())
+        for row in found
+    ):
+        raise ValueError(f"{option}: {path}: expected rows with {', '.join(needed)}, as --json wrote them")
     stored: list[dict[str, Any]] = found
     return stored
 
@@ -227,8 +247,18 @@ class _Stored:
         self._rows = {row["id"]: row for row in _stored(path, "--texts")}
 
     def known(self, asked: list[Situation]) -> list[Situation]:
-        """The situations to which there are texts."""
-        return [situation for situation in asked if situation.id in self._rows]
+        """The situations to which there are texts.
+
+        Raises:
+            ValueError: they were asked in another number of steps.
+        """
+        found = [situation for situation in asked if situation.id in self._rows]
+        for one in found:
+            if bool(self._rows[one.id].get("draft")) != (one.complete is not None):
+                raise ValueError(
+                    f"--texts: {one.id} was asked {'without' if one.complete else 'with'} --two-steps"
+                )
+        return found
 
     def texts(self, asked: Sequence[Situation], call: int) -> list[tuple[str, int]]:
         """The text of each situation; the draft, where there is a second question."""
@@ -239,6 +269,8 @@ class _Stored:
         if is_draft:
             return CutOff(draft) if row["reason"] == "cut_off" and not text else draft, row["tokens"]
         # The tokens of a draft are counted with it.
+        if row["reason"] == "infra_error" and not text:
+            return Lost(row.get("detail", "")), row["tokens"]
         return CutOff(text) if row["reason"] == "cut_off" else text, 0 if draft else row["tokens"]
 
 

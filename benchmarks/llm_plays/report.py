@@ -20,12 +20,19 @@ def summary(rows: Sequence[Row]) -> dict[str, Any]:
     """The stages of a run: shares among all texts of a stage, unless said otherwise.
 
     ``valid`` is the share of valid proposals, or of right answers; ``solved`` and ``accepted`` are shares among the
-    valid proposals that were attempted.
+    valid proposals that were attempted. A text that the policy did not give, or that could not be executed, is
+    ``unscored`` and in no share.
     """
     by_stage: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         by_stage[row.stage].append(row)
-    return {stage: _stage(of_stage) for stage, of_stage in by_stage.items()}
+    found = {}
+    for stage, of_stage in by_stage.items():
+        scored = [row for row in of_stage if row.scored]
+        found[stage] = (_stage(scored) if scored else {"n": 0, "reasons": {}}) | {
+            "unscored": len(of_stage) - len(scored)
+        }
+    return found
 
 
 def compared(rows: Sequence[Row], baseline: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -36,7 +43,8 @@ def compared(rows: Sequence[Row], baseline: Sequence[Mapping[str, Any]]) -> dict
     before = {row["id"]: row for row in baseline}
     found: dict[str, dict[str, Any]] = {}
     for stage in dict.fromkeys(row.stage for row in rows):
-        pairs = [(row, before[row.id]) for row in rows if row.stage == stage and row.id in before]
+        own = [row for row in rows if row.stage == stage and row.scored and row.id in before]
+        pairs = [(row, before[row.id]) for row in own if before[row.id]["reason"] != "infra_error"]
         if not pairs:
             continue
         found[stage] = {"n": len(pairs)}
@@ -51,6 +59,10 @@ def table(stages: Mapping[str, Any], differences: Mapping[str, Any]) -> str:
     lines = []
     for stage, found in stages.items():
         word = "valid" if stage in PROPOSALS else "right"
+        if found["unscored"]:
+            lines.append(f"{stage}: {found['unscored']} unscored, left out below")
+        if not found["n"]:
+            continue
         lines.append(
             f"{stage}: n {found['n']}, readable {_share(found, 'readable')}, {word} {_share(found, 'valid')}, "
             f"copies {found['copies']:.1%}, cut off {found['cut_off']:.1%}, tokens {found['tokens']:g}"

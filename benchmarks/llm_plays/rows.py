@@ -10,7 +10,7 @@ from benchmarks.llm_plays.situations import Situation, asked_again
 from gasp_env.curricula.gasp import Gasp
 from gasp_env.domains.python.domain import PythonDomain
 from gasp_env.domains.python.gate import CHECKS
-from gasp_env.episode.turns import CutOff, Judged, Verdict
+from gasp_env.episode.turns import CutOff, Judged, Lost, Verdict
 from gasp_env.policies import Policy, Sampling, complete
 from gasp_env.sandbox import Sandbox
 from gasp_env.tasks import Task
@@ -49,6 +49,11 @@ class Row:
     def readable(self) -> bool:
         """True unless the text could not be read."""
         return self.reason not in UNREADABLE
+
+    @property
+    def scored(self) -> bool:
+        """True unless the policy gave no text, or the sandbox failed."""
+        return self.reason != "infra_error"
 
     @property
     def valid(self) -> bool:
@@ -132,7 +137,11 @@ def judge(
 def decide(situations: Sequence[Situation], texts: Sequence[str], sandbox: Sandbox) -> list[Judged]:
     """The decision on each text; all runs are executed in one batch."""
     read = [
-        CUT_OFF if isinstance(text, CutOff) else situation.read(text)
+        CUT_OFF
+        if isinstance(text, CutOff)
+        else Judged(Verdict("infra_error", text.reason))
+        if isinstance(text, Lost)
+        else situation.read(text)
         for situation, text in zip(situations, texts, strict=True)
     ]
     runs = [run for one in read if not isinstance(one, Judged) for run in one.runs]

@@ -165,7 +165,7 @@ class ChatServer:
 def _completion(choice: Any) -> Completion:
     """A choice as a completion: reasoning stripped, and `Lost` where the server says that it stands for nothing."""
     message, reason = choice.message, choice.finish_reason
-    if reason in ("content_filter", "error"):
+    if reason in ("content_filter", "error", "abort", "cancelled"):
         return Completion(Lost(f"the server withheld the text ({reason})"), stop="lost")
     thought = getattr(message, "reasoning_content", None) or getattr(message, "reasoning", None)
     text = message.content if message.content is not None else message.refusal

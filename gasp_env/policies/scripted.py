@@ -14,10 +14,12 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from gasp_env.domains.python.styles.exercises import EASIER, HARDER
+from gasp_env.domains.python.styles.exercises import COMPLETE, EASIER, HARDER
 
 #: The goalpost that the scripts were written for.
 GOALPOST = "calendar-gaps"
+#: How the second step of a proposal in two is asked for.
+COMPLETED = COMPLETE.partition("\n")[0]
 UNSURE = "I am not sure. Perhaps it has to do with sorting?"
 UNKNOWN = "I do not know."
 
@@ -68,6 +70,8 @@ def _answers(prompt: str, samples: int) -> tuple[str, ...]:
         if HARDER[axis] in prompt and lemma.program in prompt:
             return (_proposal(lift),)
         for script in (lemma, lift):
+            if COMPLETED in prompt and script.program.strip() in prompt:
+                return (_proposal(script),)
             if script.message in prompt:
                 return _attempts(script, samples)
             if script.program in prompt:

@@ -141,7 +141,7 @@ def _verdict(sample: Mapping[str, Any]) -> str:
     detail = f" ({sample['detail']})" if sample["detail"] else ""
     relevance = "" if sample.get("relevance") is None else f" · relevance {sample['relevance']:.2f}"
     # A valid proposal is paid when the attempts at it are over.
-    paid = sample["reward"] is not None or sample["verdict"] != "valid"
+    paid = sample["reward"] is not None or sample["verdict"] not in ("valid", "drafted")
     reward = render_reward(sample["reward"], sample["terms"]) if paid else "reward once it has been attempted"
     return one_line(f"{sample['verdict']}{detail}{relevance} · {reward}")
 

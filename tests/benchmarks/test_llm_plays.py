@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from benchmarks.llm_plays.rows import Row
 from benchmarks.llm_plays.situations import PROPOSALS, STAGES, situations, stored_lemmas
 from gasp_env import domains
 from gasp_env.domains.python.domain import PythonDomain
-from gasp_env.episode.turns import CutOff
+from gasp_env.episode.turns import CutOff, Lost
 from gasp_env.sandbox import Sandbox
 from tests.players import INPUTS, proposal
 
@@ -118,9 +119,53 @@ def test_variants_in_two_steps(tmp_path: Path, sandbox: Sandbox) -> None:
     assert again["rows"] == stored["rows"]
 
 
+def failing(prompts: Sequence[str], samples: Sequence[int]) -> list[tuple[str, ...]]:
+    """A server that gives no text, but to the first prompt."""
+    first = player(prompts, samples)
+    return [texts if index == 0 else (Lost("429"),) * len(texts) for index, texts in enumerate(first)]
+
+
+@pytest.mark.docker
+def test_a_text_that_nobody_gave_is_in_no_share(tmp_path: Path, sandbox: Sandbox, capsys: Any) -> None:
+    path = tmp_path / "out.json"
+    words = ["--n", "3", "--attempts", "0", "--stages", "lemma", "attempt", "--json", str(path)]
+    assert llm_plays.main(["--policy", f"{Path(__file__)}:failing", *words]) == 0
+    stages = json.loads(path.read_text(encoding="utf-8"))["stages"]
+    assert [(stages[stage]["n"], stages[stage]["unscored"]) for stage in stages] == [(1, 2), (1, 2)]
+    assert stages["lemma"]["valid"] == 1.0
+    assert "lemma: 2 unscored, left out below" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("stored", "option", "message"),
+    [
+        ('{"rows": 5}', "--baseline", "expected rows with id, reason, readable"),
+        ('{"rows": [1]}', "--texts", "expected rows with id, reason, text, tokens"),
+        ('{"rows": [{"id": "x", "reason": "valid"}]}', "--baseline", "expected rows with"),
+        (
+            '{"rows": [{"id": "x", "reason": "valid", "text": "", "tokens": 1}]}',
+            "--texts",
+            "no text of these situations",
+        ),
+        ('{"row', "--texts", "expected what --json wrote"),
+    ],
+)
+def test_a_stored_file_that_is_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], stored: str, option: str, message: str
+) -> None:
+    path = tmp_path / "stored.json"
+    path.write_text(stored, encoding="utf-8")
+    policy = [] if option == "--texts" else ["--policy", f"{Path(__file__)}:player"]
+    assert llm_plays.main([*policy, option, str(path), "--stages", "attempt", "--n", "1"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert option in error
+    assert message in error
+
+
 def test_a_comparison_is_paired() -> None:
     rows = [Row(f"lemma {n}", "lemma", "induction", "", 1, "valid" if n else "exception") for n in range(4)]
-    before = [{"id": f"lemma {n}", "readable": True, "valid": n == 3} for n in range(1, 6)]
+    before = [{"id": f"lemma {n}", "readable": True, "valid": n == 3, "reason": ""} for n in range(1, 6)]
     found = report.compared(rows, before)["lemma"]
     assert found["n"] == 3
     assert found["valid"][0] == pytest.approx(2 / 3)

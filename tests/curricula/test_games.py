@@ -297,6 +297,14 @@ def test_a_style_without_drafts_is_refused() -> None:
 
 
 @pytest.mark.docker
+def test_the_scripted_player_plays_in_two_steps(sandbox: Sandbox) -> None:
+    env = GaspCodeEnv(two_steps=True, role="solver", partner="scripted")
+    env.reset(seed=2)
+    assert [turn["stage"] for turn in env.transcript["turns"]] == ["lemma_draft", "lemma"]
+    assert env.transcript["turns"][1]["samples"][0]["verdict"] == "valid"
+
+
+@pytest.mark.docker
 def test_variants_in_two_steps_play_again(sandbox: Sandbox) -> None:
     env = GaspCodeEnv(
         goalposts=GOALPOSTS, two_steps=True, attempts=4, admit={"lemma": (0, 10)}, domain="python"

@@ -22,7 +22,8 @@ from gasp_env.domains.python.syntax import ParseError
 _BESIDE = re.compile(r"(?:test|check|main|run|example|demo)(?:_.*|s)?\Z", re.IGNORECASE)
 #: Statements that a program may begin with, for the search of its end within prose.
 _STATEMENT = re.compile(
-    r"(?:def|class|import|from|async|if|for|while|with|try|return|print|assert|#|@|>>>|\w+\s*[=(\[]|\w+\.\w)"
+    r"(?:def|class|import|from|async|if|for|while|with|try|else|elif|except|finally|return|print|assert|#|@|>>>|"
+    r"\w+\s*[=(\[]|\w+\.\w)"
 )
 
 
@@ -30,8 +31,6 @@ _STATEMENT = re.compile(
 _CHOSEN = re.compile(
     r"\b(?:harder|easier|final|correct|corrected|fixed|improved|revised|updated|better)\b.{0,40}\Z", re.I
 )
-#: Lines at the margin that belong to definitions.
-_DEFINITION = re.compile(r"def |class |async |@|#|import |from |\)")
 #: Nodes that bind a name.
 _NAMED: tuple[Any, ...] = (ast.FunctionDef, ast.ClassDef, ast.ExceptHandler, ast.MatchAs, ast.MatchStar)
 _LINE_END = re.compile(r"\r\n|\r|\n")
@@ -84,47 +83,44 @@ def parsed(text: str) -> Program | None:
 def leading(text: str) -> Program | None:
     """The longest program that a text begins with, where prose follows it; None if there is none.
 
-    The text is cut only at a line that begins at the margin and is no statement.
+    The text is cut at the first line at the margin that is no statement, or else where most of it can be parsed.
     """
-    for _ in range(8):
-        program = Program(text.removeprefix("\ufeff"))
-        try:
-            program.tree  # noqa: B018
-            return program
-        except ParseError:
-            lines = text.split("\n")
-            prose = next(
-                (
-                    number
-                    for number, line in enumerate(lines)
-                    if line[:1].strip() and not _STATEMENT.match(line)
-                ),
-                None,
-            )
-            if not prose:
-                return None
-            text = "\n".join(lines[:prose])
-    return None
-
-
-def definitions(text: str) -> Program | None:
-    """The definitions that a block begins with, where something behind them cannot be parsed; None without any.
-
-    The rest of the block may hold calls, one of which is broken. A proposal's program does not need them.
-    """
+    program = parsed(text)
+    if program is not None:
+        return program
     lines = text.split("\n")
-    first = next((number for number, line in enumerate(lines) if line.startswith("def ")), None)
-    if first is None:
+    prose = (number for number, line in enumerate(lines) if line[:1].strip() and not _STATEMENT.match(line))
+    cut = next(prose, None)
+    text = "\n".join(lines[:cut]) if cut else text
+    return parsed(text.rstrip()) or _longest(text)
+
+
+def _longest(text: str) -> Program | None:
+    """The program that a text begins with, cut where a line begins at the margin: the longest that can be parsed."""
+    lines = text.split("\n")
+    margins = [number for number, line in enumerate(lines) if number and line[:1].strip()]
+    found, low, high = None, 0, len(margins)
+    while low < high:  # what follows a fault cannot be parsed either
+        middle = (low + high) // 2
+        program = parsed("\n".join(lines[: margins[middle]]).rstrip())
+        if program is None:
+            high = middle
+        else:
+            found, low = program, middle + 1
+    return found
+
+
+def definitions(text: str, entry: str) -> Program | None:
+    """The program that a block begins with, where something behind it cannot be parsed; None without any.
+
+    The rest of the block may hold calls, one of which is broken. A proposal's program does not need them. A block whose
+    function ``entry`` itself is broken has none.
+    """
+    found = _longest(text) if parsed(text) is None else None
+    if found is None or not any(isinstance(node, ast.FunctionDef) for node in found.tree.body):
         return None
-    last = next(
-        (
-            first + n
-            for n, line in enumerate(lines[first:])
-            if line[:1].strip() and not _DEFINITION.match(line)
-        ),
-        len(lines),
-    )
-    return parsed("\n".join(lines[:last]).rstrip())
+    defined = re.compile(rf"^def {re.escape(entry)}\b", re.M)
+    return None if defined.search(text) and not defined.search(found) else found
 
 
 def candidate(program: Program, entry: str) -> Candidate | None:
@@ -198,14 +194,26 @@ def _candidate(program: Program, entry: str, name: str) -> Candidate | None:
     last = max((node.lineno for node in body if isinstance(node, ast.FunctionDef | ast.ClassDef)), default=0)
     named = [node for node in body if isinstance(node, ast.Assign) and node.lineno > last]
     if any(isinstance(node, ast.Expr | ast.Assign | ast.Assert) and node.lineno > last for node in uses):
-        uses += [node for node in named if not _binds(node) & reached]
-        uses = _in_order(uses)
+        uses = _in_order([*uses, *_only_used(named, uses, body, reached)])
     # Calls of the tests that are left out are left out with them.
     tests = {node.name for node in uses if isinstance(node, ast.FunctionDef | ast.ClassDef)} - reached
     if tests:
         uses += [node for node in body if isinstance(node, ast.Expr) and _mentions(node, *tests)]
         uses = _in_order(uses)
     return Candidate(renamed, name, tuple(uses), own[-1].args if own else None)
+
+
+def _only_used(
+    named: Sequence[ast.stmt], uses: Sequence[ast.stmt], body: Sequence[ast.stmt], reached: set[str]
+) -> list[ast.stmt]:
+    """Those of the assignments whose names nothing needs but uses and others of them."""
+    left = set(map(id, [*named, *uses]))
+    needed = reached.union(*(_needs(node) for node in body if id(node) not in left))
+    only = list(named)
+    while kept := [node for node in only if _binds(node) & needed]:
+        needed = needed.union(*map(_needs, kept))
+        only = [node for node in only if node not in kept]
+    return only
 
 
 def _in_order(nodes: Sequence[ast.stmt]) -> list[ast.stmt]:
@@ -250,7 +258,9 @@ def _binds(node: ast.stmt) -> set[str]:
         return {node.name}
     names = set()
     for inner in ast.walk(node):
-        if isinstance(inner, ast.Attribute | ast.Subscript) and isinstance(inner.ctx, ast.Store):
+        if isinstance(inner, ast.FunctionDef | ast.ClassDef):  # within an if or a try
+            names.add(inner.name)
+        elif isinstance(inner, ast.Attribute | ast.Subscript) and isinstance(inner.ctx, ast.Store):
             inner = inner.value
             if isinstance(inner, ast.Name):
                 names.add(inner.id)
@@ -263,7 +273,8 @@ def _needs(node: ast.stmt) -> set[str]:
     """Names that a statement reads and does not bind itself."""
     names = [inner for inner in ast.walk(node) if isinstance(inner, ast.Name)]
     own = {inner.id for inner in names if isinstance(inner.ctx, ast.Store)}
-    own |= {inner.arg for inner in ast.walk(node) if isinstance(inner, ast.arg)}
+    functions = [inner for inner in ast.walk(node) if isinstance(inner, ast.FunctionDef)]
+    own |= {inner.arg for one in functions for inner in ast.walk(one.args) if isinstance(inner, ast.arg)}
     return {inner.id for inner in names if isinstance(inner.ctx, ast.Load)} - own
 
 
@@ -275,8 +286,20 @@ def _is_use(node: ast.stmt, entry: str, reached: set[str]) -> bool:
         return node.name not in reached and (bool(_BESIDE.match(node.name)) or _mentions(node, entry))
     if isinstance(node, ast.Expr):
         printed = isinstance(node.value, ast.Call) and _mentions(node.value.func, "print")
+        if isinstance(node.value, ast.Call) and _receiver(node.value.func) in reached:
+            return False  # it may change what the function works with
         return printed or isinstance(node.value, ast.Constant) or _mentions(node, entry)
     return _mentions(node, entry, "__name__") and not _binds(node) & reached
+
+
+def _receiver(function: ast.expr) -> str:
+    """The name at the root of a method's call; empty for a call that is none."""
+    if not isinstance(function, ast.Attribute):
+        return ""
+    root: ast.expr = function
+    while isinstance(root, ast.Attribute | ast.Subscript):
+        root = root.value
+    return root.id if isinstance(root, ast.Name) else ""
 
 
 def _mentions(node: ast.AST, *names: str) -> bool:
@@ -346,8 +369,8 @@ def _renamed(program: Program, name: str, entry: str) -> Program | None:
     lines = [line.encode() for line in _LINE_END.split(program)]
     old, new = name.encode(), entry.encode()
     places = [(node.lineno - 1, node.col_offset) for node in program.every(ast.Name) if node.id == name]
-    for node in program.every(ast.FunctionDef):
-        if node.name == name:
+    for node in program.tree.body:  # a method of this name keeps it
+        if isinstance(node, ast.FunctionDef) and node.name == name:
             at = lines[node.lineno - 1].find(old, node.col_offset + len(b"def "))
             if at < 0:
                 return None

@@ -1,13 +1,15 @@
 """Imports that a program forgot: a model writes ``List[int]`` or ``math.gcd`` and leaves the import to its reader.
 
 Only a name that the program binds nowhere, and which would be a NameError, is imported, and only from a module that
-programs may import. Answers are executed as they were written: what they lack is part of their verdict.
+programs may import. Answers are executed as they were written, behind the imports that they have in a block of their
+own: what they lack is part of their verdict.
 """
 
 from __future__ import annotations
 
 import ast
 import builtins
+from collections.abc import Sequence
 
 from gasp_env.domains.python.program import Program
 from gasp_env.domains.python.syntax import ParseError
@@ -45,19 +47,35 @@ def with_imports(program: str, allowed: frozenset[str]) -> Program:
     read = Program(program)
     try:
         missing = _unbound(read)
+        modules = {node.value.id for node in read.every(ast.Attribute) if isinstance(node.value, ast.Name)}
     except ParseError:
         return read
-    lines = [f"import {name}" for name in missing if name in allowed]
+    lines = [f"import {name}" for name in missing if name in allowed & modules]
     members: dict[str, list[str]] = {}
     for name in missing:
-        if name not in allowed and _MODULE_OF.get(name) in allowed:
+        if _MODULE_OF.get(name) in allowed:
             members.setdefault(_MODULE_OF[name], []).append(name)
     lines += [f"from {module} import {', '.join(names)}" for module, names in members.items()]
     return Program("\n".join([*sorted(lines), "", str(read)])) if lines else read
 
 
+def behind(imports: Sequence[ast.stmt], program: Program) -> Program:
+    """The program behind those of some imports that bind a name which it lacks."""
+    try:
+        missing = set(_unbound(program)) if imports else set()
+    except ParseError:
+        return program
+    needed = [
+        ast.unparse(node)
+        for node in imports
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        and {_bound(alias) for alias in node.names} & {*missing, "*"}
+    ]
+    return Program("\n".join([*dict.fromkeys(needed), "", str(program)])) if needed and missing else program
+
+
 def _unbound(program: Program) -> list[str]:
-    """Names that the program reads and nowhere binds, sorted; modules only where an attribute is read of them."""
+    """Names that the program reads and nowhere binds, sorted."""
     if any(alias.name == "*" for alias in program.every(ast.alias)):
         return []
     if any(
@@ -65,12 +83,13 @@ def _unbound(program: Program) -> list[str]:
     ):  # nothing may stand before it
         return []
     names = program.every(ast.Name)
-    read = {node.id for node in names if isinstance(node.ctx, ast.Load)}
-    read &= _MODULE_OF.keys() | {
-        node.value.id for node in program.every(ast.Attribute) if isinstance(node.value, ast.Name)
-    }
     bound = {node.id for node in names if not isinstance(node.ctx, ast.Load)} | _BUILT_IN
     bound |= {node.arg for node in program.every(ast.arg)}
-    bound |= {node.asname or node.name.partition(".")[0] for node in program.every(ast.alias)}
+    bound |= {_bound(alias) for alias in program.every(ast.alias)}
     bound |= {str(node.name) for kind in _BINDERS for node in program.every(kind)}  # type: ignore[attr-defined]
-    return sorted(read - bound)
+    return sorted({node.id for node in names if isinstance(node.ctx, ast.Load)} - bound)
+
+
+def _bound(alias: ast.alias) -> str:
+    """The name that an import binds."""
+    return alias.asname or alias.name.partition(".")[0]

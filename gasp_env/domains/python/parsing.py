@@ -17,6 +17,7 @@ from gasp_env.domains.python import candidates
 from gasp_env.domains.python.calls import CallReader, Calls
 from gasp_env.domains.python.candidates import Candidate
 from gasp_env.domains.python.hints import hint, without_hint
+from gasp_env.domains.python.imports import behind
 from gasp_env.domains.python.literals import arguments
 from gasp_env.domains.python.program import Program
 from gasp_env.domains.python.stated import MAX_PLACES, values
@@ -119,9 +120,8 @@ def _program(read: Text, entry: str) -> Program:
 
 
 def _with_front(read: Text, program: Program) -> Program:
-    """The program behind the imports that stand in a block of their own."""
-    front = read.imports()
-    return Program(f"{front}\n\n{program}") if front else program
+    """The program behind the imports that stand in a block of their own, as far as it needs them."""
+    return behind(read.imports(), program)
 
 
 def _signature(program: str) -> ast.arguments | None:

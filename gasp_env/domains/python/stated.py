@@ -1,22 +1,22 @@
 r"""Where a text states an answer that is a value: an output, or arguments.
 
 A model may write the value alone, complete the line that it was shown, or reason for a page and say the value at the
-end. The forms are tried in an order, and the first that states anything is the answer:
+end. In this order, and only where nothing before it states a value, the answer is
 
-1. a block that is tagged as output or input;
-2. the completed line: an equation of ``f(...)`` whose known side is the question's own, wherever it stands;
-3. what is called the final answer, in words or as ``\boxed{...}``;
-4. a line with a label: ``Output: 3``;
-5. another block;
-6. the last sentence that concludes: "thus, the function returns `3`";
-7. other equations and calls of ``f``, the text as a whole, and code within its last words.
+1. what the text states outright: a block that is tagged as output or input, the completed line (an equation of
+   ``f(...)`` whose known side is the question's own, wherever it stands), a final answer, a ``\boxed{...}``, a line
+   with a label, as ``Output: 3``. All of these have to agree;
+2. what its last sentence that concludes says: "thus, the function returns `3`";
+3. another block, the text as a whole, a call without a result, code within its last words.
+
+An equation that is asked, denied or supposed ("is f(3) == 4?") states nothing, nor does one of another call.
 """
 
 from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,76 +31,92 @@ from gasp_env.values import ValueSyntaxError, encode, parse_literal, parse_prefi
 MAX_PLACES = 64
 
 _NOUNS = {
-    "deduction": r"(?:outputs?|results?|answers?|return(?:s|ed)?(?: values?)?|values?)",
+    "deduction": r"(?:outputs?|results?|answers?|return(?:ed)? values?|values?)",
     "abduction": r"(?:inputs?|arguments?|parameters?|answers?)",
 }
-#: Words between a verb and its value.
+#: Words and marks between a verb and its value.
 _FILLED = (
-    r"(?:\s+(?:the|a|an|list|string|tuple|dictionary|set|number|integer|boolean|value|equal|to|be|as|simply|then|now|"
-    r"just|indeed|also|therefore|thus|follows))*\s*:?\s*"
+    r"(?:\s{1,3}(?:the|a|an|list|string|tuple|dictionary|set|number|integer|boolean|value|equal|to|be|as|simply|then|now|"
+    r"just|indeed|also|therefore|thus|follows))*\s{0,3}:?\s{0,3}(?:\*\*|__)?"
 )
 _LABELS = {
     kind: re.compile(
-        rf"^[\s#>*_\-`]*(?:the )?(?:(?:correct|expected|computed|actual) )*{noun}(?: is| are|:| =)+[*_\s]*"
-        r"(?P<value>.+)$",
+        rf"^[\s#>*_\-`]*(?:the )?(?:(?:final|correct|expected|computed|actual) )*{noun}(?: is| are|[*_]*:)+[*_\s]*"
+        r"(?P<value>.*)$",
         re.I,
     )
     for kind, noun in _NOUNS.items()
 }
-_FINAL = re.compile(r"\bfinal (?:answer|output|result)(?: is|:| =)+[*_\s]*(?P<value>.+)$", re.I)
+_FINAL = re.compile(r"\bfinal (?:answer|output|result)[*_]*(?: is|:| =)+[*_\s]*(?P<value>.*)$", re.I)
 _IS = r"(?:[^`\n]|`[^`\n]*`){0,80}?(?:\b(?:is|are|be|was|were|becomes?)\b|:)"
+#: What a sentence concludes with, the likelier first: "the output is", and "the function returns".
 _CONCLUDED = {
-    "deduction": re.compile(
-        r"\b(?:returns?|returned|outputs?|prints?|gives?|yields?|produces?|results? in|evaluates? to|equals?|"
-        rf"{_NOUNS['deduction']}\b{_IS}){_FILLED}",
-        re.I,
+    "deduction": (
+        re.compile(rf"\b{_NOUNS['deduction']}\b{_IS}{_FILLED}", re.I),
+        re.compile(
+            r"(?:\b(?:function|call|code|program|it)|\bf\([^`\n]{0,200}?\)`?)\s"
+            r"(?:(?:will|would|should|then|thus|therefore|finally) )*"
+            rf"(?:returns?|outputs?|prints?|gives?|yields?|produces?|evaluates? to|equals?)\b{_FILLED}",
+            re.I,
+        ),
     ),
-    "abduction": re.compile(rf"\b{_NOUNS['abduction']}\b{_IS}{_FILLED}", re.I),
+    "abduction": (re.compile(rf"\b{_NOUNS['abduction']}\b{_IS}{_FILLED}", re.I),),
 }
 _THEREFORE = re.compile(r"\b(?:therefore|thus|hence|so|finally|in conclusion)\b", re.I)
 _BOXED = re.compile(r"\\boxed\{")
 _INLINE = re.compile(r"`+([^`\n]+)`+")
-#: Code, and more code that is listed behind it.
-_LISTED = re.compile(r"`+[^`\n]*`*(?:\s*(?:,|and|,\s*and)\s*`+[^`\n]+`+)*")
-_MATHS = re.compile(r"\\[(\[]\s*([^\n]+?)\s*\\[)\]]|\$([^$\n]{1,200})\$")
-#: A full stop behind a number, which ends its sentence.
-_STOP = re.compile(r"(?<=\d)\.(?=[\s*_)\"`]|\Z)")
-_EMPHASIS = re.compile(r"\*\*|__")
+#: Code or a formula, and more of it that is listed behind.
+_SPAN = r"(?:`+[^`\n]{1,400}`+|\\\([^\n]{1,200}?\\\)|\$[^$\n]{1,200}\$)"
+_LISTED = re.compile(rf"{_SPAN}(?:\s{{0,3}}(?:,|and|, and)\s{{0,3}}{_SPAN}){{0,8}}")
+_SENTENCE = re.compile(r"(?<=[.!?])[*_]*\s+(?=[A-Z*`_(\\])")
 
 _CALL = re.compile(r"(?<![\w.])f\(")
 #: Between a call and its result. Only two equals signs go over the end of a line.
 _EQUALS = re.compile(
-    r"[)`$ \t]*(?:\s*==\s*|(?:=|->|=>|→|⇒|(?:#[ \t]*)?(?:returns?|gives?|equals?|is|evaluates to|"
-    r"(?:expected )?(?:outputs?|results?):|expected:)|#[ \t]*(?:->|=>|prints?)?)[ \t]*`?)",
+    r"[)`$ \t]{0,8}(?:\s{0,8}==[ \t]{0,8}|(?:=>|=|->|→|⇒|(?:#[ \t]{0,8})?(?:returns?|gives?|equals?|is|evaluates to|"
+    r"(?:expected )?(?:outputs?|results?):|expected:)|#[ \t]{0,8}(?:->|=>|prints?)?)[ \t]{0,8}`?)",
     re.I,
 )
-_CONSOLE = re.compile(r"[ \t]*\n")
-#: What may stand behind a value: no operator, no subscript and no condition.
-_ENDED = re.compile(r"[`.,;:!?)\]}$\\#\"'|]|\Z|(?!(?:if|or|and|in|not)\b)[^\W\d]")
+_BELOW = re.compile(r"[ \t]{0,8}\n[ \t]{0,8}")
+#: A chain of equations, of which the last is the result.
+_CHAINED = re.compile(r"(?:=|->|→)(?!.*(?:=|->|→))")
+#: What may stand behind a value: no operator, no subscript, no condition and no noun that it counts.
+_ENDED = re.compile(
+    r"\Z|[`;\])}$\\#\"']|\.(?!\w)|,(?!\s*[\d\"'(\[{-])|!(?!=)|\*\*(?!\s*[\w(])|\((?=i\.?e|as |because|since|see )|"
+    r"(?:and|as|because|since|for|which|so|is|holds|here|again|i\.e|therefore|thus|after|before|at)\b",
+    re.I,
+)
+#: A number and the full stop of its sentence.
+_STOPPED = re.compile(r"\s*(-?\d[\d_]*)\.(?=\s|\Z|[*_`)\"'])")
+#: Words in front of an equation that deny it, and a sentence that only supposes it.
+_DENIED = re.compile(r"\b(?:not|never|\w+n't|rather than|instead of)\b[^,;:`]*\Z", re.I)
+_SUPPOSED = re.compile(
+    r"\s*(?:if|suppose|assume|assuming|were|unless|note)\b(?!.*\b(?:so|therefore|thus|hence)\b)", re.I
+)
+_REFUTED = re.compile(
+    r"[`*\s]*(?:(?:is|was|would be|seems) (?:not|false|wrong|incorrect)|isn't|fails|when|if|only|where|instead)\b",
+    re.I,
+)
 
 
 @dataclass(frozen=True)
 class _Equation:
-    """A call of ``f`` in a text, and the value that is said to be its result."""
+    """A call of ``f`` in a text, and the value that is said to be its result, alone; None if there is none."""
 
     arguments: Arguments
-    has_value: bool
-    value: Any = None
+    result: tuple[Any] | None
 
 
 def values(
     read: Text, kind: str, signature: ast.arguments | None = None, known: Sequence[Any] = ()
 ) -> list[Any]:
-    """The answers that a text states: outputs of a deduction, arguments of an abduction.
+    """The answers that a text states: outputs of a deduction, arguments of an abduction; several if they differ.
 
     Args:
         read: the text.
         kind: ``deduction`` or ``abduction``.
         signature: parameters of the program, for keywords.
         known: alone, what the question shows: the arguments of a deduction, the output of an abduction.
-
-    Returns:
-        Those of the first form that has any; several where the text states several.
     """
     for form in _Stated(read, kind, signature, known).forms():
         found = form()
@@ -113,33 +129,33 @@ class _Stated:
     """The forms in which one text may state its answer."""
 
     def __init__(self, read: Text, kind: str, signature: ast.arguments | None, known: Sequence[Any]) -> None:
-        self._read, self._kind, self._signature, self._known = read, kind, signature, known
+        self._kind, self._signature, self._known = kind, signature, known
         own_tags = OUTPUT_TAGS if kind == "deduction" else INPUT_TAGS
         self._tagged = [block.body for block in read.blocks if block.tag in own_tags]
-        other_tags = (OUTPUT_TAGS | INPUT_TAGS) - own_tags
-        self._untagged = [block.body for block in read.blocks if block.tag not in own_tags | other_tags]
-        words = _MATHS.sub(lambda found: f"`{_without_latex(found[1] or found[2])}`", read.rest)
-        self._words = _STOP.sub(" .", words)
-        self._lines = [line for line in self._words.split("\n") if len(line) <= MAX_LINE]
+        untagged = [block.body for block in read.blocks if block.tag not in OUTPUT_TAGS | INPUT_TAGS]
+        self._statements = [_statements(read, body) for body in untagged]
+        self._words = read.rest
+        self._lines = [line for line in read.rest.split("\n") if len(line) <= MAX_LINE]
+        self._equations = list(_equations([*self._statements, read.rest], signature))
 
     def forms(self) -> tuple[Callable[[], list[Any]], ...]:
         """The forms in their order."""
         return (
-            lambda: self._of(self._tagged),
-            lambda: self._of_equations(own=True),
-            self._final,
-            lambda: self._of(
-                said["value"] for line in self._lines if (said := _LABELS[self._kind].match(line))
-            ),
-            lambda: self._of(self._untagged),
+            self._outright,
             self._concluded,
-            lambda: self._of_equations(own=False),
-            lambda: self._of(line for line in self._lines if "input(" in line),
+            lambda: self._of(self._statements),
             lambda: self._of([self._words]),
+            self._calls,
+            lambda: self._of(line for line in self._lines if "input(" in line),
             self._inline,
         )
 
-    def _of(self, bodies: Any) -> list[Any]:
+    def _outright(self) -> list[Any]:
+        """What is stated in so many words, each once."""
+        found = [*self._of(self._tagged), *self._completed(), *self._boxed(), *self._labelled()]
+        return list({encode(value): value for value in found}.values())
+
+    def _of(self, bodies: Iterable[str]) -> list[Any]:
         """The answers that blocks or lines hold."""
         found: list[Any] = []
         for number, body in enumerate(bodies):
@@ -148,62 +164,82 @@ class _Stated:
             found += _answers(body, self._kind, self._signature)
         return found
 
-    def _of_equations(self, own: bool) -> list[Any]:
-        """What equations say: the question's own, or any; for an abduction also calls without a result."""
-        whole = "\n".join([*self._untagged, self._words])
-        found = list(_equations(whole, self._signature))
+    def _completed(self) -> list[Any]:
+        """The answers of equations whose known side is the question's own."""
+        stated = [one for one in self._equations if one.result is not None]
         if self._kind == "deduction":
-            found = [one for one in found if one.has_value]
-            return [one.value for one in found if not own or self._is_known(one.arguments)]
-        return [one.arguments for one in found if not own or (one.has_value and self._is_known(one.value))]
+            return [one.result[0] for one in stated if one.result and self._is_known(one.arguments)]
+        return [one.arguments for one in stated if one.result and self._is_known(one.result[0])]
+
+    def _calls(self) -> list[Any]:
+        """Arguments of calls without a result."""
+        if self._kind == "deduction":
+            return []
+        return [one.arguments for one in self._equations if one.result is None]
 
     def _is_known(self, value: Any) -> bool:
         return bool(self._known) and encode(value) == encode(self._known[0])
 
-    def _final(self) -> list[Any]:
-        """The last value in a box, or the last one that is called final."""
-        boxed = list(_BOXED.finditer(self._read.rest))
-        if boxed:
-            inner = _without_latex(enclosed(self._read.rest, boxed[-1].end()))
-            return self._of([inner])
-        for line in reversed(self._lines[-MAX_PLACES:]):
-            said = _FINAL.search(line)
-            found = self._of([said["value"]]) if said is not None else []
-            if found:
-                return found
-        return []
+    def _boxed(self) -> list[Any]:
+        """The value of the last box."""
+        boxes = list(_BOXED.finditer(self._words))[-1:]
+        return self._of(_without_latex(enclosed(self._words, box.end())) for box in boxes)
+
+    def _labelled(self) -> list[Any]:
+        """Values behind a label on its line or alone on the next one; the final ones, if any are called so."""
+        found: dict[bool, list[Any]] = {True: [], False: []}
+        places = 0
+        for number, line in enumerate(self._lines):
+            final = _FINAL.search(line)
+            said = final or _LABELS[self._kind].match(line)
+            if said is None or places >= MAX_PLACES:
+                continue
+            places += 1
+            value = said["value"].strip()
+            below = [after for after in self._lines[number + 1 : number + 3] if after.strip()]
+            for text in [value.rstrip(".")] if value else below[:1]:
+                answers = _answers(text, self._kind, self._signature)
+                stated = _prefix(text) if value and not answers and self._kind == "deduction" else None
+                found[final is not None] += answers or list(stated or ())
+        return found[True] or found[False]
 
     def _concluded(self) -> list[Any]:
         """The values of the last sentence that concludes, in the last paragraph or behind a word that says so."""
-        paragraphs = re.split(r"\n\s*\n", self._words.strip())
+        paragraphs = re.split(r"\n[ \t]*\n", self._words.strip())
         last = set(paragraphs[-1].split("\n"))
         for line in reversed(self._lines[-MAX_PLACES:]):
-            if line not in last and not _THEREFORE.search(line):
-                continue
-            bare = _EMPHASIS.sub("", line)
-            found = [
-                one
-                for said in _CONCLUDED[self._kind].finditer(bare)
-                for one in self._behind(bare, said.end())
-            ]
-            if found:
-                return found
+            for sentence in reversed(_SENTENCE.split(line)):
+                if line not in last and not _THEREFORE.search(sentence):
+                    continue
+                for form in _CONCLUDED[self._kind]:
+                    found = [
+                        one
+                        for said in form.finditer(sentence)
+                        if not _is_doubted(sentence[: said.start()], "")
+                        for one in self._behind(sentence, said.end())
+                    ]
+                    if found:
+                        return found
         return []
 
     def _behind(self, line: str, at: int) -> list[Any]:
         """The value that stands at a place of a sentence, alone in a list: as code, or plain."""
         rest = line[at:]
-        if rest.startswith("`"):
-            listed = _LISTED.match(rest)
-            codes = _INLINE.findall(listed[0]) if listed is not None else []
-            if self._kind == "abduction" and len(codes) == _parameters(self._signature):
-                codes = [", ".join(codes)]  # `6` and `5`, or `n = 6`, `k = 5`
-            return self._of(codes)
+        listed = _LISTED.match(rest)
+        if listed is not None:
+            if _REFUTED.match(rest, listed.end()):
+                return []
+            spans = [
+                _without_latex(span.strip("`$").removeprefix("\\(").removesuffix("\\)"))
+                for span in re.findall(_SPAN, listed[0])
+            ]
+            if self._kind == "abduction" and len(spans) == _parameters(self._signature):
+                spans = [", ".join(spans)]  # `6` and `5`, or `n = 6`, `k = 5`
+            return self._of(spans)
         if self._kind == "abduction":
-            plain = rest.strip().rstrip(".").strip()
-            return _answers(plain, self._kind, self._signature)
+            return _answers(rest.strip().rstrip(".*_").strip(), self._kind, self._signature)
         value = _prefix(rest)
-        return [value[0]] if value is not None else []
+        return list(value) if value is not None else []
 
     def _inline(self) -> list[Any]:
         """Code in the last line that has any which is an answer."""
@@ -218,55 +254,98 @@ def _parameters(signature: ast.arguments | None) -> int:
     return len(signature.posonlyargs) + len(signature.args) if signature is not None else 0
 
 
-def _equations(text: str, signature: ast.arguments | None) -> Iterator[_Equation]:
-    """The calls of ``f`` with literals in a text, with their results where they are said."""
-    for number, call in enumerate(_CALL.finditer(text)):
-        if number >= MAX_PLACES:
-            return
-        inner = enclosed(text, call.end())
-        end = call.end() + len(inner) + 1
+def _statements(read: Text, body: str) -> str:
+    """The lines of a block that are no definitions: a call within a program states nothing."""
+    program = read.program(body)
+    lines = body.split("\n")
+    if program is None:
+        return "\n".join(line for line in lines if not line[:1].isspace())
+    defined = {
+        number
+        for node in program.tree.body
+        if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.If | ast.For | ast.While)
+        for number in range(node.lineno, (node.end_lineno or node.lineno) + 1)
+    }
+    return "\n".join(line for number, line in enumerate(lines, start=1) if number not in defined)
+
+
+def _equations(pieces: Iterable[str], signature: ast.arguments | None) -> Iterator[_Equation]:
+    """The calls of ``f`` with literals, with their results where they are stated; those in doubt are left out."""
+    left = MAX_PLACES
+    for text in pieces:
+        for call in _CALL.finditer(text):
+            left -= 1
+            if left < 0:
+                return
+            inner = enclosed(text, call.end())
+            end = call.end() + len(inner) + 1
+            try:
+                given = arguments(inner, signature)
+            except ValueSyntaxError:
+                continue
+            before = text[text.rfind("\n", 0, call.start()) + 1 : call.start()]
+            result, after = _result(text, end, console=">>>" in before)
+            if not _is_doubted(_SENTENCE.split(before)[-1], text[after : after + 200].partition("\n")[0]):
+                yield _Equation(given, result)
+
+
+def _is_doubted(before: str, after: str) -> bool:
+    """True if what stands around an equation asks, denies or supposes it."""
+    asked = re.match(r"[`*)\s]*\?", after)
+    return bool(asked or _DENIED.search(before) or _SUPPOSED.match(before) or _REFUTED.match(after))
+
+
+def _result(text: str, at: int, console: bool) -> tuple[tuple[Any] | None, int]:
+    """The value that is stated behind a call, alone, and the place behind it; the last one of a chain on its line."""
+    said = _EQUALS.match(text, at)
+    below = (
+        _BELOW.match(text, said.end() if said is not None else at) if said is not None or console else None
+    )
+    if below is not None and (said is None or said[0].rstrip().endswith("==")):
+        # A value on the next line has the line for itself; words that follow an echoed question are none.
+        line = text[below.end() :].partition("\n")[0].rstrip("` \t")
         try:
-            given = arguments(inner, signature)
+            return (literal(line),), below.end() + len(line)
         except ValueSyntaxError:
-            continue
-        line = text[text.rfind("\n", 0, call.start()) + 1 : call.start()]
-        said = _EQUALS.match(text, end) or (_CONSOLE.match(text, end) if ">>>" in line else None)
-        value = _result(text, said.end()) if said is not None else None
-        yield _Equation(given, value is not None, value[0] if value is not None else None)
-
-
-def _result(text: str, at: int) -> tuple[Any] | None:
-    """The value at a place behind an equals sign, or the last one of a chain of equations on its line."""
-    value = _prefix(text[at : at + MAX_LINE])
+            return None, at
+    if said is None:
+        return None, at
+    rest = text[said.end() :]
+    value = _prefix(rest)
     if value is not None:
-        return value
-    line = text[at : at + MAX_LINE].partition("\n")[0]
-    chained, equals, last = line.rpartition("=")
+        return value, said.end() + _parsed_prefix(rest)[1]
+    line = rest[:MAX_LINE].partition("\n")[0]
+    chained = _CHAINED.search(line)
     # An equation of something else, or a condition, says nothing of this call.
-    if not equals or "f(" in line or chained.endswith(("!", "<", ">")) or _ended_before(chained):
-        return None
-    return _prefix(last)
-
-
-def _ended_before(chained: str) -> bool:
-    """True if the first equation of a chain has ended, so that what follows is another one."""
-    return any(mark in chained for mark in "`#;,$")
+    if chained is None or "f(" in line or line[: chained.start()].endswith(("!", "<", ">", "=")):
+        return None, at
+    if any(mark in line[: chained.start()] for mark in "`#;,$"):
+        return None, at
+    return _prefix(line[chained.end() :]), said.end() + len(line)
 
 
 def _prefix(text: str) -> tuple[Any] | None:
     """The value that a text begins with, alone; None if there is none, or if more of the expression follows."""
     try:
-        value, end = parse_prefix(text)
+        value, end = _parsed_prefix(text)
     except ValueSyntaxError:
         return None
-    rest = text[end:]
-    if rest[:1].isalnum() and not text[end - 1].isspace():  # 5th
-        return None
     before = text[:end].rstrip()
-    between, rest = text[len(before) : end] + rest[: len(rest) - len(rest.lstrip())], rest.lstrip()
+    rest = text[len(before) :]
+    if rest[:1].isalnum() or rest[:1] == "_":  # 5th
+        return None
     # A value ends with its line.
-    ended = "\n" in between or rest.startswith("**") or _ENDED.match(rest)
-    return (value,) if ended else None
+    return (value,) if rest.lstrip(" \t")[:1] == "\n" or _ENDED.match(rest.lstrip()) else None
+
+
+def _parsed_prefix(text: str) -> tuple[Any, int]:
+    """The value that a text begins with, and the place behind it.
+
+    Raises:
+        ValueSyntaxError: it begins with none.
+    """
+    number = _STOPPED.match(text)
+    return (parse_literal(number[1]), number.end(1)) if number is not None else parse_prefix(text)
 
 
 def _without_latex(text: str) -> str:
@@ -279,7 +358,7 @@ def _answers(body: str, kind: str, signature: ast.arguments | None) -> list[Any]
     """The answers that a block or a line holds."""
     body = body.strip().removeprefix("\ufeff")
     labelled = _LABELS[kind].match(body.rpartition("\n")[2])
-    tried = (body, body.strip("`*. "), labelled["value"].strip("`* ") if labelled is not None else body)
+    tried = (body, body.strip("`*. "), labelled["value"].strip("`*. ") if labelled is not None else body)
     for text in dict.fromkeys(tried):
         if not text:
             continue

@@ -14,8 +14,15 @@ from gasp_env.domains.python.syntax import check_text
 PROGRAM_TAGS = frozenset("python python3 py".split())
 INPUT_TAGS = frozenset("input inputs arguments args".split())
 MESSAGE_TAGS = frozenset("message hint".split())
+#: Tags of what is no Python program, whatever it looks like.
+FOREIGN_TAGS = frozenset(
+    "bash sh shell console terminal text txt plaintext json yaml java javascript js typescript c cpp sql html diff md "
+    "markdown".split()
+)
 OUTPUT_TAGS = frozenset("output result answer".split())
 
+#: Most programs outside of blocks that are read.
+MAX_UNFENCED = 4
 #: A line with which a program begins.
 UNFENCED = re.compile(r"^(?:from |import |def |class |@)", re.MULTILINE)
 
@@ -46,9 +53,10 @@ class Text:
 
         With ``cut``, if there are none, a block that cannot be parsed counts as the definitions that it begins with.
         """
-        blocks = [block for block in self.blocks if block.tag not in INPUT_TAGS | MESSAGE_TAGS | OUTPUT_TAGS]
+        blocks = [block for block in self.blocks if block.tag not in INPUT_TAGS | MESSAGE_TAGS]
+        blocks = [block for block in blocks if block.tag not in OUTPUT_TAGS or "def " in block.body]
         if any(block.tag in PROGRAM_TAGS and self._is_candidate(block.body, entry) for block in blocks):
-            blocks = [block for block in blocks if block.tag in PROGRAM_TAGS or not block.tag]
+            blocks = [block for block in blocks if block.tag not in FOREIGN_TAGS]
         programs = [self.program(block.body) for block in blocks]
         if blocks and not blocks[-1].closed and programs[-1] is None:
             programs[-1] = candidates.leading(blocks[-1].body)
@@ -57,14 +65,24 @@ class Text:
             for program, block in zip(programs, blocks, strict=True)
             if program is not None
         ]
-        start = UNFENCED.search(self.rest)
         if cut and not any(found):
-            programs = [candidates.definitions(block.body) for block in blocks]
+            programs = [candidates.definitions(block.body, entry) for block in blocks]
             found = [candidates.candidate(program, entry) for program in programs if program is not None]
-        if not any(found) and start is not None:
-            program = candidates.leading(self.rest[start.start() :])
-            found = [candidates.candidate(program, entry)] if program is not None else []
+        if not any(found):
+            found = [candidates.candidate(program, entry) for program in self._unfenced()]
         return [one for one in found if one is not None]
+
+    def _unfenced(self) -> list[Program]:
+        """The programs outside of the blocks, with the prose between them left out."""
+        found: list[Program] = []
+        rest = self.rest
+        while len(found) < MAX_UNFENCED and (start := UNFENCED.search(rest)) is not None:
+            program = candidates.leading(rest[start.start() :])
+            if program is None:
+                break
+            found.append(program)
+            rest = rest[start.start() + len(program) :]
+        return found
 
     def _labelled(self, found: Candidate | None, block: fences.Block) -> Candidate | None:
         """The candidate with the line of words above its block."""
@@ -74,17 +92,16 @@ class Text:
         label = self._lines[above].strip("#*_:> ") if above >= 0 else ""
         return None if found is None else replace(found, label=label)
 
-    def imports(self) -> str:
-        """The lines of blocks that hold imports only, which stand before a program in a block of its own."""
+    def imports(self) -> list[ast.stmt]:
+        """The statements of blocks that hold imports only, which stand beside a program in a block of its own."""
         programs = [self.program(block.body) for block in self.blocks]
-        only = [
-            str(program).strip()
+        return [
+            node
             for program in programs
             if program is not None
-            and program.tree.body
             and all(isinstance(node, ast.Import | ast.ImportFrom) for node in program.tree.body)
+            for node in program.tree.body
         ]
-        return "\n".join(dict.fromkeys(only))
 
     def _is_candidate(self, body: str, entry: str) -> bool:
         program = self.program(body)

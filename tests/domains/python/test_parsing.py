@@ -491,6 +491,49 @@ def test_statements_that_the_program_needs_are_kept(program: str) -> None:
     assert parse_proposal(block(f"{program}\n\n{LINES}")).program == program
 
 
+@pytest.mark.parametrize(
+    "program",
+    [
+        "def helper(x):\n    return x * 2\n\nK = 3\n\ndef f(x):\n    return helper(x) + K",
+        "def f(xs):\n    return xs\n\ndata = [1, 2, 3]\ndata.append(4)",
+        "def f(x):\n    return x\ninputs = [[1], [2, 3]]\nassert len(inputs) == 2",
+        "T = []\ndef f(x):\n    return x + len(T)\nT.append(f)",
+        "def f(x):\n    return len(f.t)\nf.t = []\nf.t.append(3)",
+        "def f(x):\n    return g(x) if x else 0\nif True:\n    def g(x):\n        return f(x-1)",
+        "def check(x):\n    return f(x) > 1\ndef f(x):\n    return check(x) or max([x], key=lambda check: check)",
+        "T = []\nfor i in range(3):\n    T.append(i)\nelse:\n    T.append(9)\ndef f(x):\n    return T",
+    ],
+)
+@pytest.mark.parametrize("behind", ["", "\ncall_9 = f(9"])
+def test_what_a_program_does_is_not_changed(program: str, behind: str) -> None:
+    assert parse_proposal(block(f"{program}\n\n{LINES}{behind}")).program == program
+
+
+def test_a_broken_function_is_not_replaced_by_its_helper() -> None:
+    broken = "def helper(x):\n    return x\n\ndef f(x):\n    return (x\n"
+    assert "def helper" in parse_proposal(block(f"{broken}\n{LINES}")).program
+
+
+def test_a_method_of_the_same_name_keeps_it() -> None:
+    program = "class A:\n    def solve(self, x):\n        return x\ndef solve(x):\n    return A().solve(x)"
+    read = parse_answer(block(program), "induction")
+    assert read == program.replace("def solve(x)", "def f(x)")
+
+
+@pytest.mark.parametrize("tag", ["python", "py3", "solution", "answer", ""])
+def test_two_programs_are_two_whatever_their_tags(tag: str) -> None:
+    assert parse_answer(block(CODE, tag), "induction") == CODE
+    for text in (f"{block(CODE)}\nor\n{block(PROGRAMS[1], tag)}", f"{CODE}\n\nOr this:\n\n{PROGRAMS[1]}"):
+        with pytest.raises(ParseError, match="2 that differ"):
+            parse_answer(text, "induction")
+
+
+def test_imports_beside_a_program_are_taken_as_far_as_it_lacks_them() -> None:
+    program = "def f(x):\n    return pow(x, gcd(x, 2))"
+    text = f"{block('from math import pow')}\n{block('import os')}\n{block('from math import gcd')}\n{block(program)}"
+    assert parse_answer(text, "induction") == f"from math import gcd\n\n{program}"
+
+
 def test_statements_that_only_use_it_are_left_out() -> None:
     program = "def f(x):\n    y = x + 1\n    return y"
     assert parse_proposal(block(f"{program}\n\ny = f(1)\nx = f(2)\nprint(x, y)\n{LINES}")).program == program
