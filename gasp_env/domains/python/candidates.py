@@ -355,7 +355,9 @@ def _renamed(program: Program, name: str, entry: str) -> Program | None:
 
     Only the identifier changes, where it is defined and where it is used; comments and layout stay.
     """
-    taken = {node.id for node in program.every(ast.Name)} | {node.arg for node in program.every(ast.arg)}
+    # A call of the new name that nothing binds is of this function.
+    taken = {node.id for node in program.every(ast.Name) if not isinstance(node.ctx, ast.Load)}
+    taken |= {node.arg for node in program.every(ast.arg)}
     taken |= {node.name for kind in _NAMED for node in program.every(kind) if node.name}
     taken |= {name for node in program.every(ast.alias) for name in (node.name, node.asname) if name}
     taken |= {node.rest for node in program.every(ast.MatchMapping) if node.rest}

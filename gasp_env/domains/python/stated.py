@@ -101,9 +101,16 @@ _REFUTED = re.compile(
 
 @dataclass(frozen=True)
 class _Equation:
-    """A call of ``f`` in a text, and the value that is said to be its result, alone; None if there is none."""
+    """A call of ``f`` in a text.
+
+    Attributes:
+        arguments: of the call.
+        equated: True if something is said of its result.
+        result: alone, the value that it is said to be; None if that is none.
+    """
 
     arguments: Arguments
+    equated: bool
     result: tuple[Any] | None
 
 
@@ -135,6 +142,7 @@ class _Stated:
         untagged = [block.body for block in read.blocks if block.tag not in OUTPUT_TAGS | INPUT_TAGS]
         self._statements = [_statements(read, body) for body in untagged]
         self._words = read.rest
+        self._paragraphs = re.split(r"\n[ \t]*\n", read.rest.strip())
         self._lines = [line for line in read.rest.split("\n") if len(line) <= MAX_LINE]
         self._equations = list(_equations([*self._statements, read.rest], signature))
 
@@ -172,10 +180,12 @@ class _Stated:
         return [one.arguments for one in stated if one.result and self._is_known(one.result[0])]
 
     def _calls(self) -> list[Any]:
-        """Arguments of calls without a result."""
+        """Arguments of calls without a result; of the only call of the last paragraph, whatever its result."""
         if self._kind == "deduction":
             return []
-        return [one.arguments for one in self._equations if one.result is None]
+        plain = [one.arguments for one in self._equations if not one.equated]
+        last = [one.arguments for one in _equations([self._paragraphs[-1]], self._signature)]
+        return plain or (last if len(set(map(encode, last))) == 1 else [])
 
     def _is_known(self, value: Any) -> bool:
         return bool(self._known) and encode(value) == encode(self._known[0])
@@ -205,8 +215,7 @@ class _Stated:
 
     def _concluded(self) -> list[Any]:
         """The values of the last sentence that concludes, in the last paragraph or behind a word that says so."""
-        paragraphs = re.split(r"\n[ \t]*\n", self._words.strip())
-        last = set(paragraphs[-1].split("\n"))
+        last = set(self._paragraphs[-1].split("\n"))
         for line in reversed(self._lines[-MAX_PLACES:]):
             for sentence in reversed(_SENTENCE.split(line)):
                 if line not in last and not _THEREFORE.search(sentence):
@@ -284,9 +293,9 @@ def _equations(pieces: Iterable[str], signature: ast.arguments | None) -> Iterat
             except ValueSyntaxError:
                 continue
             before = text[text.rfind("\n", 0, call.start()) + 1 : call.start()]
-            result, after = _result(text, end, console=">>>" in before)
+            equated, result, after = _result(text, end, console=">>>" in before)
             if not _is_doubted(_SENTENCE.split(before)[-1], text[after : after + 200].partition("\n")[0]):
-                yield _Equation(given, result)
+                yield _Equation(given, equated, result)
 
 
 def _is_doubted(before: str, after: str) -> bool:
@@ -295,8 +304,8 @@ def _is_doubted(before: str, after: str) -> bool:
     return bool(asked or _DENIED.search(before) or _SUPPOSED.match(before) or _REFUTED.match(after))
 
 
-def _result(text: str, at: int, console: bool) -> tuple[tuple[Any] | None, int]:
-    """The value that is stated behind a call, alone, and the place behind it; the last one of a chain on its line."""
+def _result(text: str, at: int, console: bool) -> tuple[bool, tuple[Any] | None, int]:
+    """True if a result is said behind a call, its value, alone, the last one of a chain, and the place behind it."""
     said = _EQUALS.match(text, at)
     below = (
         _BELOW.match(text, said.end() if said is not None else at) if said is not None or console else None
@@ -305,23 +314,23 @@ def _result(text: str, at: int, console: bool) -> tuple[tuple[Any] | None, int]:
         # A value on the next line has the line for itself; words that follow an echoed question are none.
         line = text[below.end() :].partition("\n")[0].rstrip("` \t")
         try:
-            return (literal(line),), below.end() + len(line)
+            return True, (literal(line),), below.end() + len(line)
         except ValueSyntaxError:
-            return None, at
+            return said is not None, None, at
     if said is None:
-        return None, at
+        return False, None, at
     rest = text[said.end() :]
     value = _prefix(rest)
     if value is not None:
-        return value, said.end() + _parsed_prefix(rest)[1]
+        return True, value, said.end() + _parsed_prefix(rest)[1]
     line = rest[:MAX_LINE].partition("\n")[0]
     chained = _CHAINED.search(line)
     # An equation of something else, or a condition, says nothing of this call.
     if chained is None or "f(" in line or line[: chained.start()].endswith(("!", "<", ">", "=")):
-        return None, at
+        return True, None, at
     if any(mark in line[: chained.start()] for mark in "`#;,$"):
-        return None, at
-    return _prefix(line[chained.end() :]), said.end() + len(line)
+        return True, None, at
+    return True, _prefix(line[chained.end() :]), said.end() + len(line)
 
 
 def _prefix(text: str) -> tuple[Any] | None:

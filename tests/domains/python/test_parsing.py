@@ -105,6 +105,9 @@ PROPOSALS = {
     "a corrected draft": f"{block(PROGRAMS[1])}\nThe corrected version:\n{document(block(CODE), block(LINES))}".replace(
         "## Function\n", ""
     ),
+    "another name than that of its calls": block(
+        f"# Hint: {HINT}\ndef plus(x):\n    return x + 1\n\n{LINES}"
+    ),
     "calls in comments": block(
         f"# Hint: {HINT}\n{CODE}\n\n" + "\n".join(f"# call_{n} = {c}" for n, c in enumerate(CALLS))
     ),

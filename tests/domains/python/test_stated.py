@@ -186,6 +186,7 @@ def test_every_place_of_arguments(form: str) -> None:
         ("Is f(4) == 9? No, that is 16.\n\nSo the answer is 3.", (3,)),
         ("f(2) == 9 is false, as 2*2 is 4. Answer: 3", (3,)),
         ("First:\n```python\nn = 100\n```\nis too large. So the input must be 3.", (3,)),
+        ("Trying f(1) == 1 first.\n\nTherefore, `f(5, 1)` returns `10`.", (5, 1)),
         (
             block("def f(n, acc=0):\n    if n > 9:\n        return f(0, 2)\n    return n")
             + "\nSo `f(5, 1)` works.",
