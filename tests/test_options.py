@@ -144,6 +144,7 @@ WRONG: dict[str, list[Any]] = {
     "lifts": [101, -1, 1.0, True],
     "lift_from": [5, [], "nowhere"],
     "lift_sees_goalpost": [1, "yes"],
+    "two_steps": [1, "yes"],
     "axis": [5, ["f"], "g"],
     "admit": [5, 0, "", [], "lemma", {"lemma": 5}, {5: (1, 2)}, {"lemma": None}, {"lemma": ("1", 2)}],
     "sees": [5, ["statement"], "all"],
