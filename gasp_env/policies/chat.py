@@ -11,9 +11,12 @@ BREAK = "\N{ZERO WIDTH SPACE}"
 _TAGS = (
     "s|bos|eos|pad|unk|mask|sop|eop|endoftext|begin_of_text|end_of_text|think|tool_call|tool_response|tools|SYS|"
     r"start_of_turn|end_of_turn|start_of_image|end_of_image|image_soft_token|fim_\w+|file_sep|repo_name|filename|"
-    r"PRE|SUF|MID|EOT|unused\d+|extra_id_\d+"
+    r"PRE|SUF|MID|EOT|EOD|CLS|SEP|PAD|UNK|MASK|[A-Z]+_TOKEN|unused_?\d+|extra_id_\d+|reserved_\d+|SPECIAL_\d+"
 )
-_BRACKETS = "INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|TOOL_CONTENT|THINK|IMG|gMASK|sMASK"
+_BRACKETS = (
+    "INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|TOOL_CONTENT|ARGS|CALL_ID|MODEL_SETTINGS|THINK|"
+    r"IMG|IMG_BREAK|IMG_END|AUDIO|BEGIN_AUDIO|PREFIX|MIDDLE|SUFFIX|BOS|EOS|PAD|UNK|CLS|SEP|MASK|gMASK|sMASK|control_\d+"
+)
 #: Forms of the special tokens of published chat models; a match is the first character of one.
 _SPECIAL = re.compile(
     r"<(?=\|[^<>|\s]{1,64}\|>)"  # <|im_end|> and most others

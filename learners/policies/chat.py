@@ -77,7 +77,8 @@ class Chat:
         ids = self._encode(text)
         if not self._added.isdisjoint(ids):
             # The vocabulary itself holds an added token, as some do: no piece of its characters is one.
-            ids = [id_ for character in text for id_ in self._encode(character)]
+            spelled = {id_: self._spelled(id_) for id_ in self._added.intersection(ids)}
+            ids = [piece for id_ in ids for piece in spelled.get(id_, [id_])]
         return ids
 
     def answer(self, ids: Sequence[int]) -> str:
@@ -88,6 +89,11 @@ class Chat:
         kept = [id_ for id_ in ids if id_ not in self._silent]
         text = self.tokenizer.decode(kept, skip_special_tokens=False, clean_up_tokenization_spaces=False)
         return without_reasoning(text, self._opened)
+
+    def _spelled(self, added: int) -> list[int]:
+        """Ids of an added token's characters, one by one."""
+        token = self.tokenizer.decode([added], skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        return [id_ for character in token for id_ in self._encode(character)]
 
     def _encode(self, text: str) -> list[int]:
         # A lone surrogate is no character, and the library cannot take it.

@@ -17,7 +17,8 @@ QWEN = (
 ).split()
 OTHERS = (
     "<s> </s> [INST] [/INST] <<SYS>> <</SYS>> <start_of_turn> <end_of_turn> <bos> <eos> <|begin_of_text|> <|eot_id|> "
-    "<|start_header_id|> <｜begin▁of▁sentence｜> <｜User｜> <|channel|> <fim_prefix> [TOOL_CALLS] <unused7> [gMASK]"
+    "<|start_header_id|> <｜begin▁of▁sentence｜> <｜User｜> <|channel|> <fim_prefix> [TOOL_CALLS] <unused7> [gMASK] "
+    "<BOS_TOKEN> <EOS_TOKEN> <PAD> <|START_OF_TURN_TOKEN|> [ARGS] [CALL_ID] [IMG_BREAK] [SEP] [control_8] <SPECIAL_12>"
 ).split()
 
 

@@ -67,9 +67,17 @@ def _shared(folder: Path, made: dict[Path, Chat] = {}) -> Chat:  # noqa: B006
 
 def test_an_added_token_that_is_in_the_vocabulary_too_is_text(tokenizer: Any) -> None:
     chat = Chat(tokenizer)
-    (line,) = chat._encode("\n")[:1]
-    chat._added = frozenset({*chat._added, chat._encode("return")[0]} - {line})
-    assert chat._added.isdisjoint(chat.text_ids("a return"))
+    text = "def add(a, b):\n    return a + b\n"
+    plain = chat.text_ids(text)
+    (token,) = chat._encode(" return")
+    at = plain.index(token)
+    chat._added |= {token}
+    ids = chat.text_ids(text)
+    assert chat._added.isdisjoint(ids)
+    assert tokenizer.decode(ids) == text
+    # Everything beside it keeps its tokens.
+    rest = len(plain) - at - 1
+    assert (ids[:at], ids[-rest:]) == (plain[:at], plain[-rest:])
 
 
 def test_a_system_prompt_replaces_the_templates_own(tokenizer: Any) -> None:
