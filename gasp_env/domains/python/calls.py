@@ -91,10 +91,11 @@ class CallReader:
             bare = _PROMPT.sub("", line).strip().strip("`*").strip()
             tree = parse(bare)
             several = sum(line.count(f"{name}(") for name in self.names) > 1
+            used = tree
             if tree is None and not several and len(bare) <= _LINE:
-                tree = parse(_RESULT.sub("", bare).strip("`* "))
-            if tree is not None and len(tree.body) == 1 and self._is_use(tree.body[0]):
-                self.of_statements(tree.body)
+                used = parse(_RESULT.sub("", bare).strip("`* "))
+            if used is not None and len(used.body) == 1 and self._is_use(used.body[0]):
+                self.of_statements(used.body)
             elif (
                 tree is None and not line[:1].isspace()
             ):  # an indented line may be of a program that is broken

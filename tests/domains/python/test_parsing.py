@@ -119,6 +119,9 @@ PROPOSALS = {
     ),
     "labels": document(block(CODE), block("\n".join(f"call_{n}: {c}" for n, c in enumerate(CALLS)))),
     "numbers": document(block(CODE), block("\n".join(f"{n} call_{n} = {c}" for n, c in enumerate(CALLS)))),
+    "names, and results in words": document(
+        block(CODE), "\n".join(f"CALL_{n} = {c} Should return **{n + 1}**" for n, c in enumerate(CALLS))
+    ),
     "all on a line": document(block(CODE), block(", ".join(f"call_{n} = {c}" for n, c in enumerate(CALLS)))),
     "a table": document(block(CODE), "\n".join(f"| {n} | `{c}` | {n + 1} |" for n, c in enumerate(CALLS))),
     "in words": document(block(CODE), "; ".join(f"{c} gives {n + 1}" for n, c in enumerate(CALLS))),
