@@ -10,9 +10,10 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from learners.policies import Scores, TrainablePolicy
+from learners.policies.prefixes import common
 from learners.turn_records import TurnRecord, packs
 
-#: Answers to one prompt that are scored as one packed sequence, and rows scored at once. Neither changes a result.
+#: Answers to one prompt that are scored as one packed sequence, and most rows scored at once. Neither changes a result.
 PACK, MICRO_ROWS = 16, 256
 
 
@@ -34,13 +35,34 @@ def score(
     return torch.tensor([row for pack in order for row in pack]), policy.score(groups, temperature)
 
 
-def constants(policy: TrainablePolicy, records: Sequence[TurnRecord], temperature: float) -> Tensor:
+def micro_batches(records: Sequence[TurnRecord], part: Sequence[int], tokens: int) -> list[list[int]]:
+    """Cut rows into runs of at most `MICRO_ROWS` rows and, but for single rows, at most ``tokens`` tokens.
+
+    What a row's prompt has in common with the prompt before it is counted once, as a policy may compute it once.
+    """
+    found: list[list[int]] = []
+    size = 0
+    before: tuple[int, ...] = ()
+    for row in part:
+        prompt, length = records[row].prompt_ids, len(records[row].completion_ids)
+        added = len(prompt) - common(before, prompt) + length
+        if not found or len(found[-1]) == MICRO_ROWS or size + added > tokens:
+            found.append([])
+            size, added = 0, len(prompt) + length
+        found[-1].append(row)
+        size, before = size + added, prompt
+    return found
+
+
+def constants(
+    policy: TrainablePolicy, records: Sequence[TurnRecord], temperature: float, tokens: int = 2**16
+) -> Tensor:
     """Log-probabilities as plain numbers in the records' order, (rows, longest completion)."""
     out = torch.zeros(len(records), max(len(record.completion_ids) for record in records))
     with torch.no_grad():
-        for first in range(0, len(records), MICRO_ROWS):
-            order, scores = score(policy, records[first : first + MICRO_ROWS], temperature)
-            out[order + first, : scores.logprobs.shape[1]] = scores.logprobs.float().cpu()
+        for part in micro_batches(records, range(len(records)), tokens):
+            order, scores = score(policy, [records[row] for row in part], temperature)
+            out[torch.tensor(part)[order], : scores.logprobs.shape[1]] = scores.logprobs.float().cpu()
     return out
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -37,7 +38,9 @@ class _Args(Protocol):
 Kind = TypeVar("Kind", bound=_Args)
 
 
-def parse(kind: type[Kind], program: str, about: str | None, roles: Sequence[str] = ()) -> Kind:
+def parse(
+    kind: type[Kind], program: str, about: str | None, roles: Sequence[str] = (), recipes: Any = None
+) -> Kind:
     """The options of a command line; those of policies' factories are in ``policy_options``.
 
     Args:
@@ -45,22 +48,53 @@ def parse(kind: type[Kind], program: str, about: str | None, roles: Sequence[str
         program: as it is started, for messages.
         about: its help.
         roles: that have a ``ROLE_policy``.
+        recipes: the module `learners.recipes`, for a command whose defaults a recipe may set.
 
     Raises:
         SystemExit: with status 2, after one line about the policies or tyro's about the other options.
     """
     words, defaults = sys.argv[1:], kind()
-    policies = PolicyFlags(roles, defaults.policy, list(vars(defaults)))
+    if recipes is not None and "--recipes" in words:
+        print(recipes.describe())
+        raise SystemExit(0)
     try:
+        recipe = _recipe(words, defaults.policy, recipes) if recipes is not None else None
+        defaults = recipe.args if recipe is not None else defaults
+        policies = PolicyFlags(roles, defaults.policy, list(vars(defaults)))
         rest, options = policies.separate(words)
+        if recipe is not None and _named(words, "policy", defaults.policy) == defaults.policy:
+            options[""] = {**recipe.policy_options, **options.get("", {})}
         about = f"{about or ''}\n\n{policies.describe(words)}"
-        args, unknown = tyro.cli(kind, args=rest, prog=program, description=about, return_unknown_args=True)
+        args, unknown = tyro.cli(
+            kind, args=rest, prog=program, description=about, default=defaults, return_unknown_args=True
+        )
         policies.refuse(unknown, words)
     except ValueError as error:
         print(f"{program}: {' '.join(str(error).split())}", file=sys.stderr)
         raise SystemExit(2) from None
     args.policy_options = options
     return args
+
+
+def _recipe(words: Sequence[str], policy: str, recipes: Any) -> Any:
+    """The recipe that a command line asks for, by name or by its policy; None if there is none."""
+    if name := _named(words, "recipe", ""):
+        try:
+            return recipes.read(name)
+        except ValueError as error:
+            raise ValueError(f"--recipe {name}: {error}") from None
+    name = _named(words, "policy", policy)
+    return recipes.read(name) if name in recipes.names() else None
+
+
+def _named(words: Sequence[str], option: str, default: str) -> str:
+    """The value of an option in a command line."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument(f"--{option}", default=default)
+    try:
+        return str(getattr(parser.parse_known_args(list(words))[0], option))
+    except argparse.ArgumentError:
+        return default
 
 
 @contextmanager
@@ -76,24 +110,29 @@ def command() -> Iterator[None]:
 
 
 class Interrupted:
-    """Context that defers Ctrl-C: the first is noted, so that work in progress is finished; the second interrupts.
+    """Context that defers Ctrl-C and SIGTERM: the first is noted, so that work in progress is finished; the second ends
+    it.
 
     Attributes:
-        pressed: True after the first Ctrl-C.
+        pressed: True after the first one.
     """
+
+    _signals = (signal.SIGINT, signal.SIGTERM)
 
     pressed = False
 
     def __enter__(self) -> Interrupted:
-        self._handler = signal.signal(signal.SIGINT, self._press)
+        self._handlers = {number: signal.signal(number, self._press) for number in self._signals}
         return self
 
     def __exit__(self, *_: object) -> None:
-        signal.signal(signal.SIGINT, self._handler)
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
 
     def _press(self, *_: object) -> None:
         self.pressed = True
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 @contextmanager

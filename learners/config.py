@@ -23,6 +23,9 @@ class Args:
 
     name: str = ""
     """Name of the run; its files lie in RUNS/NAME. Default: the time."""
+    recipe: str = ""
+    """Defaults of the other options: the name of a recipe that ships (--recipes lists them), or a .toml file. Without
+    one, that of the policy's name, where there is one."""
     runs: Path = Path("runs")
     """Where runs lie."""
     resume: str = ""
@@ -34,9 +37,15 @@ class Args:
     """The policy that plays and trains: a name (see gasp_env.policies), module:name or file.py:name. The options of
     its factory are flags."""
     teacher_policy: str = ""
-    """Another policy for the teacher, which does not train; the options of its factory are --teacher-..."""
+    """Another policy for the teacher, which trains only --weights by_role; the options of its factory are
+    --teacher-..."""
     solver_policy: str = ""
     """Another policy for the solver, likewise; not for the measurements, which are of --policy."""
+    weights: Literal["shared", "by_role"] = "shared"
+    """Whether both roles play and train the same weights, or each its own: two adapters on one base with --lora,
+    else two models."""
+    freeze: Literal["none", "teacher", "solver"] = "none"
+    """A role that plays with the weights of the start, which stay as they are."""
     policy_options: command_line.Hidden = field(default_factory=dict)
     """Options of factories, by role."""
     device: str = "cpu"
@@ -60,6 +69,8 @@ class Args:
     """Share of episodes played on the goalpost itself: 0 is GASP, 1 is RL on the real problems."""
     axis: Literal["both", "io", "f", "none"] = "both"
     """What lemmas and lifts change."""
+    lifts: int = 1
+    """Most lifts of an episode, each made from the one before; 0 leaves them out."""
     two_steps: bool = False
     """Ask for a variant in two turns, its program first, which suits small language models."""
     batch_duplicates: bool = True
@@ -88,6 +99,8 @@ class Args:
     """Least standard deviation to divide by."""
     advantage_cap: float | None = None
     """Largest advantage."""
+    overlong: Literal["fail", "mask"] = "fail"
+    """Answers that were cut off: paid as they are judged, or left out of statistics and loss."""
     shuffle_advantages: bool = False
     """Control: hand every row another row's advantage."""
 
@@ -105,6 +118,14 @@ class Args:
     """The ratio is clipped below 1 minus this."""
     clip_high: float = 0.28
     """The ratio is clipped above 1 plus this."""
+    micro_tokens: int = 65_536
+    """Most tokens whose gradients are computed at once, shared beginnings counted once: what the memory holds. Changes
+    no result but for rounding."""
+    correction: Literal["none", "truncate"] = "none"
+    """Of the gap between the engine that samples and the one that trains: weigh each token with the ratio of their
+    probabilities, at most --correction-cap. Costs a forward pass where an update has several steps."""
+    correction_cap: float = 2.0
+    """Largest weight of a token for the gap between engines."""
     dual_clip: float = 3.0
     """Bound of the loss where the advantage is negative, in advantages."""
     kl: KL = "none"
@@ -120,6 +141,8 @@ class Args:
     """Answers to each held-out problem, before and after; at least 8, which pass@8 takes."""
     goalpost_samples: int = 64
     """Answers to each goalpost, before and after; 0 leaves this out."""
+    track: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = ("tensorboard",)
+    """Where metrics go beside metrics.jsonl; any of them, or none."""
     checkpoint_every: int = 20
     """Updates between checkpoints; the end, and Ctrl-C, make one too."""
     keep_checkpoints: int = 2
@@ -131,13 +154,16 @@ class Args:
 
 
 #: Options that may differ between a run and its continuation.
-FREE = {"name", "runs", "resume", "device", "threads", "sandbox", "updates", "seconds", "eval_samples",
-        "goalpost_samples", "checkpoint_every", "keep_checkpoints", "episodes_every", "episodes_kept"}  # fmt: skip
+FREE = {"name", "runs", "resume", "device", "threads", "sandbox", "updates", "seconds", "eval_samples", "recipe",
+        "goalpost_samples", "checkpoint_every", "keep_checkpoints", "episodes_every", "episodes_kept",
+        "track"}  # fmt: skip
 
 
 def trains(role: str, args: Args) -> bool:
-    """True if the turns of a role train: the option says so, and the policy in training plays them."""
-    return args.train_roles in ("both", role) and not getattr(args, f"{role}_policy", "")
+    """True if the turns of a role train: the options say so, and weights in training play them."""
+    if args.train_roles not in ("both", role) or args.freeze == role:
+        return False
+    return args.weights == "by_role" or not getattr(args, f"{role}_policy", "")
 
 
 def check(args: Args) -> None:
@@ -149,6 +175,7 @@ def check(args: Args) -> None:
     command_line.at_least(
         args, seed=0, threads=0, episodes=1, attempts=1, max_tokens=1, updates=1, minibatches=1, epochs=1
     )
+    command_line.at_least(args, lifts=0, micro_tokens=1, correction_cap=1)
     command_line.at_least(
         args, goalpost_samples=0, checkpoint_every=1, keep_checkpoints=1, episodes_every=1, episodes_kept=1
     )
@@ -167,7 +194,8 @@ def check(args: Args) -> None:
         raise SystemExit(f"--train-roles {args.train_roles}: expected both, {' or '.join(ROLES)}")
     if not any(trains(role, args) for role in ROLES):
         raise SystemExit(
-            f"--train-roles {args.train_roles}: expected a role that --policy plays, got other policies for all of them"
+            f"--train-roles {args.train_roles}: expected a role whose weights train, "
+            "got other policies, or --freeze, for all of them"
         )
     if Path(args.name).name != args.name or args.name in (".", ".."):
         raise SystemExit(f"--name {args.name}: expected the name of a folder in --runs, not a path")

@@ -93,6 +93,22 @@ def k3(difference: Tensor) -> Tensor:
     return torch.expm1(-difference) + difference
 
 
+def truncated_weights(trained: Tensor, sampled: Tensor, mask: Tensor, cap: float) -> Tensor:
+    """Weights of tokens for the gap between two engines: truncated importance sampling.
+
+    An engine that samples in another precision, or with other kernels, draws from another distribution than the one
+    that is differentiated. The weight of a token is ``min(trained / sampled, cap)``, a constant; both are probabilities
+    under the same weights (Yao et al., "Your efficient RL framework secretly brings you off-policy RL training", 2025).
+
+    Args:
+        trained: log-probabilities of the engine that trains.
+        sampled: those of the engine that sampled.
+        mask: True on the tokens that train; the weight of others is 0.
+        cap: largest weight, at least 1.
+    """
+    return torch.where(mask, _ratio(trained.detach(), sampled, mask).clamp(max=cap), 0.0)
+
+
 def _difference(a: Tensor, b: Tensor, mask: Tensor) -> Tensor:
     return torch.where(mask, torch.where(mask, a, 0.0) - torch.where(mask, b, 0.0), 0.0).clamp(
         -MAX_LOG_RATIO, MAX_LOG_RATIO

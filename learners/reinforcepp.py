@@ -5,6 +5,7 @@
     python -m learners.reinforcepp --updates 300 --seed 1 --name longer
     python -m learners.reinforcepp --shuffle-advantages            # control: nothing to learn from
     python -m learners.reinforcepp --teacher-policy silent         # another policy for a role, which does not train
+    python -m learners.reinforcepp --policy transformers --model PATH --lora 16      # a language model
     python -m learners.reinforcepp --policy my_package:policy --domain python --heldout ""
 
 One update: play ``--episodes`` episodes to their end under the current policy (a teacher's credit
@@ -20,37 +21,40 @@ played and trained on by the same weights.
 
 from __future__ import annotations
 
-import copy
 import time
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
 from gasp_env.envs.vector import GaspCodeVectorEnv
-from gasp_env.policies import Policy, Sampling
+from gasp_env.policies import Sampling
 from gasp_env.rewards.registry import get_solver_reward
-from learners import config, policies, training_state
+from learners import config, recipes, training_state
 from learners.advantages import populations, task_relative
-from learners.batches import MICRO_ROWS, constants, minibatches, padded, score
+from learners.batches import constants, micro_batches, minibatches, padded, score
 from learners.command_line import INTERRUPTED, Interrupted, command, option, parse
 from learners.config import ROLES, Args
 from learners.evaluate import Evaluation, evaluate, load_goalposts
-from learners.losses import k3, kl_loss, policy_loss
+from learners.losses import k3, kl_loss, policy_loss, truncated_weights
 from learners.manifest import manifest
-from learners.metrics import MaskedMeans, describe
+from learners.metrics import MaskedMeans, costs, describe
+from learners.players import seat
 from learners.policies import TrainablePolicy
 from learners.rollout import play
-from learners.run_dir import Report, directory, note, summarise, table
+from learners.run_dir import Report, claim, directory, note, summarise, table
 from learners.training_state import Training
 from learners.turn_records import TurnRecord
 
 
 def trains(record: TurnRecord, args: Args) -> bool:
     """True if a row takes part in statistics and loss (unscored rows are masked later)."""
-    if not config.trains(record.role, args):
+    if not config.trains(record.role, args) or (args.overlong == "mask" and record.stop == "length"):
         return False
     return {"attempt": args.train_on != "solve", "solve": args.train_on != "attempts"}.get(record.stage, True)
 
@@ -67,6 +71,7 @@ def update(
     records: list[TurnRecord],
     args: Args,
     rng: np.random.Generator,
+    say: Callable[[str], None] = lambda text: None,
 ) -> dict[str, float]:
     """One update on the turns of one rollout; returns its metrics. ``start`` is the start model, if KL is on."""
     rows = [record for record in records if trains(record, args)]
@@ -76,11 +81,13 @@ def update(
     # Advantages: one number a token, the same along a row unless KL is part of the reward.
     mask = padded([r.mask for r in rows], torch.bool)
     scored = torch.tensor([r.scored for r in rows])
-    if any(r.logprobs is None for r in rows):
-        behaviour = constants(policy, rows, args.temperature)  # the policy has not moved since it sampled
-    else:
-        behaviour = padded([r.logprobs or () for r in rows], torch.float32)
-    reference = constants(start, rows, args.temperature) if start is not None else behaviour
+    known = partial(constants, records=rows, temperature=args.temperature, tokens=args.micro_tokens)
+    # The policy has not moved since it sampled, but its log-probabilities in training are not quite those in sampling.
+    told = all(r.logprobs is not None for r in rows)
+    one_step, corrected = args.minibatches * args.epochs == 1, args.correction == "truncate"
+    sampled = padded([r.logprobs or () for r in rows], torch.float32) if told else known(policy)
+    behaviour = known(policy) if told and corrected and not one_step else sampled
+    reference = known(start) if start is not None else behaviour
     population, names = populations([(r.role, r.stage, r.kind) for r in rows], args.norm)
     result = task_relative(
         torch.tensor([0.0 if r.reward is None else r.reward for r in rows], dtype=torch.float64),
@@ -103,24 +110,30 @@ def update(
 
     # One loss per optimizer step: a mean over all its tokens, however it is cut into micro-batches.
     means, norms = MaskedMeans(), list[float]()
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
     policy.module.train()
+    done = 0
     for part in [part for _ in range(args.epochs) for part in minibatches(rows, args.minibatches, rng)]:
         tokens = int(live[part].sum())
         if not tokens:
             continue
         optimizer.zero_grad(set_to_none=True)
-        for first in range(0, len(part), MICRO_ROWS):
-            micro = part[first : first + MICRO_ROWS]
+        for micro in micro_batches(rows, part, args.micro_tokens):
             order, scores = score(policy, [rows[i] for i in micro], args.temperature)
             new, width = scores.logprobs, scores.logprobs.shape[1]
             index = torch.tensor(micro)[order]
-            aligned = [x[index, :width].to(new.device) for x in (live, behaviour, reference, advantages)]
-            m, old, ref, a = aligned
+            aligned = (
+                x[index, :width].to(new.device) for x in (live, sampled, behaviour, reference, advantages)
+            )
+            m, drawn, old, ref, a = aligned
+            if corrected and one_step:  # both sides are one policy
+                old = new.detach()
             surrogate = policy_loss(
                 new, old, a, m, clip_low=args.clip_low, clip_high=args.clip_high, dual_clip=args.dual_clip
             )
-            loss = surrogate.loss.sum() - args.entropy_coef * torch.where(m, scores.entropy, 0.0).sum()
+            weights = truncated_weights(old, drawn, m, args.correction_cap) if corrected else 1.0
+            loss = (weights * surrogate.loss).sum() - args.entropy_coef * torch.where(
+                m, scores.entropy, 0.0
+            ).sum()
             if args.kl in ("k2_loss", "k3_loss"):
                 loss = loss + args.kl_coef * kl_loss(new, ref, old, m, args.kl).sum()
             (loss / tokens).backward()
@@ -131,8 +144,10 @@ def update(
             if start is not None:
                 means.add("train/kl_to_start", k3(new - ref), m)
             if not norms:  # before the first step both sides are one policy: any gap is the engines'
-                means.add("train/engine_gap", (new - old).abs(), m)
-        norms.append(float(torch.nn.utils.clip_grad_norm_(parameters, args.grad_clip)))
+                means.add("train/engine_gap", (new - drawn).abs(), m)
+            done += len(micro)
+            say(f"training, {done} of {args.epochs * len(rows)} rows")
+        norms.append(float(torch.nn.utils.clip_grad_norm_(policy.parameters(), args.grad_clip)))
         optimizer.step()
     policy.module.eval()
     policy.version += 1
@@ -152,28 +167,28 @@ def main(args: Args) -> dict[str, Any]:
     Raises:
         SystemExit: an option is wrong, or names something that cannot be had.
     """
-    began = time.perf_counter()
     config.check(args)
-    if args.threads:
-        torch.set_num_threads(args.threads)
-    with option("--name", args.name):
-        run = directory(args.runs, args.name, args.resume)
+    with ExitStack() as held:
+        with option("--name", args.name):
+            run = held.enter_context(claim(directory(args.runs, args.name, args.resume)))
+        return self_play(args, run)
+
+
+def self_play(args: Args, run: Path) -> dict[str, Any]:
+    """`main`, in a directory that is this process's own."""
+    began = time.perf_counter()
     with option("--resume", args.resume):
         found = training_state.find(args.resume, run) if args.resume else None
+    if args.threads:
+        torch.set_num_threads(args.threads)
 
-    # The policy that trains, and those that play the other roles.
+    # The policies of the roles, and the weights that train.
     torch.manual_seed(args.seed)
-    with option("--policy", args.policy):
-        chosen = policies.load(args.policy, args.device, **args.policy_options.get("", {}))
-        policy = policies.trainable(chosen)
-        policy.module.eval()
-    seats: dict[str, Policy] = dict.fromkeys(ROLES, policy)
-    for role in ROLES:
-        if name := getattr(args, f"{role}_policy"):
-            with option(f"--{role}-policy", name):
-                seats[role] = policies.load(name, args.device, **args.policy_options.get(role, {}))
-    start = None if args.kl == "none" else copy.deepcopy(policy)
-    optimizer = torch.optim.AdamW(policy.module.parameters(), lr=args.lr, weight_decay=0.0)
+    players = seat(args)
+    policy, seats = players.policy, players.seats
+    starts: dict[str, TrainablePolicy | None] = {player.name: None for player in players.training}
+    if args.kl != "none":
+        starts = {player.name: player.policy.fork(f"start_{player.name}") for player in players.training}
 
     # Their problems, rewards and envs.
     with option("--goalposts", args.goalposts):
@@ -192,6 +207,7 @@ def main(args: Args) -> dict[str, Any]:
             axis=args.axis,
             teacher_reward=args.teacher_reward,
             solver_reward=args.solver_reward,
+            lifts=args.lifts,
             two_steps=args.two_steps,
             batch_duplicates=args.batch_duplicates,
             sandbox=args.sandbox,
@@ -209,7 +225,7 @@ def main(args: Args) -> dict[str, Any]:
             streams[role] = generator.manual_seed(args.seed + number)
 
     settings = {key: value for key, value in asdict(args).items() if key not in config.FREE}
-    training = Training(policy, optimizer, envs, rng, streams, training_state.config_hash(settings), began)
+    training = Training(players.training, envs, rng, streams, training_state.config_hash(settings), began)
     if found is not None:  # go on where a checkpoint left off
         with option("--resume", args.resume):
             training.restore(found)
@@ -223,8 +239,8 @@ def main(args: Args) -> dict[str, Any]:
         ask = partial(evaluate, policy, sampling=seeded, domain=args.domain, sandbox=args.sandbox)
         return {key: ask(them, samples=n) if them and n else Evaluation() for key, (them, n) in sets.items()}
 
-    with option("--runs", args.runs):
-        report = Report(run, training.step, args.updates)
+    with option("--track", " ".join(args.track)):
+        report = Report(run, training.step, args.updates, args.track)
     report.say(f"{run}: {args.policy} plays {args.domain}, judged in the {envs.sandbox.tier} sandbox")
     if training.step == 0:
         report.say("measuring the start model")
@@ -250,21 +266,29 @@ def main(args: Args) -> dict[str, Any]:
             progress = training.step / args.updates
             if args.seconds is not None:
                 progress = max(progress, training.trained / args.seconds)
-            for group in optimizer.param_groups:
+            for group in (group for player in players.training for group in player.optimizer.param_groups):
                 group["lr"] = args.lr * learning_rate(progress)
             envs.reset(seed=episode_seeds if training.step == 0 else None)
             envs.library.step = training.step + 1
-            rollout = play(envs, seats, sampling)
+            rollout = play(envs, seats, sampling, report.during)
             played = time.perf_counter()
-            metrics = update(policy, start, optimizer, rollout.records, args, rng)
+            metrics: dict[str, float] = {}
+            for player in players.training:
+                own = [record for record in rollout.records if record.role in player.roles]
+                made = update(
+                    player.policy, starts[player.name], player.optimizer, own, args, rng, report.during
+                )
+                metrics |= {
+                    f"{player.name}/{name}" if player.name else name: value for name, value in made.items()
+                }
             seconds = {**rollout.seconds, "update": time.perf_counter() - played}
             training.trained += time.perf_counter() - clock
             training.step += 1
             training.ledger.add(rollout.records)
             metrics |= describe(rollout.records)
             metrics |= {f"seconds/{name}": value for name, value in seconds.items()}
-            metrics |= training.totals()
-            metrics["train/lr"] = optimizer.param_groups[0]["lr"]
+            metrics |= costs(rollout.records, metrics, seconds) | training.totals()
+            metrics["train/lr"] = args.lr * learning_rate(progress)
             report.log(training.step, metrics, note(metrics, training))
             if training.step % args.episodes_every == 0 or training.step == 1:
                 report.episodes(training.step, envs.transcripts[: args.episodes_kept])
@@ -286,6 +310,9 @@ def main(args: Args) -> dict[str, Any]:
         )
         return {}
     policy.save(run / "policy")
+    for player in players.training:
+        if player.name:
+            player.policy.save(run / f"policy-{player.name}")
     summary = summarise(run, args, training, len(goalposts), before, after)
     report.console.print(table(summary))
     report.say(f"summary: {report.write('summary.json', summary)}")
@@ -295,5 +322,5 @@ def main(args: Args) -> dict[str, Any]:
 
 if __name__ == "__main__":
     with command():
-        if not main(parse(Args, "python -m learners.reinforcepp", __doc__, ROLES)):
+        if not main(parse(Args, "python -m learners.reinforcepp", __doc__, ROLES, recipes)):
             raise SystemExit(INTERRUPTED)

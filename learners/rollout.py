@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from gasp_env.envs.vector import GaspCodeVectorEnv
@@ -38,7 +39,12 @@ class Rollout:
         return sum(len(record.completion_ids) for record in self.records)
 
 
-def play(envs: GaspCodeVectorEnv, policies: Policy | Mapping[str, Policy], sampling: Sampling) -> Rollout:
+def play(
+    envs: GaspCodeVectorEnv,
+    policies: Policy | Mapping[str, Policy],
+    sampling: Sampling,
+    say: Callable[[str], None] = lambda text: None,
+) -> Rollout:
     """Play the episodes that `envs` has just been reset to, until all are over.
 
     All envs with an open turn step together: one call of each policy, one batch of the sandbox. A
@@ -49,6 +55,7 @@ def play(envs: GaspCodeVectorEnv, policies: Policy | Mapping[str, Policy], sampl
         envs: plays the episodes.
         policies: one for every role, or one by role.
         sampling: of every call. A seed is that of the first; the calls after it have seeds derived from it.
+        say: is told what is being sampled, for people who wait.
 
     Raises:
         ValueError: a role acts that has no policy, or a policy gave something else than was asked.
@@ -60,6 +67,10 @@ def play(envs: GaspCodeVectorEnv, policies: Policy | Mapping[str, Policy], sampl
     calls = 0
     while any(turn is not None for turn in envs.turns):
         turns = {env: turn for env, turn in enumerate(envs.turns) if turn is not None}
+        stages = Counter[str]()
+        for turn in turns.values():
+            stages[turn.stage] += turn.samples
+        say("sampling " + ", ".join(f"{count} x {stage}" for stage, count in stages.items()))
         start = time.perf_counter()
         actions: list[tuple[str, ...] | None] = [None] * envs.num_envs
         answers: dict[int, tuple[int, list[Completion]]] = {}  # env -> version of its policy, completions

@@ -2,46 +2,91 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
+import shutil
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from filelock import FileLock, Timeout
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Column, Table
-from torch.utils.tensorboard import SummaryWriter
 
 from learners.config import Args
 from learners.evaluate import Evaluation
+from learners.trackers import tracker
 from learners.training_state import Training
 
-#: Updates between lines of text where there is no terminal to draw a bar in.
-QUIET_EVERY = 10
+#: Updates, and seconds, between lines of text where there is no terminal to draw a bar in.
+QUIET_EVERY, QUIET_SECONDS = 10, 60
+#: Files that a run's directory has from the run's beginning.
+_LOCK, _STARTED = ".lock", ".started"
 
 
 def directory(runs: Path, name: str, resume: str) -> Path:
-    """Directory of a run's files.
+    """Directory of a run's files; `claim` makes it this process's own.
 
     Raises:
         FileExistsError: a run of that name exists and is not to be resumed.
+        FileNotFoundError: the newest run is to be resumed, and has no checkpoint yet.
     """
     if resume not in ("", "auto"):
         path = Path(resume)
         return path.parent.parent if path.parent.name == "checkpoints" else path
     if resume == "auto" and not name:
-        newest = max(runs.glob("*/checkpoints"), key=lambda path: path.stat().st_mtime, default=None)
+        newest = max(runs.glob(f"*/{_STARTED}"), key=lambda path: path.stat().st_mtime_ns, default=None)
+        if newest is not None and not any((newest.parent / "checkpoints").glob("[0-9]*")):
+            raise FileNotFoundError(
+                f"the newest run, {newest.parent}, has no checkpoint to go on from: name another one "
+                f"(--resume {runs}/NAME), or start anew without --resume"
+            )
         if newest is not None:
             return newest.parent
-    run = runs / (name or time.strftime("%Y%m%d-%H%M%S"))
+    if not name:
+        now = time.strftime("%Y%m%d-%H%M%S")
+        names = itertools.chain([now], (f"{now}-{number}" for number in itertools.count(2)))
+        return next(run for name in names if not (run := runs / name).exists())
+    run = runs / name
     if not resume and (run / "manifest.json").exists():
         raise FileExistsError(
             f"a run named {name} lies in {run}: add --resume auto to go on, or choose another --name"
         )
     return run
+
+
+@contextmanager
+def claim(run: Path) -> Iterator[Path]:
+    """A context in which a run's directory is this process's own. If nothing is written to it, it is removed.
+
+    Raises:
+        FileExistsError: another process writes to it.
+    """
+    made = [path for path in (run, *run.parents) if not path.exists()]
+    run.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(run / _LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise FileExistsError(
+            f"another process trains in {run}: wait for it, or choose another --name"
+        ) from None
+    try:
+        (run / _STARTED).touch()
+        yield run
+    finally:
+        lock.release()
+        if run in made and {path.name for path in run.iterdir()} <= {_LOCK, _STARTED}:
+            shutil.rmtree(run)
+            for path in made[1:]:
+                with contextlib.suppress(OSError):  # somebody else's run lies in it now
+                    path.rmdir()
 
 
 class Report:
@@ -51,17 +96,21 @@ class Report:
         run: the run's directory.
         step: updates done before; later lines of the log are dropped.
         updates: updates to make.
+        track: names of trackers (`learners.trackers`).
+
+    Raises:
+        ModuleNotFoundError: a tracker's package is not installed.
     """
 
-    def __init__(self, run: Path, step: int, updates: int) -> None:
+    def __init__(self, run: Path, step: int, updates: int, track: Sequence[str] = ("tensorboard",)) -> None:
         self.run, self._updates = run, updates
         self.console = Console(width=None if sys.stdout.isatty() else 110)
         (run / "episodes").mkdir(parents=True, exist_ok=True)
         self._metrics = run / "metrics.jsonl"
         if self._metrics.exists():
-            lines = self._metrics.read_text().splitlines(keepends=True)
-            self._metrics.write_text("".join(line for line in lines if json.loads(line)["step"] <= step))
-        self._board = SummaryWriter(str(run / "tensorboard"), purge_step=step + 1)
+            self._metrics.write_text("".join(_lines_until(self._metrics, step)))
+        self._trackers = [tracker(name, run, step) for name in track]
+        self._said = time.monotonic()
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -86,8 +135,9 @@ class Report:
         self.close()
 
     def close(self) -> None:
-        """Close TensorBoard's file."""
-        self._board.close()
+        """Close the trackers."""
+        for one in self._trackers:
+            one.close()
 
     def write(self, name: str, record: Mapping[str, Any]) -> Path:
         """Write a JSON file of the run."""
@@ -99,15 +149,26 @@ class Report:
         """A JSON file of the run."""
         return json.loads((self.run / name).read_text())
 
+    def during(self, text: str) -> None:
+        """What an update is at, for people who wait: beside the bar, or a line once in a while."""
+        self._progress.update(self._bar, note=text)
+        if not self.console.is_terminal and time.monotonic() - self._said > QUIET_SECONDS:
+            self._print(f"  {text}")
+
+    def _print(self, text: str) -> None:
+        print(text, flush=True)
+        self._said = time.monotonic()
+
     def log(self, step: int, metrics: Mapping[str, float], note: str) -> None:
-        """One update's numbers, to metrics.jsonl and TensorBoard; ``note`` goes beside the bar."""
+        """One update's numbers, to metrics.jsonl and the trackers; ``note`` goes beside the bar."""
         with self._metrics.open("a") as file:
             file.write(json.dumps({"step": step, **metrics}) + "\n")
-        for name, value in metrics.items():
-            self._board.add_scalar(name, value, step)
+        for one in self._trackers:
+            one.log(step, metrics)
         self._progress.update(self._bar, completed=step, note=note)
-        if not self.console.is_terminal and (step % QUIET_EVERY == 0 or step in (1, self._updates)):
-            print(f"update {step:4d}  {note}", flush=True)
+        due = step % QUIET_EVERY == 0 or time.monotonic() - self._said > QUIET_SECONDS
+        if not self.console.is_terminal and (due or step in (1, self._updates)):
+            self._print(f"update {step:4d}  {note}")
 
     def say(self, text: str) -> None:
         """A line for a person."""
@@ -118,6 +179,18 @@ class Report:
         path = self.run / "episodes" / f"{step:06d}.jsonl"
         path.write_text("".join(json.dumps(transcript) + "\n" for transcript in transcripts))
         return path
+
+
+def _lines_until(log: Path, step: int) -> list[str]:
+    """The lines of a log up to an update; one that a full disk or a kill has torn ends it."""
+    kept: list[str] = []
+    for line in log.read_text().splitlines(keepends=True):
+        try:
+            if json.loads(line)["step"] <= step:
+                kept.append(line)
+        except (ValueError, KeyError, TypeError):
+            break
+    return kept
 
 
 def note(metrics: Mapping[str, float], training: Training) -> str:

@@ -5,7 +5,8 @@
                                  random.safetensors    states of torch generators
                                  state.json            step, configuration hash, environment, counters
 
-A directory is renamed to its final name when it is complete.
+Weights of a role's own lie in ``policy-teacher``, their moments in ``optimizer-teacher.safetensors``. A directory is
+renamed to its final name when it is complete.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import os
 import shutil
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from safetensors.torch import load_file, save_file
 
 from gasp_env.envs.vector import GaspCodeVectorEnv
 from learners.metrics import Ledger
-from learners.policies import TrainablePolicy
+from learners.players import Player
 
 
 class CheckpointError(RuntimeError):
@@ -56,19 +57,20 @@ def config_hash(settings: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
 
-def save(
-    directory: Path, policy: TrainablePolicy, optimizer: torch.optim.Optimizer, state: State, keep: int = 2
-) -> Path:
+def save(directory: Path, players: Sequence[Player], state: State, keep: int = 2) -> Path:
     """Write checkpoint ``directory/STEP`` and delete all but the newest ``keep``; returns its path."""
     final = directory / f"{state.step:06d}"
     draft = directory / f".{final.name}.{os.getpid()}"
     shutil.rmtree(draft, ignore_errors=True)
-    (draft / "policy").mkdir(parents=True)
-    policy.save(draft / "policy")
-    tensors, settings = _flatten(optimizer)
-    save_file(tensors, draft / "optimizer.safetensors")
+    settings = {}
+    for player in players:
+        weights, moments = _places(draft, player)
+        weights.mkdir(parents=True)
+        player.policy.save(weights)
+        tensors, settings[player.name] = _flatten(player.optimizer)
+        save_file(tensors, moments)
     save_file(state.generators, draft / "random.safetensors")
-    record = {"step": state.step, "config": state.config, "optimizer": settings, "data": state.data}
+    record = {"step": state.step, "config": state.config, "optimizers": settings, "data": state.data}
     (draft / "state.json").write_text(json.dumps(record))
     if final.exists():  # the same step again, after a resume that trained nothing
         shutil.rmtree(final)
@@ -78,8 +80,8 @@ def save(
     return final
 
 
-def load(path: Path, policy: TrainablePolicy, optimizer: torch.optim.Optimizer, config: str) -> State:
-    """Restore policy and optimizer in place and return the rest.
+def load(path: Path, players: Sequence[Player], config: str) -> State:
+    """Restore weights and moments in place and return the rest.
 
     Raises:
         CheckpointError: when ``path`` is no checkpoint or its settings differ from ``config``.
@@ -92,9 +94,17 @@ def load(path: Path, policy: TrainablePolicy, optimizer: torch.optim.Optimizer, 
             f"checkpoint {path} was made with other settings (hash {record['config']}, these have {config}): "
             "repeat the options in its run's manifest.json, or start a new run under another --name"
         )
-    policy.load(path / "policy")
-    _restore(optimizer, load_file(path / "optimizer.safetensors"), record["optimizer"])
+    for player in players:
+        weights, moments = _places(path, player)
+        player.policy.load(weights)
+        _restore(player.optimizer, load_file(moments), record["optimizers"][player.name])
     return State(record["step"], config, record["data"], load_file(path / "random.safetensors"))
+
+
+def _places(checkpoint: Path, player: Player) -> tuple[Path, Path]:
+    """The folder of a player's weights, and the file of its optimizer."""
+    own = f"-{player.name}" if player.name else ""
+    return checkpoint / f"policy{own}", checkpoint / f"optimizer{own}.safetensors"
 
 
 def steps(directory: Path) -> list[Path]:
@@ -102,26 +112,43 @@ def steps(directory: Path) -> list[Path]:
     return sorted(p for p in directory.glob("[0-9]*") if p.is_dir()) if directory.is_dir() else []
 
 
+def _is_whole(checkpoint: Path) -> bool:
+    """True unless a full disk or the like has cut its record, which is written last."""
+    try:
+        json.loads((checkpoint / "state.json").read_text())
+    except (OSError, ValueError):
+        return False
+    return True
+
+
 def find(resume: str, run: Path) -> Path | None:
     """The checkpoint that ``--resume`` means: a path to one (or to a run), ``auto`` for the newest of ``run``, if any.
+
+    Of a run, the newest whole one is meant.
 
     Raises:
         CheckpointError: when a path holds no checkpoint.
     """
-    if resume == "auto":
-        return next(reversed(steps(run / "checkpoints")), None)
-    path = Path(resume)
-    newest = next(reversed(steps(path / "checkpoints")), path)
-    if not (newest / "state.json").is_file():
+    path = run if resume == "auto" else Path(resume)
+    if (path / "state.json").is_file():
+        return path
+    every = steps(path / "checkpoints")
+    whole = [checkpoint for checkpoint in every if _is_whole(checkpoint)]
+    if every and not whole:
+        raise CheckpointError(
+            f"expected a whole checkpoint in {path}, found none: the record of each is cut or missing"
+        )
+    if not whole and resume != "auto":
         raise CheckpointError(f"expected --resume to name a run or a checkpoint, found neither at {path}")
-    return newest
+    return whole[-1] if whole else None
 
 
 class Training:
     """A run in progress: everything that changes during it, saved and restored together.
 
     Args:
-        policy, optimizer, envs: the policy in training, its optimizer, and its environments.
+        players: the weights that train, and their optimizers.
+        envs: that they play in.
         rng: of minibatches.
         streams: torch generators by name, such as the policies'.
         config: see `State`.
@@ -135,15 +162,14 @@ class Training:
 
     def __init__(
         self,
-        policy: TrainablePolicy,
-        optimizer: torch.optim.Optimizer,
+        players: Sequence[Player],
         envs: GaspCodeVectorEnv,
         rng: np.random.Generator,
         streams: Mapping[str, torch.Generator],
         config: str,
         began: float,
     ) -> None:
-        self.policy, self.optimizer, self.envs, self.rng = policy, optimizer, envs, rng
+        self.players, self.envs, self.rng = players, envs, rng
         self.config = config
         self.step, self.trained, self.ledger = 0, 0.0, Ledger()
         self._streams = streams
@@ -177,7 +203,7 @@ class Training:
         data = {
             "trained": self.trained,
             "spent": self.spent(),
-            "version": self.policy.version,
+            "versions": {player.name: player.policy.version for player in self.players},
             "ledger": self.ledger.state(),
             "envs": self.envs.state(),
             "numpy": self.rng.bit_generator.state,
@@ -185,13 +211,15 @@ class Training:
         generators = {name: generator.get_state() for name, generator in self._streams.items()}
         generators["torch"] = torch.get_rng_state()
         state = State(self.step, self.config, data, generators)
-        return save(directory, self.policy, self.optimizer, state, keep)
+        return save(directory, self.players, state, keep)
 
     def restore(self, path: Path) -> None:
         """Go on where `save` was called. Raises `CheckpointError`: see `load`."""
-        state = load(path, self.policy, self.optimizer, self.config)
+        state = load(path, self.players, self.config)
         self.step, self.trained, self._earlier = state.step, state.data["trained"], state.data["spent"]
-        self.policy.version, self.ledger = state.data["version"], Ledger.restore(state.data["ledger"])
+        for player in self.players:
+            player.policy.version = state.data["versions"][player.name]
+        self.ledger = Ledger.restore(state.data["ledger"])
         self.envs.set_state(state.data["envs"])
         self.rng.bit_generator.state = state.data["numpy"]
         for name, generator in self._streams.items():

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import resource
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from learners.turn_records import TurnRecord, by_group
@@ -28,6 +30,31 @@ def describe(records: Sequence[TurnRecord]) -> dict[str, float]:
         out[f"unscored/{name}"] = 1 - len(rewards) / len(rows)
         for verdict, count in sorted(Counter(r.verdict for r in rows if r.verdict).items()):
             out[f"verdict/{name}/{verdict}"] = count / len(rows)
+    return out
+
+
+def costs(
+    records: Sequence[TurnRecord], metrics: Mapping[str, float], seconds: Mapping[str, float]
+) -> dict[str, float]:
+    """What an update cost: tokens a second sampled and trained, the share of time that was spent waiting for the
+    environment, and the most memory so far, in GiB: of the process, and of the GPU if there is one.
+
+    Args:
+        records: of the rollout.
+        metrics: of the update; every set of weights has its own ``train/tokens``.
+        seconds: spent generating, in the environment and in the update.
+    """
+    sampled = sum(len(record.completion_ids) for record in records)
+    trained = sum(value for name, value in metrics.items() if name.endswith("train/tokens"))
+    out = {
+        "speed/sampled_tokens_per_s": sampled / max(seconds["generate"], 1e-9),
+        "speed/trained_tokens_per_s": trained / max(seconds["update"], 1e-9),
+        "speed/share_in_environment": seconds["environment"] / max(sum(seconds.values()), 1e-9),
+        "tokens/share_trained": trained / max(sampled, 1),
+        "memory/peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
+    }
+    if torch.cuda.is_available():
+        out["memory/gpu_peak_gib"] = torch.cuda.max_memory_allocated() / 2**30
     return out
 
 

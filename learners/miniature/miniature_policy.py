@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
@@ -85,6 +86,14 @@ class MiniaturePolicy:
         weights = load_file(directory / WEIGHTS)
         self.transformer.load_state_dict({name: tensor.float() for name, tensor in weights.items()})
         self.version = config["version"]
+
+    def parameters(self) -> list[torch.nn.Parameter]:
+        """See `TrainablePolicy.parameters`."""
+        return list(self.module.parameters())
+
+    def fork(self, name: str) -> MiniaturePolicy:
+        """See `TrainablePolicy.fork`."""
+        return copy.deepcopy(self)
 
     @torch.no_grad()
     def generate(

@@ -10,17 +10,21 @@ from learners.policies.base import Scores, TrainablePolicy
 
 __all__ = ["Scores", "TrainablePolicy", "load", "trainable"]
 
-_ASKED = ("module", "generator", "score", "save", "load")
+_ASKED = ("module", "generator", "parameters", "fork", "score", "save", "load")
 
 
-def load(name: str, device: str, **options: Any) -> Policy:
-    """The policy of a name (`gasp_env.policies.get`); ``device`` is given to a factory that takes one.
+def load(name: str, device: str, threads: int = 0, **options: Any) -> Policy:
+    """The policy of a name (`gasp_env.policies.get`); ``device``, and ``threads`` if any, are given to a factory that
+    takes them.
 
     Raises:
         ValueError: see `gasp_env.policies.get`.
     """
-    if "device" in policies.options_of(name):
+    taken = policies.options_of(name)
+    if "device" in taken:
         options = {"device": device, **options}
+    if threads and "threads" in taken:
+        options = {"threads": threads, **options}
     return policies.get(name, **options)
 
 

@@ -3,7 +3,7 @@
 Covers Qwen2, Qwen3, Llama and Mistral with full attention. The projections of one input are done as one product: their
 weights are moved into one tensor, and the modules' parameters become views of it, so that an optimizer's updates
 are seen here and nothing is stored twice. Queries that share a key are given as further query positions, so that keys
-and values are never repeated.
+and values are never repeated. LoRA adapters of `peft` in the projections are computed as they are, never merged.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ def unknown(module: nn.Module) -> str | None:
         attention, mlp = layer.self_attn, layer.mlp
         linear = [attention.q_proj, attention.k_proj, attention.v_proj, attention.o_proj]
         linear += [mlp.gate_proj, mlp.up_proj, mlp.down_proj]
-        if any(type(one) is not nn.Linear for one in linear):
+        if any(type(base(one)) is not nn.Linear or not _is_plain(one) for one in linear):
             return "its projections are not plain linear layers"
-        if len({one.weight.dtype for one in linear} | {model.lm_head.weight.dtype}) > 1:
+        if len({base(one).weight.dtype for one in linear} | {model.lm_head.weight.dtype}) > 1:
             return "its weights have several types"
     if type(model.lm_head) is not nn.Linear or model.lm_head.bias is not None:
         return "its head is not a plain linear layer"
@@ -69,28 +69,59 @@ class _Layer:
 
 
 class _Fused:
-    """Several linear layers of one input as one."""
+    """Several linear layers of one input as one. Low-rank adapters of theirs are computed beside it, as they train."""
 
-    def __init__(self, parts: Sequence[nn.Linear]) -> None:
-        self.parts = parts
+    def __init__(self, parts: Sequence[nn.Module]) -> None:
+        self.parts, self.bases = parts, [base(part) for part in parts]
+        self.adapted = any(part is not one for part, one in zip(parts, self.bases, strict=True))
         with torch.no_grad():
-            self.weight = _join([part.weight for part in parts])
-            biases = [part.bias for part in parts]
+            self.weight = _join([one.weight for one in self.bases])
+            biases = [one.bias for one in self.bases]
             self.bias = None if any(bias is None for bias in biases) else _join(biases)
 
     def __call__(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.weight, self.bias)
+        y = F.linear(x, self.weight, self.bias)
+        if not self.adapted:
+            return y
+        outputs = y.split([len(one.weight) for one in self.bases], dim=-1)
+        return torch.cat(
+            [_adapted(part, x, out) for part, out in zip(self.parts, outputs, strict=True)], dim=-1
+        )
 
     @property
     def current(self) -> bool:
         """Whether the modules' parameters are still views of the fused tensors."""
-        biases = [] if self.bias is None else [(part.bias, self.bias) for part in self.parts]
-        pairs = [(part.weight, self.weight) for part in self.parts] + biases
+        biases = [] if self.bias is None else [(one.bias, self.bias) for one in self.bases]
+        pairs = [(one.weight, self.weight) for one in self.bases] + biases
         return all(
             part.untyped_storage().data_ptr() == fused.untyped_storage().data_ptr()
             and part.dtype == fused.dtype
             for part, fused in pairs
         )
+
+
+def base(layer: Any) -> Any:
+    """The layer itself, or the one that an adapter of `peft` is put around."""
+    return getattr(layer, "base_layer", layer)
+
+
+def _is_plain(layer: Any) -> bool:
+    """True for a layer without adapters, and for one whose adapters are LoRA as published, not merged."""
+    if type(layer) is nn.Linear:
+        return True
+    return hasattr(layer, "lora_A") and not layer.lora_variant and not layer.merged
+
+
+def _adapted(layer: Any, x: Tensor, out: Tensor) -> Tensor:
+    """The output of a layer with its active adapters, from that without; as in the layer's own forward pass."""
+    if layer is base(layer) or layer.disable_adapters:
+        return out
+    dtype = out.dtype
+    for name in layer.active_adapters:
+        if name in layer.lora_A:
+            down, up = layer.lora_A[name], layer.lora_B[name]
+            out = out + up(down(x.to(down.weight.dtype))) * layer.scaling[name]
+    return out.to(dtype)
 
 
 def _join(parameters: Sequence[Tensor]) -> Tensor:
@@ -115,8 +146,8 @@ class Network:
         self.module, self.model = module, module.model
         attention = self.model.layers[0].self_attn
         self.size = int(attention.head_dim)
-        self.heads = attention.q_proj.weight.shape[0] // self.size
-        self.key_heads = attention.k_proj.weight.shape[0] // self.size
+        self.heads = base(attention.q_proj).weight.shape[0] // self.size
+        self.key_heads = base(attention.k_proj).weight.shape[0] // self.size
         self.layers = [_Layer(layer) for layer in self.model.layers]
         self._places: tuple[Tensor, Tensor] | None = None
 

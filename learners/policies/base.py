@@ -30,13 +30,25 @@ class TrainablePolicy(Policy, Protocol):
     Its completions have ``prompt_ids`` and ``ids``, which `score` takes.
 
     Attributes:
-        module: the weights.
+        module: that has the weights; other policies may share it.
         generator: random stream of `generate` where the sampling has no seed. A learner seeds it, and keeps its
             state in checkpoints, so that a resumed run samples as an uninterrupted one.
     """
 
     module: torch.nn.Module
     generator: torch.Generator
+
+    def parameters(self) -> list[torch.nn.Parameter]:
+        """The weights that train."""
+        ...
+
+    def fork(self, name: str) -> TrainablePolicy:
+        """A policy with a copy of the weights that train, which then goes its own way.
+
+        Args:
+            name: tells it from other forks.
+        """
+        ...
 
     def score(
         self, groups: Sequence[tuple[Sequence[int], Sequence[Sequence[int]]]], temperature: float = 1.0

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from learners.policies.architectures import Network, unknown
 from learners.policies.drawing import Row
 from learners.policies.places import Places
+from learners.policies.prefixes import common
 
 #: Tokens of prompts read at once, and least tokens that prompts have in common for these to be read once.
 _PREFILL, _SHARED = 2048, 32
@@ -209,23 +210,16 @@ def beginnings(prompts: Sequence[Sequence[int]]) -> list[tuple[int, ...]]:
     for number in order:
         prompt = prompts[number]
         # Sorted, so that the first and the last of a family have least in common.
-        common = _common(prompts[family[0]], prompt, length) if family else 0
-        common = min(common, len(prompt) - 1)
-        if family and common >= max(_SHARED, length // 4):
-            length = common
+        shared = common(prompts[family[0]][:length], prompt[:length]) if family else 0
+        shared = min(shared, len(prompt) - 1)
+        if family and shared >= max(_SHARED, length // 4):
+            length = shared
             family.append(number)
         else:
             close()
             family, length = [number], len(prompt) - 1
     close()
     return found
-
-
-def _common(left: Sequence[int], right: Sequence[int], most: int) -> int:
-    for index, (one, other) in enumerate(zip(left[:most], right, strict=False)):
-        if one != other:
-            return index
-    return min(most, len(left), len(right))
 
 
 @torch.no_grad()

@@ -7,6 +7,7 @@ measured there, nor was the library's continuous batching (``generate_batch``).
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,13 +17,15 @@ import torch
 from safetensors.torch import load_file
 
 from gasp_env.policies import Completion, Sampling
-from learners.policies import decoding, drawing, loading
+from learners.policies import adapters, decoding, drawing, loading
 from learners.policies.architectures import Network
 from learners.policies.base import Scores
 from learners.policies.chat import Chat
 from learners.policies.scoring import score
 
 _VERSION = "policy.json"
+#: Name of a policy's adapter.
+_ADAPTER = "default"
 
 
 def load(
@@ -35,11 +38,14 @@ def load(
     rows: int | None = None,
     cache: Path | None = None,
     trust_remote_code: bool = False,
+    lora: int = 0,
+    checkpointing: bool = False,
 ) -> TransformersPolicy:
     """A policy of a model.
 
     Args:
-        model: a name at the Hugging Face hub, a folder, or a GGUF file, which is dequantised.
+        model: a name at the Hugging Face hub, a folder, or a GGUF file, which is dequantised; or a folder with an
+            adapter that a policy has saved, whose base has to be where it was.
         device: of the weights.
         threads: of torch in this process; by default as many as the process may use cores. On a machine that is busy
             otherwise, one is faster than several.
@@ -49,19 +55,37 @@ def load(
         rows: completions that are decoded at once; by default 64, 256 on a GPU.
         cache: folder that keeps dequantised GGUF files; by default they are dequantised each time.
         trust_remote_code: let a repository's own Python code run in this process.
+        lora: rank of a LoRA adapter that is trained in place of the model's weights; 0 trains these.
+        checkpointing: compute activations again in the backward pass rather than keeping them, which takes a third
+            longer and much less memory.
 
     Raises:
         ValueError: there is no such model or device, or it cannot be read.
     """
+    if lora < 0:
+        raise ValueError(f"expected lora to be a rank of at least 1, or 0 for none, got {lora}")
     if rows is not None and rows < 1:
         raise ValueError(f"expected rows to be an integer of at least 1, got {rows}")
     if threads is not None and threads < 1:
         raise ValueError(f"expected threads to be an integer of at least 1, got {threads}")
     torch.set_num_threads(threads or loading.cores())
-    module, tokenizer = loading.read(model, device, dtype, trust_remote_code, cache)
-    policy = TransformersPolicy(module, tokenizer, system, thinking, rows)
-    if (told := Path(model) / _VERSION).is_file():  # a folder that `TransformersPolicy.save` wrote
-        policy.version = _version(told)
+    told = _told(Path(model))  # of a folder that `TransformersPolicy.save` wrote
+    base = told.get("base") or model
+    module, tokenizer = loading.read(base, device, dtype, trust_remote_code, cache)
+    if checkpointing:
+        module.gradient_checkpointing_enable({"use_reentrant": False})
+    rank = told.get("lora") or lora
+    if lora and lora != rank:
+        raise ValueError(f"expected lora to be the rank of the adapter in {model}, {rank}, got {lora}")
+    if rank:
+        adapters.add(module, rank, _ADAPTER)
+    policy = TransformersPolicy(
+        module, tokenizer, system, thinking, rows, _ADAPTER if rank else None, str(base)
+    )
+    if told:
+        policy.version = int(told["version"])
+        if rank and "base" in told:
+            adapters.load(module, _ADAPTER, Path(model))
     return policy
 
 
@@ -73,6 +97,8 @@ class TransformersPolicy:
         chat: the template around prompts.
         generator: random stream of `generate` where the sampling has no seed: one number of it seeds a call.
         rows: completions that are decoded at once.
+        adapter: name of the LoRA adapter in the module that is this policy's; None if it trains the module's weights.
+        base: where the module was read from.
     """
 
     def __init__(
@@ -82,6 +108,8 @@ class TransformersPolicy:
         system: str | None = None,
         thinking: bool | None = None,
         rows: int | None = None,
+        adapter: str | None = None,
+        base: str = "",
     ) -> None:
         configured = getattr(module.generation_config, "eos_token_id", None)
         ends = configured if isinstance(configured, list) else [configured]
@@ -90,7 +118,34 @@ class TransformersPolicy:
         self.tokenizer, self.version = tokenizer, 0
         self.generator = torch.Generator()
         self.rows = rows or (64 if self.device.type == "cpu" else 256)
-        self._network: Network | None = None
+        self.adapter, self.base = adapter, base
+        # One for all policies on this module: it arranges the module's weights.
+        self._networks: list[Network] = []
+
+    def fork(self, name: str) -> TransformersPolicy:
+        """A policy with a copy of the weights, which then goes its own way: an adapter on the same base, or a model.
+
+        Args:
+            name: of the adapter, other than those the module has.
+        """
+        twin = copy.copy(self)
+        twin.generator = torch.Generator()
+        if self.adapter is None:
+            twin.module, twin._networks = copy.deepcopy(self.module), []
+        else:
+            adapters.copy(self.module, self.adapter, name)
+            twin.adapter = name
+        return twin
+
+    def parameters(self) -> list[torch.nn.Parameter]:
+        """See `TrainablePolicy.parameters`."""
+        if self.adapter is None:
+            return list(self.module.parameters())
+        return list(adapters.weights(self.module, self.adapter).values())
+
+    def _activate(self) -> None:
+        if self.adapter is not None:
+            adapters.activate(self.module, self.adapter)
 
     @property
     def device(self) -> torch.device:
@@ -135,6 +190,7 @@ class TransformersPolicy:
         limit: int,
     ) -> None:
         """Fill rows with tokens: of the prompts' ids, by a rule of choosing, at most ``limit`` each."""
+        self._activate()
         network = self._decoder()
         if network is None:
             decoding.decode_generate(self.module, prompts, rows, choose, self.chat.ends, limit, self.rows)
@@ -142,21 +198,32 @@ class TransformersPolicy:
             decoding.decode(network, prompts, rows, choose, self.chat.ends, limit, self.rows)
 
     def _decoder(self) -> Network | None:
-        if self._network is None or not self._network.current:
-            self._network = decoding.network(self.module)
-        return self._network
+        if not self._networks or not self._networks[0].current:
+            made = decoding.network(self.module)
+            self._networks[:] = [] if made is None else [made]
+        return self._networks[0] if self._networks else None
 
     def score(
         self, groups: Sequence[tuple[Sequence[int], Sequence[Sequence[int]]]], temperature: float = 1.0
     ) -> Scores:
         """See `TrainablePolicy.score`."""
+        self._activate()
         return score(self.module, groups, temperature)
 
     def save(self, directory: Path) -> None:
-        """Write weights, configuration, tokenizer and version; `learners.policies.transformers.load` reads them."""
+        """Write weights, configuration, tokenizer and version; `learners.policies.transformers.load` reads them.
+
+        Of an adapter, the adapter alone is written, in the format of `peft`.
+        """
         directory.mkdir(parents=True, exist_ok=True)
+        self._activate()
         loading.write(self.module, self.tokenizer, directory)
-        (directory / _VERSION).write_text(json.dumps({"version": self.version}) + "\n", encoding="utf-8")
+        told: dict[str, Any] = {"version": self.version}
+        if self.adapter is not None:
+            base = Path(self.base)
+            told["base"] = str(base.resolve()) if base.exists() else self.base
+            told["lora"] = self.module.peft_config[self.adapter].r
+        (directory / _VERSION).write_text(json.dumps(told) + "\n", encoding="utf-8")
 
     def load(self, directory: Path) -> None:
         """Replace the weights by those `save` wrote.
@@ -164,6 +231,10 @@ class TransformersPolicy:
         Raises:
             ValueError: they belong to a model of another shape.
         """
+        if self.adapter is not None:
+            adapters.load(self.module, self.adapter, directory)
+            self.version = int(_told(directory)["version"])
+            return
         weights: dict[str, torch.Tensor] = {}
         for file in sorted(directory.glob("*.safetensors")):
             weights |= load_file(file)
@@ -177,7 +248,7 @@ class TransformersPolicy:
                 f"expected the weights of this policy's model in {directory}, found others: {', '.join(different[:3])}"
             )
         self.module.load_state_dict(weights, strict=False)
-        self.version = _version(directory / _VERSION)
+        self.version = int(_told(directory)["version"])
 
     def _is_tied(self, name: str) -> bool:
         head = self.module.get_output_embeddings()
@@ -185,5 +256,8 @@ class TransformersPolicy:
         return tied and self.module.get_parameter(name) is head.weight
 
 
-def _version(file: Path) -> int:
-    return int(json.loads(file.read_text(encoding="utf-8"))["version"])
+def _told(folder: Path) -> dict[str, Any]:
+    """What `TransformersPolicy.save` wrote beside the weights; empty for another model's folder."""
+    file = folder / _VERSION
+    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return found

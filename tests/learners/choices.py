@@ -6,6 +6,7 @@ it makes is real: the sandbox executes it.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -63,6 +64,12 @@ class ChoicePolicy:
             table[:, 1, len(FORMS) + 1] += 2.5
             table[:, 1, len(FORMS) + 2] += 1.5
             table[:, 2, END] += 9
+
+    def parameters(self) -> list[torch.nn.Parameter]:
+        return list(self.module.parameters())
+
+    def fork(self, name: str) -> ChoicePolicy:
+        return copy.deepcopy(self)
 
     def generate(
         self, prompts: Sequence[str], samples: Sequence[int], sampling: Sampling

@@ -58,7 +58,8 @@ def timeless(record: dict) -> dict:
     return {
         k: v
         for k, v in record.items()
-        if not k.startswith("seconds") and k not in ("episodes", "sandbox/runs", "sandbox")
+        if not k.startswith(("seconds", "speed", "memory"))
+        and k not in ("episodes", "sandbox/runs", "sandbox")
     }
 
 
@@ -202,9 +203,9 @@ def test_a_policy_without_tokens_may_play_a_role(options):
 
 
 def test_somebody_has_to_train():
-    with pytest.raises(SystemExit, match="--train-roles teacher: expected a role that --policy plays"):
+    with pytest.raises(SystemExit, match="--train-roles teacher: expected a role whose weights train"):
         main(Args(train_roles="teacher", teacher_policy="silent"))
-    with pytest.raises(SystemExit, match="--train-roles both: expected a role that --policy plays"):
+    with pytest.raises(SystemExit, match="--train-roles both: expected a role whose weights train"):
         main(Args(solver_policy="silent", teacher_policy="silent"))
 
 

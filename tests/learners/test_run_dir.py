@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import os
+from contextlib import ExitStack
 
 import pytest
 from rich.console import Console
 
+from learners import run_dir
 from learners.manifest import manifest
-from learners.run_dir import Report, directory, table
+from learners.run_dir import Report, claim, directory, table
 
 
 def test_names_of_runs(tmp_path):
@@ -18,7 +20,8 @@ def test_names_of_runs(tmp_path):
     assert directory(tmp_path, "", "auto").parent == tmp_path, "nothing to resume: a new run"
     for age, name in enumerate(("newer", "older")):
         (tmp_path / name / "checkpoints" / "000001").mkdir(parents=True)
-        os.utime(tmp_path / name / "checkpoints", (1e9 - age, 1e9 - age))
+        with claim(tmp_path / name):
+            os.utime(tmp_path / name / ".started", (3e9 - age, 3e9 - age))
     assert directory(tmp_path, "", "auto") == tmp_path / "newer"
     assert directory(tmp_path, "older", "auto") == tmp_path / "older"
     assert directory(tmp_path, "", str(tmp_path / "older")) == tmp_path / "older"
@@ -30,6 +33,58 @@ def test_a_run_is_not_overwritten(tmp_path):
     with pytest.raises(FileExistsError, match="--resume auto"):
         directory(tmp_path, "a", "")
     assert directory(tmp_path, "a", "auto") == tmp_path / "a"
+
+
+def test_the_newest_run_is_not_passed_over_for_one_with_checkpoints(tmp_path):
+    (tmp_path / "older" / "checkpoints" / "000001").mkdir(parents=True)
+    for name in ("older", "newer"):
+        (tmp_path / name / "episodes").mkdir(parents=True)
+        with claim(tmp_path / name):
+            os.utime(tmp_path / name / ".started", (3e9 + len(name), 3e9 + (name == "newer")))
+    with pytest.raises(FileNotFoundError, match="newer, has no checkpoint"):
+        directory(tmp_path, "", "auto")
+
+
+def test_runs_of_one_second_have_directories_of_their_own(tmp_path):
+    with ExitStack() as held:
+        found = {held.enter_context(claim(directory(tmp_path, "", ""))) for _ in range(3)}
+        assert len(found) == 3
+    assert list(tmp_path.iterdir()) == [], "nothing was written to them"
+
+
+def test_a_directory_is_one_process_s_own(tmp_path):
+    with claim(tmp_path / "runs" / "a") as run:
+        with pytest.raises(FileExistsError, match="another process"), claim(run):
+            raise AssertionError
+        (run / "metrics.jsonl").touch()
+    with claim(run):
+        pass
+    assert (run / "metrics.jsonl").exists()
+
+
+@pytest.mark.parametrize("torn", ['{"step": 2, "x": 0.', '{"step"', "7\n", "[]\n", "\x00\x00"])
+def test_a_torn_line_of_a_log_is_dropped(tmp_path, torn):
+    (tmp_path / "metrics.jsonl").write_text('{"step": 1, "x": 0.5}\n' + torn)
+    with Report(tmp_path, 2, 3) as report:
+        report.log(3, {"x": 0.25}, "")
+    assert (tmp_path / "metrics.jsonl").read_text() == '{"step": 1, "x": 0.5}\n{"step": 3, "x": 0.25}\n'
+
+
+def test_what_an_update_is_at_is_said_once_in_a_while(tmp_path, monkeypatch, capsys):
+    now = [0.0]
+    monkeypatch.setattr(run_dir.time, "monotonic", lambda: now[0])
+    with Report(tmp_path, 0, 100) as report:
+        for second in range(200):
+            now[0] = second
+            report.during(f"sampling {second}")
+    assert capsys.readouterr().out.splitlines() == ["  sampling 61", "  sampling 122", "  sampling 183"]
+
+
+def test_trackers_are_chosen_by_name(tmp_path):
+    with Report(tmp_path / "none", 0, 1, ()) as report:
+        report.log(1, {"x": 0.5}, "")
+    assert not (tmp_path / "none" / "tensorboard").exists()
+    assert (tmp_path / "none" / "metrics.jsonl").exists()
 
 
 def test_what_was_logged_after_the_checkpoint_is_dropped(tmp_path):

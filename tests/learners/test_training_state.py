@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 from learners import training_state
+from learners.players import Player
 from learners.training_state import CheckpointError, State
+
+
+def player(policy: Any, optimizer: torch.optim.Optimizer, name: str = "") -> Player:
+    return Player(name, policy, optimizer, frozenset({"solver"}))
 
 
 class Weights:
@@ -39,13 +45,13 @@ def test_training_goes_on_exactly(tmp_path, make):
     for _ in range(3):
         train(policy, optimizer, generator)
     state = State(3, "abc", {"library": ["x"]}, {"sampling": generator.get_state()})
-    path = training_state.save(tmp_path, policy, optimizer, state)
+    path = training_state.save(tmp_path, [player(policy, optimizer)], state)
     for _ in range(3):
         train(policy, optimizer, generator)
 
     other = Weights(1)
     other_optimizer = make(other.module.parameters(), lr=0.7)
-    loaded = training_state.load(path, other, other_optimizer, "abc")
+    loaded = training_state.load(path, [player(other, other_optimizer)], "abc")
     assert (loaded.step, loaded.data) == (3, {"library": ["x"]})
     generator = torch.Generator()
     generator.set_state(loaded.generators["sampling"])
@@ -60,7 +66,10 @@ def test_keeps_the_newest_and_leaves_no_drafts(tmp_path):
     optimizer = torch.optim.AdamW(policy.module.parameters())
     for step in (1, 2, 10, 10):
         training_state.save(
-            tmp_path / "checkpoints", policy, optimizer, State(step, "", {}, {"g": torch.zeros(1)}), keep=2
+            tmp_path / "checkpoints",
+            [player(policy, optimizer)],
+            State(step, "", {}, {"g": torch.zeros(1)}),
+            keep=2,
         )
     assert {p.name for p in (tmp_path / "checkpoints").iterdir()} == {"000002", "000010"}
     newest = training_state.find("auto", tmp_path)
@@ -73,11 +82,13 @@ def test_keeps_the_newest_and_leaves_no_drafts(tmp_path):
 def test_refusals_say_what_to_do(tmp_path):
     policy = Weights(0)
     optimizer = torch.optim.AdamW(policy.module.parameters())
-    path = training_state.save(tmp_path, policy, optimizer, State(1, "abc", {}, {"g": torch.zeros(1)}))
+    path = training_state.save(
+        tmp_path, [player(policy, optimizer)], State(1, "abc", {}, {"g": torch.zeros(1)})
+    )
     with pytest.raises(CheckpointError, match=r"manifest\.json"):
-        training_state.load(path, policy, optimizer, "other")
+        training_state.load(path, [player(policy, optimizer)], "other")
     with pytest.raises(CheckpointError, match="none"):
-        training_state.load(tmp_path / "000007", policy, optimizer, "abc")
+        training_state.load(tmp_path / "000007", [player(policy, optimizer)], "abc")
     with pytest.raises(CheckpointError, match="neither"):
         training_state.find(str(tmp_path / "nowhere"), tmp_path)
 

@@ -111,7 +111,6 @@ def test_micro_batches_do_not_matter(monkeypatch):
     options = {"kl": "k3_loss", "entropy_coef": 0.1}
     whole = learn(None, ChoicePolicy(seed=5), **options)
     for size in (7, 1):
-        monkeypatch.setattr(reinforcepp, "MICRO_ROWS", size)
         monkeypatch.setattr(batches, "MICRO_ROWS", size)
         torch.testing.assert_close(learn(None, ChoicePolicy(seed=5), **options), whole)
 

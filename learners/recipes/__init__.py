@@ -1,0 +1,85 @@
+"""Recipes: defaults of `learners.reinforcepp`'s options for one kind of run, in TOML.
+
+    about = "what it is for, in a line"
+    episodes = 16                 an option of the learner, by its name
+    [policy_options]
+    lora = 16                     an option of the policy's factory
+
+``--recipe NAME`` takes one that ships in this folder, ``--recipe my.toml`` one of yours; options that are given as well
+win. Without ``--recipe`` the one with the name of the policy is taken, where there is one.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
+
+from learners.config import Args
+
+_FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Defaults of options.
+
+    Attributes:
+        name: as it is asked for.
+        about: what it is for.
+        args: the learner's options, those that the recipe does not name at their own defaults.
+        policy_options: of the policy's factory.
+    """
+
+    name: str
+    about: str
+    args: Args
+    policy_options: dict[str, Any]
+
+
+def names() -> list[str]:
+    """Recipes that ship."""
+    return sorted(path.stem for path in _FOLDER.glob("*.toml"))
+
+
+def read(name: str) -> Recipe:
+    """The recipe of a name, or in a file.
+
+    Raises:
+        ValueError: there is none, or it names an option that is not there, or a value of the wrong type.
+    """
+    path = Path(name) if name.endswith(".toml") else _FOLDER / f"{name}.toml"
+    if not path.is_file():
+        raise ValueError(f"expected one of {', '.join(names())}, or a .toml file, there is no {name!r}")
+    try:
+        found = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path}: expected a TOML file: {error}") from None
+    about, options = found.pop("about", ""), found.pop("policy_options", {})
+    if not isinstance(about, str) or not isinstance(options, dict):
+        raise ValueError(f"{path}: expected about to be text, and policy_options to be a table")
+    kinds = get_type_hints(Args)
+    for key in ("policy_options", "recipe", "name", "resume"):  # no defaults of a kind of run
+        del kinds[key]
+    values = {}
+    for key, value in found.items():
+        if key not in kinds:
+            raise ValueError(f"{path}: expected options of learners.reinforcepp, there is no {key!r}")
+        try:
+            values[key] = TypeAdapter(kinds[key]).validate_python(value, strict=kinds[key] in (int, bool))
+        except ValidationError as error:
+            raise ValueError(f"{path}: {key}: {error.errors()[0]['msg']}, got {value!r}") from None
+    return Recipe(name, about, replace(Args(), **values), options)
+
+
+def describe() -> str:
+    """All recipes that ship, a paragraph each."""
+    lines = []
+    for name in names():
+        text = (_FOLDER / f"{name}.toml").read_text(encoding="utf-8")
+        settings = [line for line in text.splitlines() if line and not line.startswith(("about", "#"))]
+        lines += [f"{name}: {read(name).about}", *(f"    {line}" for line in settings), ""]
+    return "\n".join(lines)

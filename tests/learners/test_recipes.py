@@ -1,0 +1,93 @@
+"""Recipes: what ships can be read, what is wrong in one is said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gasp_env.policies.factories import options_of
+from learners import config, recipes
+from learners.command_line import parse
+from learners.config import ROLES, Args
+
+
+@pytest.mark.parametrize("name", recipes.names())
+def test_recipes_that_ship_are_complete(name: str) -> None:
+    recipe = recipes.read(name)
+    assert recipe.about.endswith(".")
+    assert set(recipe.policy_options) <= set(options_of(recipe.args.policy))
+    config.check(recipe.args)
+    assert f"{name}: {recipe.about}" in recipes.describe()
+
+
+def test_the_default_is_the_miniatures() -> None:
+    assert recipes.read("miniature").args == Args()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("episodes = 'many'", "episodes: Input should be a valid integer, got 'many'"),
+        ("episodes = true", "episodes: .*integer, got True"),
+        ("two_steps = 1", "two_steps: .*boolean, got 1"),
+        ("norm = 'none'", "norm: Input should be '"),
+        ("episode = 8", "there is no 'episode'"),
+        ("name = 'x'", "there is no 'name'"),
+        ("policy_options = 3", "expected about to be text, and policy_options to be a table"),
+        ("episodes = ", "expected a TOML file"),
+    ],
+)
+def test_mistakes(tmp_path: Path, text: str, said: str) -> None:
+    file = tmp_path / "my.toml"
+    file.write_text(text)
+    with pytest.raises(ValueError, match=said):
+        recipes.read(str(file))
+
+
+def test_there_is_no_such_recipe(tmp_path: Path) -> None:
+    for name in ("nope", "../config", str(tmp_path / "no.toml")):
+        with pytest.raises(ValueError, match="expected one of .*miniature"):
+            recipes.read(name)
+
+
+def parsed(monkeypatch: pytest.MonkeyPatch, *words: str) -> Args:
+    monkeypatch.setattr("sys.argv", ["learners.reinforcepp", *words])
+    return parse(Args, "learners.reinforcepp", "", ROLES, recipes)
+
+
+def test_the_policy_picks_its_recipe_and_flags_win(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = parsed(monkeypatch, "--policy", "transformers", "--model", "x", "--episodes", "3")
+    recipe = recipes.read("transformers")
+    assert found.domain == "python"
+    assert (found.episodes, found.max_tokens) == (3, recipe.args.max_tokens)
+    assert found.policy_options == {"": {**recipe.policy_options, "model": Path("x")}}
+    assert parsed(monkeypatch) == Args()
+
+
+def test_a_recipe_names_its_policy(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = parsed(monkeypatch, "--recipe", "laptop", "--model", "x", "--lora", "2")
+    assert found.policy == "transformers"
+    assert found.policy_options == {"": {"model": Path("x"), "lora": 2}}
+    # Another policy has other options.
+    found = parsed(monkeypatch, "--recipe", "laptop", "--policy", "miniature")
+    assert found.policy_options == {}
+
+
+def test_a_file_of_ones_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "my.toml"
+    file.write_text('about = "Mine."\nepisodes = 2\ntrack = []\nadvantage_cap = 3\ngoalposts = "my.jsonl"\n')
+    found = parsed(monkeypatch, "--recipe", str(file))
+    assert (found.episodes, found.track, found.advantage_cap, found.goalposts) == (2, (), 3.0, "my.jsonl")
+
+
+def test_a_wrong_recipe_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        parsed(monkeypatch, "--recipe", "nope")
+    assert "--recipe nope: expected one of" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as end:
+        parsed(monkeypatch, "--recipes")
+    assert end.value.code == 0
+    assert "laptop: " in capsys.readouterr().out
