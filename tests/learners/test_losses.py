@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from learners.losses import k3, kl_loss, policy_loss
+from learners.losses import k3, kl_loss, policy_loss, truncated_weights
 
 
 def surrogate(ratio: float, advantage: float, **options) -> float:
@@ -104,3 +104,12 @@ def test_kl_kind_is_checked():
     one = torch.zeros(1, 1)
     with pytest.raises(ValueError, match="k2_loss"):
         kl_loss(one, one, one, one.bool(), "none")
+
+
+def test_weights_for_the_gap_between_engines():
+    trained = torch.tensor([[0.2, 0.9, 0.5, 0.4]], dtype=torch.float64).log().requires_grad_()
+    sampled = torch.tensor([[0.4, 0.1, 0.5, float("nan")]], dtype=torch.float64).log()
+    mask = torch.tensor([[True, True, True, False]])
+    found = truncated_weights(trained, sampled, mask, 2.0)
+    torch.testing.assert_close(found, torch.tensor([[0.5, 2.0, 1.0, 0.0]], dtype=torch.float64))
+    assert not found.requires_grad

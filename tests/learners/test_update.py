@@ -175,3 +175,52 @@ def test_minibatches_hold_every_row_once_and_keep_prompts_together():
 
 def test_learning_rate_falls_over_the_second_half():
     assert [learning_rate(p) for p in (0, 0.5, 0.75, 1.0, 2.0)] == pytest.approx([1, 1, 0.525, 0.05, 0.05])
+
+
+def test_micro_batches_hold_every_row_in_order_and_no_more_tokens_than_allowed():
+    records = turns(ChoicePolicy(), 40)
+    part = batches.minibatches(records, 1, np.random.default_rng(0))[0]
+    for tokens in (1, 10, 50, 10**6):
+        found = batches.micro_batches(records, part, tokens)
+        assert [row for rows in found for row in rows] == part
+        for rows in found:
+            prompts = {records[row].prompt_ids for row in rows}
+            size = sum(map(len, prompts)) + sum(len(records[row].completion_ids) for row in rows)
+            assert len(rows) == 1 or size <= tokens
+    assert len(batches.micro_batches(records, part, 10**6)) == 1
+
+
+def test_what_prompts_have_in_common_is_counted_once():
+    record = turns(ChoicePolicy(), 1)[0]
+    rows = [
+        dataclasses.replace(
+            record, prompt_ids=(1, 2, 3, 4, end), completion_ids=(7,), mask=(True,), logprobs=(0.0,)
+        )
+        for end in (5, 6, 8)
+    ]
+    # 6 tokens, and 2 more for each row after the first.
+    assert batches.micro_batches(rows, range(3), 10) == [[0, 1, 2]]
+    assert batches.micro_batches(rows, range(3), 9) == [[0, 1], [2]]
+
+
+@pytest.mark.parametrize("minibatches", [1, 3])
+def test_a_correction_changes_nothing_where_the_engines_agree(minibatches):
+    plain = learn(minibatches=minibatches)
+    torch.testing.assert_close(learn(minibatches=minibatches, correction="truncate"), plain)
+
+
+@pytest.mark.parametrize("minibatches", [1, 3])
+def test_a_token_that_the_sampler_overrated_counts_less(minibatches):
+    records = turns(ChoicePolicy())
+    gap = [dataclasses.replace(r, logprobs=tuple(x + 0.5 for x in r.logprobs)) for r in records]
+    plain = learn(records, minibatches=minibatches)
+    corrected = learn(gap, minibatches=minibatches, correction="truncate")
+    assert corrected.norm() == pytest.approx(float(np.exp(-0.5) * plain.norm()), rel=0.05)
+
+
+def test_answers_that_were_cut_off_may_be_left_out():
+    records = turns(ChoicePolicy())
+    cut = [dataclasses.replace(r, stop="length") if i % 3 == 0 else r for i, r in enumerate(records)]
+    rest = [r for i, r in enumerate(records) if i % 3]
+    torch.testing.assert_close(learn(cut, overlong="mask", minibatches=1), learn(rest, minibatches=1))
+    torch.testing.assert_close(learn(cut, minibatches=1), learn(records, minibatches=1))

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from learners.policies import scoring
+from learners.policies.prefixes import common
 from learners.policies.transformers import TransformersPolicy
 
 GROUPS = [((3, 4, 5), [(6,), (7, 8, 9, 10)]), ((11,), []), ((12, 13), [(14, 15), (), (16, 17, 18)])]
@@ -56,3 +59,38 @@ def test_scores_and_gradients_are_those_of_single_sequences(
 def test_nothing_to_score(tiny: TransformersPolicy) -> None:
     assert tiny.score([]).mask.shape == (0, 0)
     assert tiny.score([((1,), [()])]).logprobs.shape == (1, 0)
+
+
+SEQUENCES = st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=8), min_size=1, max_size=12)
+
+
+@given(SEQUENCES, st.integers(8, 30))
+def test_trees_hold_every_sequence_once_within_their_size(sequences: list[list[int]], limit: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scoring, "_TOKENS", limit)
+        found = scoring.trees(sequences)
+    assert sorted(index for tree in found for index in tree) == list(range(len(sequences)))
+    for tree in found:
+        nodes = {
+            tuple(sequences[index][:end]) for index in tree for end in range(1, len(sequences[index]) + 1)
+        }
+        assert len(nodes) <= limit
+
+
+@given(st.lists(st.integers(0, 2), max_size=12), st.lists(st.integers(0, 2), max_size=12))
+def test_what_sequences_have_in_common(one: list[int], other: list[int]) -> None:
+    length = common(one, other)
+    assert one[:length] == other[:length]
+    assert length == min(len(one), len(other)) or one[length] != other[length]
+    assert common(tuple(one), other) == length
+
+
+def test_equal_answers_and_equal_beginnings_have_the_scores_of_single_ones(tiny: TransformersPolicy) -> None:
+    groups = [((3, 4, 5), [(6, 7), (6, 7), (6, 8, 9)]), ((3, 4), [(5, 6)]), ((3, 4, 5, 6), [(7,)])]
+    scores = tiny.score(groups)
+    row = 0
+    for prompt, completions in groups:
+        for ids in completions:
+            alone = tiny.score([(prompt, [ids])])
+            assert torch.allclose(scores.logprobs[row, : len(ids)], alone.logprobs[0], atol=1e-5)
+            row += 1
