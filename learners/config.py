@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from gasp_env import domains
+from gasp_env import curricula, domains
+from gasp_env.options import names
 from gasp_env.rewards import TeacherRewards
 from gasp_env.sandbox import shared
 from learners import command_line
@@ -53,8 +54,10 @@ class Args:
     threads: int = 0
     """Threads torch computes with; 0 leaves its choice. Use 1 on a machine that others use too."""
 
+    curriculum: str = "gasp"
+    """The game that is played: gasp, azr, rlvr, or module:name. Options that it does not have are not used."""
     domain: str = "learners.miniature:domain"
-    """What is played: `python` or module:name."""
+    """What the tasks are of: `python` or module:name."""
     goalposts: str = ""
     """Goalposts to be guided by: a .jsonl file or module:name; empty for the domain's own."""
     heldout: str = "learners.miniature:heldout"
@@ -75,8 +78,8 @@ class Args:
     """Ask for a variant in two turns, its program first, which suits small language models."""
     batch_duplicates: bool = True
     """Pay copies within one step once: of equal proposals, only the first is attempted."""
-    teacher_reward: str = "gasp"
-    """Name of the teacher's reward, or module:name of your own."""
+    teacher_reward: str = ""
+    """Name of the teacher's reward, or module:name of your own; empty for the curriculum's."""
     solver_reward: str = "azr"
     """Name of the solver's reward."""
     temperature: float = 1.0
@@ -166,6 +169,18 @@ def trains(role: str, args: Args) -> bool:
     return args.weights == "by_role" or not getattr(args, f"{role}_policy", "")
 
 
+def env_options(args: Args) -> dict[str, Any]:
+    """The options of the environment that are options here."""
+    found = {
+        name: getattr(args, name) for name in ("curriculum", "attempts", "solver_reward", "batch_duplicates")
+    }
+    game = names(curricula.get(args.curriculum))
+    found |= {
+        name: getattr(args, name) for name in ("goalpost_rate", "axis", "lifts", "two_steps") if name in game
+    }
+    return found | ({"teacher_reward": args.teacher_reward} if args.teacher_reward else {})
+
+
 def check(args: Args) -> None:
     """Refuse options that no run can be made with, before anything is loaded.
 
@@ -204,7 +219,12 @@ def check(args: Args) -> None:
     command_line.computes(args.device)
     with command_line.option("--domain", args.domain):
         domains.get(args.domain)
-    with command_line.option("--teacher-reward", args.teacher_reward, "module:name imports one of your own"):
-        TeacherRewards(args.teacher_reward)
+    with command_line.option("--curriculum", args.curriculum):
+        curricula.get(args.curriculum)
+    if args.teacher_reward:
+        with command_line.option(
+            "--teacher-reward", args.teacher_reward, "module:name imports one of your own"
+        ):
+            TeacherRewards(args.teacher_reward)
     with command_line.option("--sandbox", args.sandbox):
         shared(tier=args.sandbox)

@@ -202,14 +202,7 @@ def self_play(args: Args, run: Path) -> dict[str, Any]:
             num_envs=args.episodes,
             domain=args.domain,
             goalposts=goalposts,
-            attempts=args.attempts,
-            goalpost_rate=args.goalpost_rate,
-            axis=args.axis,
-            teacher_reward=args.teacher_reward,
-            solver_reward=args.solver_reward,
-            lifts=args.lifts,
-            two_steps=args.two_steps,
-            batch_duplicates=args.batch_duplicates,
+            **config.env_options(args),
             sandbox=args.sandbox,
         )
     with option("--sandbox", args.sandbox):
