@@ -112,7 +112,7 @@ def measure(options: argparse.Namespace, model: str, mode: str, length: int) -> 
 def report(found: dict[str, Any]) -> str:
     """The figures as text."""
     lines = [
-        f"{found['model']}, {found['rows']} answers to one prompt; processor seconds (answer tokens per second of them)",
+        f"{found['model']}, {found['rows']} answers to one prompt: processor seconds, answer tokens per second of them",
         "",
         f"{'':22}{'tokens':>7}{'sample':>14}{'score':>14}{'train':>14}{'optimizer':>11}{'peak MiB':>10}",
     ]
