@@ -1,7 +1,7 @@
 """LoRA adapters (arXiv 2106.09685) in a model's linear layers, by `peft`: named sets of weights on one frozen base.
 
-A model may hold several, of which one is active. The weights of adapters are float32, whatever the base's are, so that
-small steps of an optimizer are not lost.
+A model may hold several, of which one is active. Their weights are of the base's type, so that nothing is converted on
+the way; `learners.optimizers` keeps float32 copies, so that small steps are not lost.
 """
 
 from __future__ import annotations
@@ -36,8 +36,6 @@ def add(module: Any, rank: int, name: str) -> None:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Already found a `peft_config`")  # several are meant
         module.add_adapter(config, adapter_name=name)
-    for parameter in weights(module, name).values():
-        parameter.data = parameter.data.float()
 
 
 def copy(module: Any, source: str, target: str) -> None:

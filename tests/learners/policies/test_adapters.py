@@ -45,7 +45,7 @@ def test_a_new_adapter_changes_nothing(tiny_folder: Path, dtype: transformers.lo
     fresh = transformers.load(tiny_folder, threads=1, dtype=dtype, lora=2)
     assert ids(fresh) == ids(plain)
     assert fresh._decoder() is not None
-    assert {one.dtype for one in fresh.parameters()} == {torch.float32}
+    assert {one.dtype for one in fresh.parameters()} == {getattr(torch, dtype)}
 
 
 def test_log_probabilities_are_those_of_the_adapted_model(
