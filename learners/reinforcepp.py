@@ -139,6 +139,9 @@ def update(
             (loss / tokens).backward()
             means.add("train/loss", surrogate.loss, m)
             means.add("train/entropy", scores.entropy, m)
+            for number, name in enumerate(names):
+                own = population[index] == number
+                means.add(f"entropy/{name}", scores.entropy[own], m[own])
             means.add("train/clipped", surrogate.clipped, m)
             means.add("train/kl_to_behaviour", k3(old - new), m)
             if start is not None:
