@@ -48,7 +48,7 @@ DOMAINS.register(
         goalposts.builtin_goalposts,
         builtin_seeds=seeds.builtin_seeds,
         novelty="hashing",
-        version=3,  # 1: fenced blocks by tag, exactly ten inputs; 2: values by their place in a text
+        version=4,  # 1: fenced blocks by tag, exactly ten inputs; 2: values by their place; 3: series were ambiguous
     ),
 )
 

@@ -21,12 +21,17 @@ _HEADING = re.compile(r"^\s*(?:#{1,6}\s|[-=]{3,}\s*$|\*\*[^*]+\*\*:?\s*$|<)")
 _EMPHASIS = re.compile(r"(\*\*|__)(\S(?:.{0,200}?\S)?)\1")
 
 
-def hint(read: Text) -> str:
-    """The first paragraph of the hint; empty without one."""
+def hint(read: Text, program: str = "") -> str:
+    """The first paragraph of the hint; empty without one.
+
+    Args:
+        read: the text.
+        program: of the proposal; a comment in it goes before what stands elsewhere, which may be of a draft.
+    """
     tagged = [block.body for block in read.blocks if block.tag in MESSAGE_TAGS]
     if tagged:
         return _paragraph(tagged[-1].split("\n"), code=True)
-    for text in (read.rest, *(block.body for block in read.blocks)):
+    for text in (program, read.rest, *(block.body for block in read.blocks)):
         lines = text.split("\n")
         for number, line in enumerate(lines):
             said = _HINT.match(line)

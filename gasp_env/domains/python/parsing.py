@@ -21,8 +21,8 @@ from gasp_env.domains.python.imports import behind
 from gasp_env.domains.python.literals import arguments
 from gasp_env.domains.python.program import Program
 from gasp_env.domains.python.stated import MAX_PLACES, values
-from gasp_env.domains.python.syntax import ParseError
-from gasp_env.domains.python.texts import INPUT_TAGS, MESSAGE_TAGS, OUTPUT_TAGS, Text
+from gasp_env.domains.python.syntax import ParseError, check_text
+from gasp_env.domains.python.texts import INPUT_TAGS, MESSAGE_TAGS, OUTPUT_TAGS, Text, first_item
 from gasp_env.domains.python.triplet import Proposal
 from gasp_env.values import ValueSyntaxError, encode, parse_arguments
 
@@ -36,11 +36,14 @@ def parse_proposal(text: str, program: str | None = None) -> Proposal:
     Raises:
         ParseError: ``too_long``, ``not_utf8``, ``no_program``, ``ambiguous``, ``no_inputs`` or ``bad_input``.
     """
-    read = Text(text)
+    check_text(text)
+    read = Text(first_item(text))
+    own = ""
     if program is None:
         taken, found = _proposed(read)
         if found is None:
             return Proposal(taken, ())  # the gate says what is wrong with it
+        own = found.program
     else:
         taken = Program(program)
         found = candidates.candidate(taken, "f")
@@ -50,7 +53,7 @@ def parse_proposal(text: str, program: str | None = None) -> Proposal:
             raise ParseError("bad_input", f"expected calls with literals, got {calls.unread[0]}")
         raise ParseError("no_inputs", "expected calls of f, found none")
     return Proposal(
-        taken, tuple(calls.read), hint(read), tuple(f"{call}: no literals" for call in calls.unread)
+        taken, tuple(calls.read), hint(read, own), tuple(f"{call}: no literals" for call in calls.unread)
     )
 
 
@@ -60,9 +63,10 @@ def parse_draft(text: str) -> Proposal:
     Raises:
         ParseError: ``too_long``, ``not_utf8``, ``no_program`` or ``ambiguous``.
     """
-    read = Text(text)
-    program, _ = _proposed(read)
-    return Proposal(program, (), hint(read))
+    check_text(text)
+    read = Text(first_item(text))
+    program, found = _proposed(read)
+    return Proposal(program, (), hint(read, "" if found is None else found.program))
 
 
 def _proposed(read: Text) -> tuple[Program, Candidate | None]:

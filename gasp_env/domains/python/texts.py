@@ -27,6 +27,29 @@ MAX_UNFENCED = 4
 UNFENCED = re.compile(r"^(?:from |import |def |class |@)", re.MULTILINE)
 
 
+#: A heading of the series that a teacher's prompt shows, alone on its line or, of a problem, with the statement behind.
+_HEADING = re.compile(
+    r"^[ \t#*_>]*(?:\d{1,3}[.)][ \t]*)?(?:(exercise)[ \t]*\d{0,3}[ \t]*[:*_.]{0,5}[ \t]*$|(problem)\b)",
+    re.I | re.M,
+)
+_DEFINITION = re.compile(r"^[ \t]*def \w", re.M)
+
+
+def first_item(text: str) -> str:
+    """A teacher's text up to where it goes on with the next exercise: a model may continue the series of its prompt.
+
+    An exercise behind a program is the next one, unless that program is of a problem, which the text then repeats.
+    """
+    start = _DEFINITION.search(text)
+    if start is None:
+        return text
+    before = [heading[2] for heading in _HEADING.finditer(text, 0, start.start())]
+    if before and before[-1]:
+        return text
+    following = (heading.start() for heading in _HEADING.finditer(text, start.end()) if heading[1])
+    return text[: next(following, len(text))]
+
+
 class Text:
     """A text with its blocks, each parsed once."""
 

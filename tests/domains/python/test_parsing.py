@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from gasp_env.domains.python import syntax
 from gasp_env.domains.python.parsing import parse_answer, parse_proposal
 from gasp_env.domains.python.syntax import MAX_TEXT_BYTES, ParseError
+from gasp_env.domains.python.texts import first_item
 from gasp_env.values import render, render_arguments
 from tests.players import INPUTS, PROGRAMS, answer, proposal
 
@@ -104,6 +105,20 @@ PROPOSALS = {
     ),
     "a corrected draft": f"{block(PROGRAMS[1])}\nThe corrected version:\n{document(block(CODE), block(LINES))}".replace(
         "## Function\n", ""
+    ),
+    "the series goes on": (
+        f"{block(f'# Hint: {HINT}{chr(10)}{CODE}{chr(10)}{LINES}')}\n\nProblem: Count to ten.\n\nExercise:\n"
+        f"{block(PROGRAMS[1] + chr(10) + 'call_1 = f(77)')}"
+    ),
+    "the series goes on in the block": block(
+        f"# Hint: {HINT}\n{CODE}\n\n{LINES}\n\n# Exercise 2:\n# Hint: No.\n{PROGRAMS[1]}\ncall_1 = f(77)"
+    ),
+    "its own heading first": (
+        f"Exercise:\n{document(block(CODE), block(LINES))}\n\n**Exercise**\n{block(PROGRAMS[1])}"
+    ),
+    "the hint of the one that is meant": (
+        f"Exercise:\n{block('# Hint: No.' + chr(10) + PROGRAMS[1])}\n\nHarder exercise:\n"
+        f"{block(f'# Hint: {HINT}{chr(10)}{CODE}{chr(10)}{LINES}')}"
     ),
     "another name than that of its calls": block(
         f"# Hint: {HINT}\ndef plus(x):\n    return x + 1\n\n{LINES}"
@@ -543,3 +558,11 @@ def test_imports_beside_a_program_are_taken_as_far_as_it_lacks_them() -> None:
 def test_statements_that_only_use_it_are_left_out() -> None:
     program = "def f(x):\n    y = x + 1\n    return y"
     assert parse_proposal(block(f"{program}\n\ny = f(1)\nx = f(2)\nprint(x, y)\n{LINES}")).program == program
+
+
+def test_an_exercise_behind_a_solution_of_its_problem_is_no_next_one() -> None:
+    text = f"Problem: Count to ten.\n{block(PROGRAMS[1])}\nExercise:\n{block(CODE + chr(10) + LINES)}"
+    with pytest.raises(ParseError) as refused:
+        parse_proposal(text)
+    assert refused.value.reason == "ambiguous"
+    assert first_item("Exercise:\n\nno program") == "Exercise:\n\nno program"
