@@ -63,15 +63,15 @@ def timeless(record: dict) -> dict:
     }
 
 
-def press_ctrl_c(monkeypatch, version: int) -> None:
-    """Press it once, while a policy of that version samples."""
+def press_ctrl_c(monkeypatch, version: int, number: int = signal.SIGINT) -> None:
+    """Press it, or send another signal, once, while a policy of that version samples."""
     generate = ChoicePolicy.generate
     pressed: list[bool] = []
 
     def interrupted(self, *args):
         if self.version == version and not pressed:
             pressed.append(True)
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(number)
         return generate(self, *args)
 
     monkeypatch.setattr(ChoicePolicy, "generate", interrupted)
@@ -113,9 +113,10 @@ def test_stored_episodes_replay(options, sandbox):
         assert replay.replay(episode, sandbox) == []
 
 
-def test_an_interrupted_run_goes_on_as_if_it_had_not_been(options, tmp_path, monkeypatch):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_goes_on_as_if_it_had_not_been(options, tmp_path, monkeypatch, number):
     whole = main(Args(name="whole", **options))
-    press_ctrl_c(monkeypatch, version=1)  # in the middle of the second update
+    press_ctrl_c(monkeypatch, 1, number)  # in the middle of the second update
     assert main(Args(name="cut", **options)) == {}
     assert [p.name for p in training_state.steps(tmp_path / "cut" / "checkpoints")] == ["000001", "000002"]
     assert not (tmp_path / "cut" / "summary.json").exists()

@@ -96,3 +96,18 @@ def test_refusals_say_what_to_do(tmp_path):
 def test_config_hash_changes_with_a_setting():
     assert training_state.config_hash({"a": 1, "b": 2}) == training_state.config_hash({"b": 2, "a": 1})
     assert training_state.config_hash({"a": 1}) != training_state.config_hash({"a": 2})
+
+
+def test_a_cut_checkpoint_is_passed_over(tmp_path):
+    policy = Weights(0)
+    optimizer = torch.optim.AdamW(policy.module.parameters())
+    for step in (1, 2):
+        training_state.save(
+            tmp_path / "checkpoints", [player(policy, optimizer)], State(step, "", {}, {"g": torch.zeros(1)})
+        )
+    record = tmp_path / "checkpoints" / "000002" / "state.json"
+    record.write_text(record.read_text()[:10])
+    assert training_state.find("auto", tmp_path) == tmp_path / "checkpoints" / "000001"
+    (tmp_path / "checkpoints" / "000001" / "state.json").unlink()
+    with pytest.raises(CheckpointError, match="whole checkpoint"):
+        training_state.find("auto", tmp_path)
