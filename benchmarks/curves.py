@@ -32,8 +32,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.window < 1:
         parser.error(f"--window: expected at least 1, got {options.window}")
     try:
-        runs = {path.name: read(path) for path in options.runs}
+        labels = [path.name for path in options.runs]
+        labels = labels if len(set(labels)) == len(labels) else [str(path) for path in options.runs]
+        runs = dict(zip(labels, map(read, options.runs), strict=True))
         shown = names(runs)
+        if not shown:
+            raise ValueError(f"expected metrics named {', '.join(KINDS)}/..., got none")
         print(table(runs, shown, options.window))
         if options.figure:
             draw(runs, shown, options.figure)
@@ -52,8 +56,11 @@ def read(run: Path) -> Run:
     file = run / "metrics.jsonl"
     if not file.is_file():
         raise ValueError(f"expected the directory of a run, there is no {file}")
+    lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
+    if lines and not lines[-1].endswith("\n"):  # a run in progress, or one that was killed
+        del lines[-1]
     try:
-        found: Run = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+        found: Run = [json.loads(line) for line in lines]
     except ValueError as error:
         raise ValueError(f"{file}: expected a JSON object on each line: {error}") from None
     if not found:

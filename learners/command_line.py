@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import torch
@@ -61,9 +62,9 @@ def parse(
         recipe = _recipe(words, defaults.policy, recipes) if recipes is not None else None
         defaults = recipe.args if recipe is not None else defaults
         policies = PolicyFlags(roles, defaults.policy, list(vars(defaults)))
+        if recipe is not None:
+            words = [*_as_words(recipe, words, roles), *words]  # what is given comes last, and wins
         rest, options = policies.separate(words)
-        if recipe is not None and _named(words, "policy", defaults.policy) == defaults.policy:
-            options[""] = {**recipe.policy_options, **options.get("", {})}
         about = f"{about or ''}\n\n{policies.describe(words)}"
         args, unknown = tyro.cli(
             kind, args=rest, prog=program, description=about, default=defaults, return_unknown_args=True
@@ -77,7 +78,11 @@ def parse(
 
 
 def _recipe(words: Sequence[str], policy: str, recipes: Any) -> Any:
-    """The recipe that a command line asks for, by name or by its policy; None if there is none."""
+    """The recipe that is asked for: of the run to be resumed, by name, or by the policy's; None without any."""
+    if resume := _named(words, "resume", ""):
+        stored = recipes.stored(Path(_named(words, "runs", "runs")), _named(words, "name", ""), resume)
+        if stored is not None:
+            return stored
     if name := _named(words, "recipe", ""):
         try:
             return recipes.read(name)
@@ -87,19 +92,40 @@ def _recipe(words: Sequence[str], policy: str, recipes: Any) -> Any:
     return recipes.read(name) if name in recipes.names() else None
 
 
+def _as_words(recipe: Any, words: Sequence[str], roles: Sequence[str]) -> list[str]:
+    """A recipe's policies of roles, and its options of policies, as they are typed; not those of policies that the
+    command line replaces."""
+    found: list[str] = []
+    for role in ("", *roles):
+        option = f"{role}-policy" if role else "policy"
+        chosen = getattr(recipe.args, option.replace("-", "_"))
+        if not chosen or _named(words, option, chosen) != chosen:
+            continue
+        if role:
+            found += [f"--{option}", chosen]
+        for name, value in recipe.policy_options.get(role, {}).items():
+            spelled = flag(f"{role}_{name}" if role else name)
+            if isinstance(value, bool):
+                found.append(spelled if value else spelled.replace("--", "--no-", 1))
+            elif value is not None:
+                found.append(f"{spelled}={value}")
+    return found
+
+
 def _named(words: Sequence[str], option: str, default: str) -> str:
     """The value of an option in a command line."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    parser.add_argument(f"--{option}", default=default)
+    parser.add_argument(f"--{option}", f"--{option.replace('-', '_')}", dest="found", default=default)
     try:
-        return str(getattr(parser.parse_known_args(list(words))[0], option))
+        return str(parser.parse_known_args(list(words))[0].found)
     except argparse.ArgumentError:
         return default
 
 
 @contextmanager
 def command() -> Iterator[None]:
-    """Wrap a whole program: an end from outside (Ctrl-C, Docker going away) is no defect and prints one line."""
+    """Wrap a whole program: an end from outside (a signal, Docker going away) is no defect and prints one line."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
     except (SandboxError, PolicyError) as error:
@@ -107,6 +133,8 @@ def command() -> Iterator[None]:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         raise SystemExit(INTERRUPTED) from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 class Interrupted:
@@ -131,6 +159,7 @@ class Interrupted:
 
     def _press(self, *_: object) -> None:
         self.pressed = True
+        print("finishing this update, then saving; once more ends at once", file=sys.stderr, flush=True)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 

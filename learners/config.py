@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
@@ -68,8 +69,9 @@ class Args:
     """Episodes of one update."""
     attempts: int = 8
     """Tries of the solver at a proposal, and at a goalpost."""
-    goalpost_rate: float = 0.0
-    """Share of episodes played on the goalpost itself: 0 is GASP, 1 is RL on the real problems."""
+    goalpost_rate: float | None = None
+    """Share of episodes played on the goalpost itself: 0 is GASP, 1 is RL on the real problems. Default: the
+    curriculum's."""
     axis: Literal["both", "io", "f", "none"] = "both"
     """What lemmas and lifts change."""
     lifts: int = 1
@@ -159,7 +161,9 @@ class Args:
 #: Options that may differ between a run and its continuation.
 FREE = {"name", "runs", "resume", "device", "threads", "sandbox", "updates", "seconds", "eval_samples", "recipe",
         "goalpost_samples", "checkpoint_every", "keep_checkpoints", "episodes_every", "episodes_kept",
-        "track"}  # fmt: skip
+        "track", "micro_tokens"}  # fmt: skip
+#: Options of policies that change no result but for rounding, and may differ likewise.
+FREE_OF_POLICIES = {"cache", "checkpointing", "rows", "threads"}
 
 
 def trains(role: str, args: Args) -> bool:
@@ -178,7 +182,22 @@ def env_options(args: Args) -> dict[str, Any]:
     found |= {
         name: getattr(args, name) for name in ("goalpost_rate", "axis", "lifts", "two_steps") if name in game
     }
+    found = {name: value for name, value in found.items() if value is not None}
     return found | ({"teacher_reward": args.teacher_reward} if args.teacher_reward else {})
+
+
+def fixed(args: Args) -> dict[str, Any]:
+    """The settings that a run and its continuation have in common; models by the whole path."""
+    settings = {key: value for key, value in asdict(args).items() if key not in FREE}
+    settings["policy_options"] = {
+        role: {
+            key: str(Path(value).resolve()) if key == "model" and Path(value).exists() else str(value)
+            for key, value in options.items()
+            if key not in FREE_OF_POLICIES
+        }
+        for role, options in args.policy_options.items()
+    }
+    return settings
 
 
 def check(args: Args) -> None:
@@ -198,7 +217,7 @@ def check(args: Args) -> None:
         args, goalpost_rate=0, clip_low=0, clip_high=0, dual_clip=1, kl_coef=0, entropy_coef=0
     )
     command_line.positive(args, "temperature", "std_floor", "advantage_cap", "seconds", "lr", "grad_clip")
-    if args.goalpost_rate > 1:
+    if args.goalpost_rate is not None and args.goalpost_rate > 1:
         raise SystemExit(f"--goalpost-rate {args.goalpost_rate}: expected a share, from 0 to 1")
     if args.heldout and args.eval_samples < 8:
         raise SystemExit(
@@ -228,3 +247,6 @@ def check(args: Args) -> None:
             TeacherRewards(args.teacher_reward)
     with command_line.option("--sandbox", args.sandbox):
         shared(tier=args.sandbox)
+    for tracker in args.track:
+        if find_spec(tracker) is None:
+            raise SystemExit(f"--track {tracker}: its package is not installed: pip install {tracker}")

@@ -8,7 +8,7 @@ goes its own way: an adapter on the same base where there is one (``--lora``), a
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +48,11 @@ class Player:
     optimizer: torch.optim.Optimizer
     roles: frozenset[str]
 
+    def named(self, metrics: Mapping[str, float]) -> dict[str, float]:
+        """Metrics of an update under names that tell them from those of other players."""
+        own = {name for name in metrics if not self.name or name.startswith(("entropy/", "reward_std/"))}
+        return {name if name in own else f"{self.name}/{name}": value for name, value in metrics.items()}
+
     def snapshot(self) -> Snapshot:
         """A copy of the weights, the optimizer's moments, the version and the state of the random stream."""
         return Snapshot(
@@ -72,7 +77,7 @@ class Players:
     """The policy of every role.
 
     Attributes:
-        policy: of ``--policy``, which is measured; the solver's, where roles have weights of their own.
+        policy: of ``--policy``, which is measured; the solver's, where the teacher has weights of its own.
         seats: the policy of each role.
         training: the weights that train.
     """
@@ -104,7 +109,7 @@ def seat(args: Args) -> Players:
                 if config.trains(role, args):
                     own[role] = policies.trainable(seats[role])
                     own[role].module.eval()
-        elif role == args.freeze or (args.weights == "by_role" and role != "solver"):
+        elif role == "teacher" and (args.weights == "by_role" or args.freeze != "none"):
             own[role] = seats[role] = policy.fork(role)
         else:
             seats[role] = policy

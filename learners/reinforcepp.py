@@ -47,13 +47,15 @@ from learners.metrics import MaskedMeans, costs, describe
 from learners.players import seat
 from learners.policies import TrainablePolicy
 from learners.rollout import play
-from learners.run_dir import Report, claim, directory, note, summarise, table
+from learners.run_dir import Report, note, own_directory, summarise, table
 from learners.training_state import Training
 from learners.turn_records import TurnRecord
 
 
 def trains(record: TurnRecord, args: Args) -> bool:
-    """True if a row takes part in statistics and loss (unscored rows are masked later)."""
+    """True if a row takes part in statistics and loss: it was judged, and the options say so."""
+    if not record.scored or not record.completion_ids:
+        return False
     if not config.trains(record.role, args) or (args.overlong == "mask" and record.stop == "length"):
         return False
     return {"attempt": args.train_on != "solve", "solve": args.train_on != "attempts"}.get(record.stage, True)
@@ -75,23 +77,25 @@ def update(
 ) -> dict[str, float]:
     """One update on the turns of one rollout; returns its metrics. ``start`` is the start model, if KL is on."""
     rows = [record for record in records if trains(record, args)]
-    if not any(record.scored for record in rows):
-        return {"train/rows": 0.0}
+    if not any(any(record.mask) for record in rows):
+        return {"train/rows": 0.0, "train/tokens": 0.0}
 
     # Advantages: one number a token, the same along a row unless KL is part of the reward.
     mask = padded([r.mask for r in rows], torch.bool)
-    scored = torch.tensor([r.scored for r in rows])
     known = partial(constants, records=rows, temperature=args.temperature, tokens=args.micro_tokens)
     # The policy has not moved since it sampled, but its log-probabilities in training are not quite those in sampling.
     told = all(r.logprobs is not None for r in rows)
     one_step, corrected = args.minibatches * args.epochs == 1, args.correction == "truncate"
     sampled = padded([r.logprobs or () for r in rows], torch.float32) if told else known(policy)
-    behaviour = known(policy) if told and corrected and not one_step else sampled
-    reference = known(start) if start is not None else behaviour
+    # What is compared with the trained model, or with the start model, has to be of the same engine.
+    exact = told and (args.kl == "k1_reward" or (corrected and not one_step))
+    trained = known(policy) if exact else sampled
+    behaviour = trained if corrected else sampled
+    reference = known(start) if start is not None else trained
     population, names = populations([(r.role, r.stage, r.kind) for r in rows], args.norm)
     result = task_relative(
-        torch.tensor([0.0 if r.reward is None else r.reward for r in rows], dtype=torch.float64),
-        scored,
+        torch.tensor([r.reward for r in rows], dtype=torch.float64),
+        torch.ones(len(rows), dtype=torch.bool),
         mask,
         population,
         torch.tensor([r.group for r in rows]),
@@ -99,21 +103,20 @@ def update(
         weighting=args.weighting,
         floor=args.std_floor,
         cap=args.advantage_cap,
-        k1=behaviour - reference,
+        k1=trained - reference,
         beta=args.kl_coef if args.kl == "k1_reward" else 0.0,
     )
-    advantages, live = result.values.float(), mask & scored[:, None]
-    if args.shuffle_advantages:
-        of_row, judged = advantages[:, 0].clone(), scored.nonzero()[:, 0]
-        of_row[judged] = of_row[judged[torch.from_numpy(rng.permutation(len(judged)))]]
-        advantages = torch.where(live, of_row[:, None], 0.0)
+    advantages = result.values.float()
+    if args.shuffle_advantages:  # a row has one advantage, which stands on its first token that trains
+        of_row = advantages.gather(1, mask.int().argmax(1, keepdim=True))
+        advantages = torch.where(mask, of_row[torch.from_numpy(rng.permutation(len(rows)))], 0.0)
 
     # One loss per optimizer step: a mean over all its tokens, however it is cut into micro-batches.
     means, norms = MaskedMeans(), list[float]()
     policy.module.train()
     done = 0
     for part in [part for _ in range(args.epochs) for part in minibatches(rows, args.minibatches, rng)]:
-        tokens = int(live[part].sum())
+        tokens = int(mask[part].sum())
         if not tokens:
             continue
         optimizer.zero_grad(set_to_none=True)
@@ -122,7 +125,7 @@ def update(
             new, width = scores.logprobs, scores.logprobs.shape[1]
             index = torch.tensor(micro)[order]
             aligned = (
-                x[index, :width].to(new.device) for x in (live, sampled, behaviour, reference, advantages)
+                x[index, :width].to(new.device) for x in (mask, sampled, behaviour, reference, advantages)
             )
             m, drawn, old, ref, a = aligned
             if corrected and one_step:  # both sides are one policy
@@ -155,9 +158,9 @@ def update(
     policy.module.eval()
     policy.version += 1
     return {
-        "train/rows": float(scored.sum()),
-        "train/tokens": float(live.sum()),
-        "train/gradient_norm": sum(norms) / len(norms),
+        "train/rows": float(len(rows)),
+        "train/tokens": float(mask.sum()),
+        "train/gradient_norm": sum(norms) / max(len(norms), 1),
         "train/populations_without_signal": float((result.std == 0).float().mean()),
         **{f"reward_std/{name}": float(std) for name, std in zip(names, result.std, strict=True)},
         **means.means(),
@@ -171,9 +174,12 @@ def main(args: Args) -> dict[str, Any]:
         SystemExit: an option is wrong, or names something that cannot be had.
     """
     config.check(args)
+    with option("--resume", args.resume):
+        if args.resume not in ("", "auto"):
+            training_state.find(args.resume, args.runs)  # before anything is written
     with ExitStack() as held:
         with option("--name", args.name):
-            run = held.enter_context(claim(directory(args.runs, args.name, args.resume)))
+            run = held.enter_context(own_directory(args.runs, args.name, args.resume))
         return self_play(args, run)
 
 
@@ -220,11 +226,13 @@ def self_play(args: Args, run: Path) -> dict[str, Any]:
         if isinstance(generator, torch.Generator) and seats[role] is not policy:
             streams[role] = generator.manual_seed(args.seed + number)
 
-    settings = {key: value for key, value in asdict(args).items() if key not in config.FREE}
-    training = Training(players.training, envs, rng, streams, training_state.config_hash(settings), began)
+    training = Training(
+        players.training, envs, rng, streams, training_state.config_hash(config.fixed(args)), began
+    )
     if found is not None:  # go on where a checkpoint left off
         with option("--resume", args.resume):
             training.restore(found)
+            training_state.forget_after(run / "checkpoints", training.step)
 
     sampling = Sampling(args.temperature, max_tokens=args.max_tokens)
 
@@ -274,9 +282,7 @@ def self_play(args: Args, run: Path) -> dict[str, Any]:
                 made = update(
                     player.policy, starts[player.name], player.optimizer, own, args, rng, report.during
                 )
-                metrics |= {
-                    f"{player.name}/{name}" if player.name else name: value for name, value in made.items()
-                }
+                metrics |= player.named(made)
             seconds = {**rollout.seconds, "update": time.perf_counter() - played}
             training.trained += time.perf_counter() - clock
             training.step += 1

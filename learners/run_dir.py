@@ -28,6 +28,8 @@ from learners.training_state import Training
 QUIET_EVERY, QUIET_SECONDS = 10, 60
 #: Files that a run's directory has from the run's beginning.
 _LOCK, _STARTED = ".lock", ".started"
+#: The file that says that there is something to go on from.
+_MANIFEST = "manifest.json"
 
 
 def directory(runs: Path, name: str, resume: str) -> Path:
@@ -38,8 +40,11 @@ def directory(runs: Path, name: str, resume: str) -> Path:
         FileNotFoundError: the newest run is to be resumed, and has no checkpoint yet.
     """
     if resume not in ("", "auto"):
-        path = Path(resume)
-        return path.parent.parent if path.parent.name == "checkpoints" else path
+        path = Path(resume).resolve()
+        run = path.parent.parent if path.parent.name == "checkpoints" else path
+        if name and run != (runs / name).resolve():
+            raise ValueError(f"expected no --name beside --resume {resume}, or that of its run, got {name}")
+        return run
     if resume == "auto" and not name:
         newest = max(runs.glob(f"*/{_STARTED}"), key=lambda path: path.stat().st_mtime_ns, default=None)
         if newest is not None and not any((newest.parent / "checkpoints").glob("[0-9]*")):
@@ -54,7 +59,7 @@ def directory(runs: Path, name: str, resume: str) -> Path:
         names = itertools.chain([now], (f"{now}-{number}" for number in itertools.count(2)))
         return next(run for name in names if not (run := runs / name).exists())
     run = runs / name
-    if not resume and (run / "manifest.json").exists():
+    if not resume and (run / _MANIFEST).exists():
         raise FileExistsError(
             f"a run named {name} lies in {run}: add --resume auto to go on, or choose another --name"
         )
@@ -62,8 +67,29 @@ def directory(runs: Path, name: str, resume: str) -> Path:
 
 
 @contextmanager
+def own_directory(runs: Path, name: str, resume: str) -> Iterator[Path]:
+    """A context in which a run has its `directory` to itself (`claim`).
+
+    Raises:
+        FileExistsError, FileNotFoundError: see `directory` and `claim`.
+    """
+    with contextlib.ExitStack() as held:
+        while True:
+            run = directory(runs, name, resume)
+            try:
+                held.enter_context(claim(run))
+                break
+            except FileExistsError:
+                if name or resume or not run.is_dir():
+                    raise  # else another run began in the same moment: take the next name
+        yield run
+
+
+@contextmanager
 def claim(run: Path) -> Iterator[Path]:
-    """A context in which a run's directory is this process's own. If nothing is written to it, it is removed.
+    """A context in which a run's directory is this process's own.
+
+    If it is new, and no manifest is written to it, so that there is nothing to go on from, it is removed.
 
     Raises:
         FileExistsError: another process writes to it.
@@ -81,12 +107,12 @@ def claim(run: Path) -> Iterator[Path]:
         (run / _STARTED).touch()
         yield run
     finally:
+        if run in made and not (run / _MANIFEST).exists():
+            with contextlib.suppress(OSError):
+                shutil.rmtree(run)
+                for path in made[1:]:
+                    path.rmdir()  # fails where somebody else's run lies in it now
         lock.release()
-        if run in made and {path.name for path in run.iterdir()} <= {_LOCK, _STARTED}:
-            shutil.rmtree(run)
-            for path in made[1:]:
-                with contextlib.suppress(OSError):  # somebody else's run lies in it now
-                    path.rmdir()
 
 
 class Report:
@@ -105,10 +131,13 @@ class Report:
     def __init__(self, run: Path, step: int, updates: int, track: Sequence[str] = ("tensorboard",)) -> None:
         self.run, self._updates = run, updates
         self.console = Console(width=None if sys.stdout.isatty() else 110)
-        (run / "episodes").mkdir(parents=True, exist_ok=True)
+        run.mkdir(parents=True, exist_ok=True)
         self._metrics = run / "metrics.jsonl"
         if self._metrics.exists():
-            self._metrics.write_text("".join(_lines_until(self._metrics, step)))
+            kept = "".join(_lines_until(self._metrics, step))
+            draft = self._metrics.with_suffix(".draft")
+            draft.write_text(kept)
+            draft.replace(self._metrics)
         self._trackers = [tracker(name, run, step) for name in track]
         self._said = time.monotonic()
         self._progress = Progress(
@@ -177,6 +206,7 @@ class Report:
     def episodes(self, step: int, transcripts: Iterable[Mapping[str, Any] | None]) -> Path:
         """Store episodes of one update, one JSON object a line."""
         path = self.run / "episodes" / f"{step:06d}.jsonl"
+        path.parent.mkdir(exist_ok=True)
         path.write_text("".join(json.dumps(transcript) + "\n" for transcript in transcripts))
         return path
 
@@ -186,6 +216,8 @@ def _lines_until(log: Path, step: int) -> list[str]:
     kept: list[str] = []
     for line in log.read_text().splitlines(keepends=True):
         try:
+            if not line.endswith("\n"):
+                break
             if json.loads(line)["step"] <= step:
                 kept.append(line)
         except (ValueError, KeyError, TypeError):

@@ -24,10 +24,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from gasp_env.envs.vector import GaspCodeVectorEnv
 from learners.metrics import Ledger
+from learners.optimizers import MasterAdamW
 from learners.players import Player
 
 
@@ -58,10 +60,16 @@ def config_hash(settings: Mapping[str, Any]) -> str:
 
 
 def save(directory: Path, players: Sequence[Player], state: State, keep: int = 2) -> Path:
-    """Write checkpoint ``directory/STEP`` and delete all but the newest ``keep``; returns its path."""
+    """Write checkpoint ``directory/STEP`` and delete all but the newest ``keep``; returns its path.
+
+    One of this step that is there already is the same, and stays.
+    """
     final = directory / f"{state.step:06d}"
+    if _is_whole(final):
+        return final
+    for old in directory.glob(".[0-9]*"):  # drafts of processes that were killed
+        shutil.rmtree(old)
     draft = directory / f".{final.name}.{os.getpid()}"
-    shutil.rmtree(draft, ignore_errors=True)
     settings = {}
     for player in players:
         weights, moments = _places(draft, player)
@@ -72,8 +80,7 @@ def save(directory: Path, players: Sequence[Player], state: State, keep: int = 2
     save_file(state.generators, draft / "random.safetensors")
     record = {"step": state.step, "config": state.config, "optimizers": settings, "data": state.data}
     (draft / "state.json").write_text(json.dumps(record))
-    if final.exists():  # the same step again, after a resume that trained nothing
-        shutil.rmtree(final)
+    shutil.rmtree(final, ignore_errors=True)  # a broken one
     draft.rename(final)
     for old in steps(directory)[:-keep]:
         shutil.rmtree(old)
@@ -88,6 +95,10 @@ def load(path: Path, players: Sequence[Player], config: str) -> State:
     """
     if not (path / "state.json").is_file():
         raise CheckpointError(f"expected a checkpoint (a directory with state.json) at {path}, found none")
+    if not _is_whole(path):
+        raise CheckpointError(
+            f"expected a whole checkpoint at {path}, found one with a file that is cut or missing"
+        )
     record = json.loads((path / "state.json").read_text())
     if record["config"] != config:
         raise CheckpointError(
@@ -97,14 +108,25 @@ def load(path: Path, players: Sequence[Player], config: str) -> State:
     for player in players:
         weights, moments = _places(path, player)
         player.policy.load(weights)
-        _restore(player.optimizer, load_file(moments), record["optimizers"][player.name])
+        tensors = load_file(moments)
+        if isinstance(player.optimizer, MasterAdamW) != any(name.endswith(".master") for name in tensors):
+            raise CheckpointError(
+                f"checkpoint {path} was made with weights of another type than these, "
+                f"{next(iter(player.policy.parameters())).dtype}: give the --dtype of its run"
+            )
+        _restore(player.optimizer, tensors, record["optimizers"][player.name])
     return State(record["step"], config, record["data"], load_file(path / "random.safetensors"))
 
 
 def _places(checkpoint: Path, player: Player) -> tuple[Path, Path]:
     """The folder of a player's weights, and the file of its optimizer."""
-    own = f"-{player.name}" if player.name else ""
+    own = _own(player.name)
     return checkpoint / f"policy{own}", checkpoint / f"optimizer{own}.safetensors"
+
+
+def _own(name: str) -> str:
+    """What tells the files of a player from those of ``--policy``."""
+    return f"-{name}" if name else ""
 
 
 def steps(directory: Path) -> list[Path]:
@@ -113,12 +135,24 @@ def steps(directory: Path) -> list[Path]:
 
 
 def _is_whole(checkpoint: Path) -> bool:
-    """True unless a full disk or the like has cut its record, which is written last."""
+    """True unless it is not there, or a full disk or the like has cut one of its files."""
     try:
-        json.loads((checkpoint / "state.json").read_text())
-    except (OSError, ValueError):
+        record = json.loads((checkpoint / "state.json").read_text())
+        tensors = {checkpoint / "random.safetensors", *checkpoint.glob("policy*/*.safetensors")}
+        tensors |= {checkpoint / f"optimizer{_own(name)}.safetensors" for name in record["optimizers"]}
+        for file in tensors:
+            with safe_open(file, "pt"):  # compares the size with what the header says
+                pass
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError):
         return False
-    return True
+    return all((checkpoint / f"policy{_own(name)}").is_dir() for name in record["optimizers"])
+
+
+def forget_after(directory: Path, step: int) -> None:
+    """Delete checkpoints of later steps than the one that a run goes on from: they are of another branch of it."""
+    for checkpoint in steps(directory):
+        if int(checkpoint.name) > step:
+            shutil.rmtree(checkpoint)
 
 
 def find(resume: str, run: Path) -> Path | None:
@@ -131,7 +165,7 @@ def find(resume: str, run: Path) -> Path | None:
     """
     path = run if resume == "auto" else Path(resume)
     if (path / "state.json").is_file():
-        return path
+        return path.resolve()
     every = steps(path / "checkpoints")
     whole = [checkpoint for checkpoint in every if _is_whole(checkpoint)]
     if every and not whole:

@@ -54,7 +54,8 @@ def costs(
         "memory/peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
     }
     if torch.cuda.is_available():
-        out["memory/gpu_peak_gib"] = torch.cuda.max_memory_allocated() / 2**30
+        devices = range(torch.cuda.device_count())
+        out["memory/gpu_peak_gib"] = sum(torch.cuda.max_memory_allocated(one) for one in devices) / 2**30
     return out
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 #: The file of an adapter's weights in its folder, as `peft` names it.
@@ -67,9 +68,13 @@ def load(module: Any, name: str, folder: Path) -> None:
     """Replace an adapter's weights by those that ``module.save_pretrained`` wrote.
 
     Raises:
-        ValueError: they belong to an adapter of another shape.
+        ValueError: there are none, or they belong to an adapter of another shape.
     """
-    found = {key.removeprefix(_PREFIX): value for key, value in load_file(folder / WEIGHTS).items()}
+    try:
+        stored = load_file(folder / WEIGHTS)
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"{folder / WEIGHTS}: expected the weights of an adapter: {error}") from None
+    found = {key.removeprefix(_PREFIX): value for key, value in stored.items()}
     ours = weights(module, name)
     shapes = [{key: value.shape for key, value in each.items()} for each in (ours, found)]
     if shapes[0] != shapes[1]:

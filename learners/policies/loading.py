@@ -57,7 +57,8 @@ def read(
 def best_dtype(device: str) -> torch.dtype:
     """bfloat16 on a GPU, and on a processor that multiplies it (AVX512-BF16 or AMX); float32 elsewhere."""
     if torch.device(device).type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.bfloat16 if fast else torch.float32
     capabilities: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     fast = capabilities.get("avx512_bf16") or capabilities.get("amx_bf16")
     return torch.bfloat16 if fast else torch.float32

@@ -38,7 +38,7 @@ def load(
     rows: int | None = None,
     cache: Path | None = None,
     trust_remote_code: bool = False,
-    lora: int = 0,
+    lora: int | None = None,
     checkpointing: bool = False,
 ) -> TransformersPolicy:
     """A policy of a model.
@@ -55,27 +55,37 @@ def load(
         rows: completions that are decoded at once; by default 64, 256 on a GPU.
         cache: folder that keeps dequantised GGUF files; by default they are dequantised each time.
         trust_remote_code: let a repository's own Python code run in this process.
-        lora: rank of a LoRA adapter that is trained in place of the model's weights; 0 trains these.
+        lora: rank of a LoRA adapter that is trained in place of the model's weights; 0 trains these. By default what
+            the folder was saved with, and 0 for other models.
         checkpointing: compute activations again in the backward pass rather than keeping them, which takes a third
             longer and much less memory.
 
     Raises:
         ValueError: there is no such model or device, or it cannot be read.
     """
-    if lora < 0:
+    if lora is not None and lora < 0:
         raise ValueError(f"expected lora to be a rank of at least 1, or 0 for none, got {lora}")
     if rows is not None and rows < 1:
         raise ValueError(f"expected rows to be an integer of at least 1, got {rows}")
     if threads is not None and threads < 1:
         raise ValueError(f"expected threads to be an integer of at least 1, got {threads}")
     torch.set_num_threads(threads or loading.cores())
-    told = _told(Path(model))  # of a folder that `TransformersPolicy.save` wrote
+    folder = Path(model).expanduser()
+    told = _told(folder)  # of a folder that `TransformersPolicy.save` wrote
     base = told.get("base") or model
-    module, tokenizer = loading.read(base, device, dtype, trust_remote_code, cache)
+    try:
+        module, tokenizer = loading.read(base, device, dtype, trust_remote_code, cache)
+    except ValueError as error:
+        if base is model:
+            raise
+        raise ValueError(
+            f"the adapter in {folder} was trained on {base!r} ({_VERSION} says so; edit it if that has moved): {error}"
+        ) from error
+    _without_dropout(module)
     if checkpointing:
-        module.gradient_checkpointing_enable({"use_reentrant": False})
-    rank = told.get("lora") or lora
-    if lora and lora != rank:
+        _checkpoint(module)
+    rank = told.get("lora") or lora or 0
+    if lora is not None and lora != rank:
         raise ValueError(f"expected lora to be the rank of the adapter in {model}, {rank}, got {lora}")
     if rank:
         adapters.add(module, rank, _ADAPTER)
@@ -85,7 +95,7 @@ def load(
     if told:
         policy.version = int(told["version"])
         if rank and "base" in told:
-            adapters.load(module, _ADAPTER, Path(model))
+            adapters.load(module, _ADAPTER, folder)
     return policy
 
 
@@ -257,7 +267,33 @@ class TransformersPolicy:
 
 
 def _told(folder: Path) -> dict[str, Any]:
-    """What `TransformersPolicy.save` wrote beside the weights; empty for another model's folder."""
+    """What `TransformersPolicy.save` wrote beside the weights; empty for another model's folder.
+
+    Raises:
+        ValueError: it cannot be read.
+    """
     file = folder / _VERSION
-    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    return found
+    if not file.is_file():
+        return {}
+    try:
+        found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        return found | {"version": int(found["version"])}
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{file}: expected what a policy's save wrote, got something else ({error!r})"
+        ) from None
+
+
+def _without_dropout(module: torch.nn.Module) -> None:
+    """Turn dropout off in training: there is none in sampling, and the two have to be of one distribution."""
+    for part in module.modules():
+        if isinstance(part, torch.nn.Dropout):
+            part.p = 0.0
+        if isinstance(getattr(part, "attention_dropout", None), float):
+            part.attention_dropout = 0.0  # type: ignore[assignment]
+
+
+def _checkpoint(module: Any) -> None:
+    """Compute activations again in the backward pass."""
+    enable = getattr(module, "activation_checkpointing_enable", None) or module.gradient_checkpointing_enable
+    enable({"use_reentrant": False})

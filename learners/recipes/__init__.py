@@ -11,6 +11,7 @@ win. Without ``--recipe`` the one with the name of the policy is taken, where th
 
 from __future__ import annotations
 
+import json
 import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +19,10 @@ from typing import Any, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
+from gasp_env.policies import factories
+from gasp_env.policies.command_line import Options
 from learners.config import Args
+from learners.run_dir import directory
 
 _FOLDER = Path(__file__).parent
 
@@ -31,13 +35,13 @@ class Recipe:
         name: as it is asked for.
         about: what it is for.
         args: the learner's options, those that the recipe does not name at their own defaults.
-        policy_options: of the policy's factory.
+        policy_options: of policies' factories, by role; the empty role's are those of ``--policy``.
     """
 
     name: str
     about: str
     args: Args
-    policy_options: dict[str, Any]
+    policy_options: Options
 
 
 def names() -> list[str]:
@@ -68,11 +72,50 @@ def read(name: str) -> Recipe:
     for key, value in found.items():
         if key not in kinds:
             raise ValueError(f"{path}: expected options of learners.reinforcepp, there is no {key!r}")
-        try:
-            values[key] = TypeAdapter(kinds[key]).validate_python(value, strict=kinds[key] in (int, bool))
-        except ValidationError as error:
-            raise ValueError(f"{path}: {key}: {error.errors()[0]['msg']}, got {value!r}") from None
-    return Recipe(name, about, replace(Args(), **values), options)
+        values[key] = _checked(path, key, kinds[key], value)
+    args = replace(Args(), **values)
+    taken = factories.options_of(args.policy)
+    for key, value in options.items():
+        if key not in taken:
+            raise ValueError(f"{path}: expected options of policy {args.policy!r}, there is no {key!r}")
+        if not isinstance(taken[key].annotation, str):
+            options[key] = _checked(path, key, taken[key].annotation, value)
+    return Recipe(name, about, args, {"": options})
+
+
+def stored(runs: Path, name: str, resume: str) -> Recipe | None:
+    """The options of the run that ``--resume`` means, from its manifest; None where there is none.
+
+    Args:
+        runs: as the option.
+        name: as the option.
+        resume: as the option.
+
+    Raises:
+        ValueError: the manifest cannot be read.
+    """
+    try:
+        file = directory(runs, name, resume) / "manifest.json"
+        found = json.loads(file.read_text(encoding="utf-8"))["args"]
+    except OSError:  # that there is no such run, or nothing to go on from, is said later
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"--resume {resume}: {error!r}") from None
+    options = found.pop("policy_options", {})
+    kinds = get_type_hints(Args)
+    values = {key: _checked(file, key, kinds[key], value) for key, value in found.items() if key in kinds}
+    values |= {"name": name, "resume": "", "runs": runs, "recipe": ""}
+    return Recipe(str(file), "", replace(Args(), **values), options)
+
+
+def _checked(path: Path, key: str, kind: Any, value: Any) -> Any:
+    """A value of a recipe, as its option takes it."""
+    # TOML has no paths and no tuples; all else has to be of its type, so that 1 is not true.
+    strict = not any(word in str(kind) for word in ("Path", "tuple"))
+    try:
+        return TypeAdapter(kind).validate_python(value, strict=strict)
+    except ValidationError as error:
+        raise ValueError(f"{path}: {key}: {error.errors()[0]['msg']}, got {value!r}") from None
 
 
 def describe() -> str:

@@ -158,25 +158,31 @@ def test_a_run_that_goes_on_is_bit_for_bit_the_one_that_ran_through(
     )
 
 
-@pytest.mark.parametrize("lora", [0, 4])
-@pytest.mark.parametrize("weights", ["shared", "by_role"])
+@pytest.mark.parametrize(("frozen", "trained"), [("teacher", "solver"), ("solver", "teacher")])
+@pytest.mark.parametrize(("weights", "lora"), [("shared", 0), ("by_role", 4)])
 def test_frozen_weights_stay_as_they_are(
-    options: dict[str, Any], monkeypatch: pytest.MonkeyPatch, weights: str, lora: int
+    options: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    weights: str,
+    lora: int,
+    frozen: str,
+    trained: str,
 ) -> None:
     kept: list[Players] = []
     start: list[list[bytes]] = []
 
     def seated(args: Args) -> Players:
         kept.append(seat(args))
-        start.append(values(kept[-1], "teacher"))
+        start.append(values(kept[-1], frozen))
         return kept[-1]
 
     monkeypatch.setattr(reinforcepp, "seat", seated)
-    options = with_policy(options, lora=lora) | {"weights": weights, "freeze": "teacher", "updates": 2}
+    options = with_policy(options, lora=lora) | {"weights": weights, "freeze": frozen, "updates": 2}
     main(Args(**options | {"goalpost_rate": 0.5, "train_on": "both", "attempts": 4, "entropy_coef": 0.1}))
-    assert [player.roles for player in kept[0].training] == [frozenset({"solver"})]
-    assert values(kept[0], "teacher") == start[0]
-    assert values(kept[0], "solver") != start[0]
+    assert [player.roles for player in kept[0].training] == [frozenset({trained})]
+    assert values(kept[0], frozen) == start[0]
+    assert values(kept[0], trained) != start[0]
+    assert kept[0].policy is kept[0].seats["solver"], "what is measured and saved is the solver"
 
 
 def values(players: Players, role: str) -> list[bytes]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,7 @@ from learners.config import ROLES, Args
 def test_recipes_that_ship_are_complete(name: str) -> None:
     recipe = recipes.read(name)
     assert recipe.about.endswith(".")
-    assert set(recipe.policy_options) <= set(options_of(recipe.args.policy))
+    assert set(recipe.policy_options[""]) <= set(options_of(recipe.args.policy))
     config.check(recipe.args)
     assert f"{name}: {recipe.about}" in recipes.describe()
 
@@ -31,6 +33,10 @@ def test_the_default_is_the_miniatures() -> None:
         ("episodes = 'many'", "episodes: Input should be a valid integer, got 'many'"),
         ("episodes = true", "episodes: .*integer, got True"),
         ("two_steps = 1", "two_steps: .*boolean, got 1"),
+        ("lr = '1e-3'", "lr: .*number, got '1e-3'"),
+        ("temperature = true", "temperature: .*number, got True"),
+        ("policy = 'transformers'\n[policy_options]\nlora = '16'", "lora: .*integer, got '16'"),
+        ("policy = 'transformers'\n[policy_options]\nrank = 16", "there is no 'rank'"),
         ("norm = 'none'", "norm: Input should be '"),
         ("episode = 8", "there is no 'episode'"),
         ("name = 'x'", "there is no 'name'"),
@@ -61,7 +67,7 @@ def test_the_policy_picks_its_recipe_and_flags_win(monkeypatch: pytest.MonkeyPat
     recipe = recipes.read("transformers")
     assert found.domain == "python"
     assert (found.episodes, found.max_tokens) == (3, recipe.args.max_tokens)
-    assert found.policy_options == {"": {**recipe.policy_options, "model": Path("x")}}
+    assert found.policy_options == {"": {**recipe.policy_options[""], "model": Path("x")}}
     assert parsed(monkeypatch) == Args()
 
 
@@ -91,3 +97,35 @@ def test_a_wrong_recipe_is_one_line(
         parsed(monkeypatch, "--recipes")
     assert end.value.code == 0
     assert "laptop: " in capsys.readouterr().out
+
+
+def test_a_run_that_goes_on_has_its_options(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    run = tmp_path / "runs" / "a"
+    (run / "checkpoints" / "000001").mkdir(parents=True)
+    words = [
+        "--recipe",
+        "laptop",
+        "--model",
+        "x",
+        "--lora",
+        "2",
+        "--lr",
+        "0.5",
+        "--runs",
+        str(tmp_path / "runs"),
+    ]
+    began = parsed(monkeypatch, *words, "--teacher-policy", "silent", "--checkpointing")
+    (run / "manifest.json").write_text(json.dumps({"args": asdict(began)}, default=str))
+    for resume in ("auto", str(run), str(run / "checkpoints" / "000001")):
+        name = ["--name", "a"] if resume == "auto" else []
+        went_on = parsed(
+            monkeypatch, "--resume", resume, *name, "--runs", str(tmp_path / "runs"), "--updates", "40"
+        )
+        assert went_on.updates == 40
+        assert config.fixed(went_on) == config.fixed(began)
+        assert went_on.policy_options == began.policy_options
+    # Where there is none, a new run begins.
+    assert (
+        parsed(monkeypatch, "--resume", "auto", "--name", "b", "--runs", str(tmp_path)).domain
+        == Args().domain
+    )

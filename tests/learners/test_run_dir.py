@@ -11,7 +11,7 @@ from rich.console import Console
 
 from learners import run_dir
 from learners.manifest import manifest
-from learners.run_dir import Report, claim, directory, table
+from learners.run_dir import Report, claim, directory, own_directory, table
 
 
 def test_names_of_runs(tmp_path):
@@ -56,13 +56,31 @@ def test_a_directory_is_one_process_s_own(tmp_path):
     with claim(tmp_path / "runs" / "a") as run:
         with pytest.raises(FileExistsError, match="another process"), claim(run):
             raise AssertionError
-        (run / "metrics.jsonl").touch()
+        (run / "manifest.json").touch()
     with claim(run):
         pass
-    assert (run / "metrics.jsonl").exists()
+    assert (run / "manifest.json").exists(), "there is something to go on from"
 
 
-@pytest.mark.parametrize("torn", ['{"step": 2, "x": 0.', '{"step"', "7\n", "[]\n", "\x00\x00"])
+def test_a_name_goes_with_the_run_that_is_resumed(tmp_path):
+    (tmp_path / "a" / "checkpoints" / "000001").mkdir(parents=True)
+    assert directory(tmp_path, "a", str(tmp_path / "a")) == tmp_path / "a"
+    with pytest.raises(ValueError, match="expected no --name"):
+        directory(tmp_path, "b", str(tmp_path / "a"))
+
+
+def test_who_began_in_the_same_moment_takes_the_next_name(tmp_path, monkeypatch):
+    real = run_dir.directory
+    with own_directory(tmp_path, "", "") as first:
+        seen = iter([first, None])
+        monkeypatch.setattr(run_dir, "directory", lambda *words: next(seen) or real(*words))
+        with own_directory(tmp_path, "", "") as second:
+            assert second != first
+
+
+@pytest.mark.parametrize(
+    "torn", ['{"step": 2, "x": 0.', '{"step": 2, "x": 0.5}', '{"step"', "7\n", "[]\n", "\x00\x00"]
+)
 def test_a_torn_line_of_a_log_is_dropped(tmp_path, torn):
     (tmp_path / "metrics.jsonl").write_text('{"step": 1, "x": 0.5}\n' + torn)
     with Report(tmp_path, 2, 3) as report:

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from learners import training_state
+from learners.optimizers import adamw
 from learners.players import Player
 from learners.training_state import CheckpointError, State
 
@@ -27,6 +28,9 @@ class Weights:
 
     def save(self, directory: Path) -> None:
         save_file(self.module.state_dict(), directory / "weights.safetensors")
+
+    def parameters(self) -> list[torch.nn.Parameter]:
+        return list(self.module.parameters())
 
     def load(self, directory: Path) -> None:
         self.module.load_state_dict(load_file(directory / "weights.safetensors"))
@@ -105,9 +109,57 @@ def test_a_cut_checkpoint_is_passed_over(tmp_path):
         training_state.save(
             tmp_path / "checkpoints", [player(policy, optimizer)], State(step, "", {}, {"g": torch.zeros(1)})
         )
-    record = tmp_path / "checkpoints" / "000002" / "state.json"
-    record.write_text(record.read_text()[:10])
-    assert training_state.find("auto", tmp_path) == tmp_path / "checkpoints" / "000001"
+    newest = tmp_path / "checkpoints" / "000002"
+    for name in ("state.json", "optimizer.safetensors", "policy/weights.safetensors", "random.safetensors"):
+        whole = (newest / name).read_bytes()
+        (newest / name).write_bytes(whole[:10])
+        assert training_state.find("auto", tmp_path) == tmp_path / "checkpoints" / "000001"
+        with pytest.raises(CheckpointError, match="000002, found one with a file that is cut"):
+            training_state.load(newest, [player(policy, optimizer)], "")
+        (newest / name).write_bytes(whole)
+    assert training_state.find("auto", tmp_path) == newest
+    (newest / "optimizer.safetensors").unlink()
     (tmp_path / "checkpoints" / "000001" / "state.json").unlink()
     with pytest.raises(CheckpointError, match="whole checkpoint"):
         training_state.find("auto", tmp_path)
+
+
+def test_a_step_that_is_saved_already_is_not_written_again(tmp_path):
+    policy = Weights(0)
+    optimizer = torch.optim.AdamW(policy.module.parameters())
+    state = State(1, "", {}, {"g": torch.zeros(1)})
+    path = training_state.save(tmp_path, [player(policy, optimizer)], state)
+    before = (path / "state.json").stat().st_ino
+    (tmp_path / ".000099.123").mkdir()  # of a process that was killed
+    assert training_state.save(tmp_path, [player(policy, optimizer)], state) == path
+    assert (path / "state.json").stat().st_ino == before
+    (path / "optimizer.safetensors").write_bytes(b"")
+    training_state.save(tmp_path, [player(policy, optimizer)], state)
+    assert training_state.find(str(path), tmp_path) == path
+    assert [one.name for one in tmp_path.iterdir()] == ["000001"]
+
+
+def test_what_came_after_is_forgotten_where_a_run_goes_on_earlier(tmp_path):
+    policy = Weights(0)
+    optimizer = torch.optim.AdamW(policy.module.parameters())
+    for step in (4, 5, 6):
+        training_state.save(
+            tmp_path, [player(policy, optimizer)], State(step, "", {}, {"g": torch.zeros(1)}), keep=3
+        )
+    training_state.forget_after(tmp_path, 4)
+    assert [one.name for one in training_state.steps(tmp_path)] == ["000004"]
+
+
+def test_moments_of_weights_of_another_type_are_refused(tmp_path):
+    policy = Weights(0)
+    optimizer = torch.optim.AdamW(policy.module.parameters())
+    half = Weights(0)
+    half.module.bfloat16()
+    half_optimizer = adamw(list(half.module.parameters()), 0.1)
+    for name, (saved, other) in {
+        "a": ((policy, optimizer), (half, half_optimizer)),
+        "b": ((half, half_optimizer), (policy, optimizer)),
+    }.items():
+        path = training_state.save(tmp_path / name, [player(*saved)], State(1, "", {}, {"g": torch.zeros(1)}))
+        with pytest.raises(CheckpointError, match="--dtype"):
+            training_state.load(path, [player(*other)], "")

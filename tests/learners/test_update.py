@@ -224,3 +224,32 @@ def test_answers_that_were_cut_off_may_be_left_out():
     rest = [r for i, r in enumerate(records) if i % 3]
     torch.testing.assert_close(learn(cut, overlong="mask", minibatches=1), learn(rest, minibatches=1))
     torch.testing.assert_close(learn(cut, minibatches=1), learn(records, minibatches=1))
+
+
+def test_a_row_that_was_lost_changes_nothing():
+    records = turns(ChoicePolicy())
+    lost = dataclasses.replace(
+        records[0], completion_ids=(), mask=(), logprobs=None, reward=None, stop="lost", group=99
+    )
+    for options in ({}, {"correction": "truncate"}, {"kl": "k1_reward"}):
+        start = ChoicePolicy(seed=5) if "kl" in options else None
+        options = {**options, "minibatches": 1}
+        torch.testing.assert_close(
+            learn([*records, lost], start, **options), learn(records, start, **options)
+        )
+
+
+def test_the_gap_between_engines_is_no_reward():
+    """The policy is the start model, and all rewards are equal: there is nothing to learn."""
+    records = [dataclasses.replace(r, reward=-1.0) for r in turns(ChoicePolicy())]
+    gap = [
+        dataclasses.replace(r, logprobs=tuple(x + 0.01 * i for i, x in enumerate(r.logprobs)))
+        for r in records
+    ]
+    for correction in ("none", "truncate"):
+        assert not learn(gap, ChoicePolicy(), kl="k1_reward", correction=correction, minibatches=1).any()
+
+
+def test_rows_without_tokens_of_the_policy_s_own():
+    records = [dataclasses.replace(r, mask=(False,) * len(r.mask)) for r in turns(ChoicePolicy())]
+    assert not learn(records).any()

@@ -122,8 +122,33 @@ def test_an_adapter_of_another_rank_is_refused(
         other.load(tmp_path)
     with pytest.raises(ValueError, match="rank of the adapter in .*, 4, got 8"):
         transformers.load(tmp_path, threads=1, lora=8)
+    with pytest.raises(ValueError, match="rank of the adapter in .*, 4, got 0"):
+        transformers.load(tmp_path, threads=1, lora=0)
     with pytest.raises(ValueError, match="at least 1"):
         transformers.load(tiny_folder, lora=-1)
+
+
+def test_what_is_wrong_with_a_folder_is_said(adapted: TransformersPolicy, tmp_path: Path) -> None:
+    adapted.save(tmp_path)
+    told = (tmp_path / "policy.json").read_text()
+    (tmp_path / "policy.json").write_text(told.replace(str(adapted.base), "/tmp/gone"))
+    with pytest.raises(ValueError, match=r"was trained on '/tmp/gone' \(policy.json says so"):
+        transformers.load(tmp_path, threads=1)
+    (tmp_path / "policy.json").write_text(told[:10])
+    with pytest.raises(ValueError, match="policy.json: expected what"):
+        transformers.load(tmp_path, threads=1)
+    (tmp_path / "policy.json").write_text(told)
+    (tmp_path / adapters.WEIGHTS).write_bytes(b"cut")
+    with pytest.raises(ValueError, match="adapter_model.safetensors: expected the weights"):
+        transformers.load(tmp_path, threads=1)
+
+
+def test_a_folder_may_be_named_from_home(
+    adapted: TransformersPolicy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    adapted.save(tmp_path / "mine")
+    assert ids(transformers.load("~/mine", threads=1, dtype="float32")) == ids(adapted)
 
 
 def test_adapters_of_another_kind_are_left_to_the_library(tiny: TransformersPolicy) -> None:

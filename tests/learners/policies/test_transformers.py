@@ -214,3 +214,39 @@ def test_threads_are_those_asked_for(tiny_folder: Path, monkeypatch: pytest.Monk
     transformers.load(tiny_folder, threads=2)
     transformers.load(tiny_folder)
     assert given == [2, 3]
+
+
+def test_nothing_is_dropped_out_in_training(tiny: TransformersPolicy, tmp_path: Path) -> None:
+    """Where there is dropout, sampling is without it, and so is training: the two are of one distribution."""
+    torch.manual_seed(0)
+    config = GPT2Config(vocab_size=len(tiny.tokenizer), n_positions=64, n_embd=32, n_layer=2, n_head=2)
+    assert config.attn_pdrop > 0
+    assert config.resid_pdrop > 0
+    GPT2LMHeadModel(config).save_pretrained(tmp_path)
+    tiny.tokenizer.save_pretrained(tmp_path)
+    policy = transformers.load(tmp_path, threads=1, dtype="float32")
+    group = [((3, 4, 5), [(6, 7, 8)])]
+    exact = policy.score(group).logprobs
+    policy.module.train()
+    assert torch.equal(policy.score(group).logprobs, exact)
+
+
+@pytest.mark.parametrize("lora", [0, 4])
+def test_checkpointing_changes_no_gradient(tiny_folder: Path, lora: int) -> None:
+    gradients = []
+    for checkpointing in (False, True):
+        torch.manual_seed(0)
+        policy = transformers.load(
+            tiny_folder, threads=1, dtype="float32", lora=lora, checkpointing=checkpointing
+        )
+        policy.module.train()
+        scores = policy.score([(policy.chat.prompt_ids("x"), [[1, 2, 3], [1, 4]])])
+        scores.logprobs.sum().backward()  # type: ignore[no-untyped-call]
+        gradients.append([one.grad for one in policy.parameters()])
+        assert (
+            any(getattr(one, "gradient_checkpointing", False) for one in policy.module.modules())
+            == checkpointing
+        )
+    for one, other in zip(*gradients, strict=True):
+        assert one is not None
+        assert torch.equal(one, other)
