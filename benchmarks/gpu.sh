@@ -1,6 +1,6 @@
 #!/bin/sh
-# On a CUDA machine, offline, at most six minutes: GASP and AZR side by side in bfloat16 on one model, and what sampling and a
-# training step cost.
+# On a CUDA machine, offline, at most six minutes: GASP and AZR side by side in bfloat16 on one model, and how the model plays.
+# What sampling and steps cost stands in the runs' metrics.jsonl: seconds/*, speed/*, memory/gpu_peak_gib.
 #
 #     benchmarks/gpu.sh MODEL OUT [WHEELS]
 #

@@ -22,13 +22,11 @@ from learners.policies import transformers
 def main() -> None:
     """Measure."""
     asked = json.loads(sys.stdin.readline())
-    policy = transformers.load(
-        asked["model"],
-        threads=asked["threads"],
-        dtype=asked["dtype"],
-        lora=asked["lora"],
-        checkpointing=asked["checkpointing"],
-    )
+    options = {name: asked[name] for name in ("threads", "dtype", "lora", "checkpointing")}
+    try:
+        policy = transformers.load(asked["model"], **options)
+    except ValueError as error:
+        raise SystemExit(str(error)) from None
     policy.chat.ends = frozenset()  # every answer is as long as it may be
     optimizer = adamw(policy.parameters(), 1e-6)
     (prompt,) = prompts(1, 0)
