@@ -13,7 +13,7 @@ from learners.policies import Scores, TrainablePolicy
 from learners.policies.prefixes import common
 from learners.turn_records import TurnRecord, packs
 
-#: Answers to one prompt that are scored as one packed sequence, and most rows scored at once. Neither changes a result.
+#: Answers to one prompt that stay together, and most rows scored at once. Neither changes a result but for rounding.
 PACK, MICRO_ROWS = 16, 256
 
 
