@@ -25,8 +25,8 @@ def score(
 
     Where the architecture is known (`learners.policies.architectures`), a beginning that sequences have in common, such
     as the prompt of a group or the instructions of a stage, is computed once, gradient included: the sequences of a
-    pass are a tree of tokens, each of which attends to those on its path. The head is applied to completion
-    tokens only, in chunks whose logits are computed again in the backward pass. Elsewhere sequences of like length share a
+    pass are a tree of tokens, each of which attends to those on its path. The head is applied to completion tokens
+    only, in chunks whose logits are computed again in the backward pass. Elsewhere sequences of like length share a
     batch, padded on the right, and the logits of all its positions exist at once.
     """
     device = next(module.parameters()).device
