@@ -14,6 +14,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.figures import plotting
+
 #: First parts of the names of metrics that are drawn, with what they are.
 KINDS = {"verdict": "share", "reward": "mean reward", "length": "tokens", "entropy": "entropy, nats a token"}
 #: Verdicts rarer than this in every run are left out.
@@ -116,13 +118,7 @@ def draw(runs: dict[str, Run], shown: Sequence[str], file: Path) -> None:
     Raises:
         ValueError: matplotlib is missing, or cannot write a file of this kind.
     """
-    try:
-        import matplotlib
-    except ImportError:
-        raise ValueError("--figure needs matplotlib: pip install matplotlib") from None
-    matplotlib.use("agg")
-    from matplotlib import pyplot
-
+    matplotlib, pyplot = plotting()
     across = 4
     down = -(-len(shown) // across)
     with matplotlib.rc_context({"svg.fonttype": "none", "font.size": 7, "svg.hashsalt": "curves"}):

@@ -43,6 +43,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.figures import plotting
 from benchmarks.teacher_rewards.proposals import bands, proposals
 from gasp_env.episode.outcome import Outcome, in_band
 from gasp_env.rewards import TeacherRewards, teacher_rewards
@@ -267,13 +268,7 @@ def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
     Raises:
         ValueError: matplotlib is missing, or cannot write a file of this kind.
     """
-    try:
-        import matplotlib
-    except ImportError:
-        raise ValueError("--figure needs matplotlib: pip install matplotlib") from None
-    matplotlib.use("agg")
-    from matplotlib import pyplot
-
+    matplotlib, pyplot = plotting()
     panels: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in rows:
         label = "" if set(row["stages"]) >= {"lemma", "lift"} else ", ".join(row["stages"])

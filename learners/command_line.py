@@ -65,7 +65,7 @@ def parse(
         if recipe is not None:
             words = [*_as_words(recipe, words, roles), *words]  # what is given comes last, and wins
         rest, options = policies.separate(words)
-        about = f"{about or ''}\n\n{policies.describe(words)}"
+        about = f"{about or ''}\n\n{policies.describe(words, options)}"
         args, unknown = tyro.cli(
             kind, args=rest, prog=program, description=about, default=defaults, return_unknown_args=True
         )

@@ -289,7 +289,7 @@ def self_play(args: Args, run: Path) -> dict[str, Any]:
             training.ledger.add(rollout.records)
             metrics |= describe(rollout.records)
             metrics |= {f"seconds/{name}": value for name, value in seconds.items()}
-            metrics |= costs(rollout.records, metrics, seconds) | training.totals()
+            metrics |= costs(rollout.records, metrics, seconds, args.epochs) | training.totals()
             metrics["train/lr"] = args.lr * learning_rate(progress)
             report.log(training.step, metrics, note(metrics, training))
             if training.step % args.episodes_every == 0 or training.step == 1:

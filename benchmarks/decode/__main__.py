@@ -5,14 +5,12 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import platform
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parse(arguments)
     size = Size(options.prompts, options.samples, options.median, limit=options.limit)
     found: dict[str, Any] = {
-        # Files by their names alone.
-        "command": " ".join(["python -m benchmarks.decode", *(Path(part).name for part in arguments)]),
-        "machine": machine.machine(),
-        "versions": {"python": platform.python_version()}
-        | {name: metadata.version(name) for name in ("torch", "transformers", "numpy")},
+        **machine.head("benchmarks.decode", arguments, "torch", "transformers", "numpy"),
         "model": Path(options.model).name if options.model else "tiny Qwen2",
         "dtype": options.dtype,
         "threads": options.threads,

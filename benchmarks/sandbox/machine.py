@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,17 @@ def machine() -> dict[str, Any]:
         "kernel": platform.release(),
         "cgroups": 2 if Path("/sys/fs/cgroup/cgroup.controllers").exists() else 1,
         "load_before": [round(load, 2) for load in os.getloadavg()],
+    }
+
+
+def head(module: str, arguments: Sequence[str], *packages: str) -> dict[str, Any]:
+    """What stands at the beginning of a file of figures: the command that made them, the machine, the versions."""
+    return {
+        # Files by their names alone.
+        "command": " ".join([f"python -m {module}", *(Path(part).name for part in arguments)]),
+        "machine": machine(),
+        "versions": {"python": platform.python_version()}
+        | {name: metadata.version(name) for name in packages},
     }
 
 

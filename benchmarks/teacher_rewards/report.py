@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.figures import plotting
 from benchmarks.teacher_rewards.intervals import CONFIDENCE, LEAST_SEEDS, t_interval
 from benchmarks.teacher_rewards.loop import PASS_AT, SOLVED, Measured, Plan
 
@@ -134,13 +135,7 @@ def draw(runs: Sequence[Measured], arms: Sequence[dict[str, Any]], plan: Plan, p
     Raises:
         ValueError: matplotlib is missing, or cannot write a file of this kind.
     """
-    try:
-        import matplotlib
-    except ImportError:
-        raise ValueError("--figure needs matplotlib: pip install matplotlib") from None
-    matplotlib.use("agg")
-    from matplotlib import pyplot
-
+    matplotlib, pyplot = plotting()
     labels = [Path(arm["reward"]).name for arm in arms]
     with matplotlib.rc_context({"svg.fonttype": "none", "font.size": 8, "svg.hashsalt": "teacher_rewards"}):
         figure, (left, right) = pyplot.subplots(

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import statistics
 import sys
 import tempfile
 from collections.abc import Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     options = parse(arguments)
     found: dict[str, Any] = {
-        # Files by their names alone.
-        "command": " ".join(["python -m benchmarks.training", *(Path(part).name for part in arguments)]),
-        "machine": machine.machine(),
-        "versions": {"python": platform.python_version()}
-        | {name: metadata.version(name) for name in ("torch", "transformers", "peft")},
+        **machine.head("benchmarks.training", arguments, "torch", "transformers", "peft"),
         "model": Path(options.model).name if options.model else "tiny Qwen2",
         "dtype": options.dtype,
         "threads": options.threads,

@@ -117,14 +117,20 @@ class PolicyFlags:
             taken.setdefault(role, {})[name] = value
         return rest, taken
 
-    def describe(self, words: Sequence[str]) -> str:
-        """The policies that a command line names, and their options, in a line for a person."""
+    def describe(self, words: Sequence[str], given: Options | None = None) -> str:
+        """The policies that a command line names, and their options, in a line for a person.
+
+        Args:
+            words: of the command line.
+            given: options that were given, which are shown instead of defaults.
+        """
         names = self._names(words)
         taken: dict[str, list[str]] = {role: [] for role in names}
         for role, parameter, place in self._parameters(words):
             needed = parameter.default is inspect.Parameter.empty
-            given = "" if needed or parameter.default is None else f" {parameter.default}"
-            taken[role].append(_flag(place) if needed else f"[{_flag(place)}{given}]")
+            value = (given or {}).get(role, {}).get(parameter.name, parameter.default)
+            shown = "" if value in (None, inspect.Parameter.empty) else f" {value}"
+            taken[role].append(_flag(place) if needed else f"[{_flag(place)}{shown}]")
         return "; ".join(
             f"policy {names[role]!r} takes {', '.join(flags) or 'no options'}"
             for role, flags in taken.items()

@@ -34,7 +34,10 @@ def describe(records: Sequence[TurnRecord]) -> dict[str, float]:
 
 
 def costs(
-    records: Sequence[TurnRecord], metrics: Mapping[str, float], seconds: Mapping[str, float]
+    records: Sequence[TurnRecord],
+    metrics: Mapping[str, float],
+    seconds: Mapping[str, float],
+    epochs: int = 1,
 ) -> dict[str, float]:
     """What an update cost: tokens a second sampled and trained, the share of time that was spent waiting for the
     environment, and the most memory so far, in GiB: of the process, and of the GPU if there is one.
@@ -43,12 +46,13 @@ def costs(
         records: of the rollout.
         metrics: of the update; every set of weights has its own ``train/tokens``.
         seconds: spent generating, in the environment and in the update.
+        epochs: passes over the rows of the update.
     """
     sampled = sum(len(record.completion_ids) for record in records)
     trained = sum(value for name, value in metrics.items() if name.endswith("train/tokens"))
     out = {
         "speed/sampled_tokens_per_s": sampled / max(seconds["generate"], 1e-9),
-        "speed/trained_tokens_per_s": trained / max(seconds["update"], 1e-9),
+        "speed/trained_tokens_per_s": trained * epochs / max(seconds["update"], 1e-9),
         "speed/share_in_environment": seconds["environment"] / max(sum(seconds.values()), 1e-9),
         "tokens/share_trained": trained / max(sampled, 1),
         "memory/peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
@@ -63,16 +67,18 @@ class MaskedMeans:
     """Means over masked tokens of many micro-batches."""
 
     def __init__(self) -> None:
-        self._sums: dict[str, tuple[float, float]] = defaultdict(lambda: (0.0, 0.0))
+        self._sums: dict[str, Tensor] = {}
 
     def add(self, name: str, values: Tensor, mask: Tensor) -> None:
-        """Take ``values`` (rows, tokens) where ``mask`` is true."""
-        total, count = self._sums[name]
-        self._sums[name] = (total + float(values.detach()[mask].double().sum()), count + float(mask.sum()))
+        """Take ``values`` (rows, tokens) where ``mask`` is true. The sums stay on the device: nothing waits for it."""
+        taken = torch.where(mask, values.detach(), 0.0).double().sum()
+        sums = torch.stack([taken, mask.sum().double()])
+        self._sums[name] = self._sums[name] + sums if name in self._sums else sums
 
     def means(self) -> dict[str, float]:
         """The mean of each name."""
-        return {name: total / count for name, (total, count) in self._sums.items() if count}
+        sums = torch.stack(list(self._sums.values())).tolist() if self._sums else []
+        return {name: total / count for name, (total, count) in zip(self._sums, sums, strict=True) if count}
 
 
 @dataclass

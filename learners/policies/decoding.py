@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, Protocol
 
 import torch
@@ -53,7 +54,7 @@ def decode(
     rows: Sequence[Row],
     choose: Choose,
     ends: Collection[int],
-    limit: int,
+    limits: Sequence[int],
     most: int,
 ) -> None:
     """Complete rows; their ``ids``, ``logprobs`` and ``ended`` are filled in.
@@ -64,10 +65,10 @@ def decode(
         rows: to complete; ``row.prompt`` is an index into ``prompts``.
         choose: the rule of sampling.
         ends: end tokens.
-        limit: most tokens of a row.
+        limits: most tokens of each prompt's rows.
         most: rows that live at once.
     """
-    _Batch(network, prompts, rows, ends, limit, most).run(choose)
+    _Batch(network, prompts, rows, ends, limits, most).run(choose)
 
 
 class _Batch:
@@ -79,10 +80,10 @@ class _Batch:
         prompts: Sequence[Sequence[int]],
         rows: Sequence[Row],
         ends: Collection[int],
-        limit: int,
+        limits: Sequence[int],
         most: int,
     ) -> None:
-        self.network, self.prompts, self.ends, self.limit, self.most = network, prompts, ends, limit, most
+        self.network, self.prompts, self.ends, self.limits, self.most = network, prompts, ends, limits, most
         self.own, self.shown, self.common = network.store(), network.store(), network.store()
         self.beginnings = beginnings(prompts)
         # Beginnings that have been read, with their rows of `common`.
@@ -175,7 +176,7 @@ class _Batch:
         """Take out the rows that have ended, and the prompts that have no row left."""
         for index in reversed(range(len(self.live))):
             row = self.live[index]
-            if not row.ended and len(row.ids) < self.limit:
+            if not row.ended and len(row.ids) < self.limits[row.prompt]:
                 continue
             self.seen[self.of[index]].rows -= 1
             last, last_of = self.live.pop(), self.of.pop()
@@ -229,21 +230,30 @@ def decode_generate(
     rows: Sequence[Row],
     choose: Choose,
     ends: Collection[int],
-    limit: int,
+    limits: Sequence[int],
     most: int,
 ) -> None:
     """As `decode`, for any causal language model: the library's ``generate``, on batches padded on the left."""
     device = next(module.parameters()).device
-    order = sorted(rows, key=lambda row: len(prompts[row.prompt]))
+    # One limit a batch: a row that is over goes on with its batch, and must not leave the model's context.
+    order = sorted(rows, key=lambda row: (limits[row.prompt], len(prompts[row.prompt])))
+    batches = [
+        batch[start : start + most]
+        for _, same in groupby(order, key=lambda row: limits[row.prompt])
+        for batch in [list(same)]
+        for start in range(0, len(batch), most)
+    ]
     training, configuration = module.training, module.generation_config
     module.eval()
     try:
-        # Else a model's own settings apply, such as a penalty for repetition.
-        module.generation_config = type(configuration)(
-            do_sample=False, eos_token_id=sorted(ends) or None, pad_token_id=0, max_new_tokens=limit
-        )
-        for start in range(0, len(order), most):
-            batch = order[start : start + most]
+        for batch in batches:
+            # Else a model's own settings apply, such as a penalty for repetition.
+            module.generation_config = type(configuration)(
+                do_sample=False,
+                eos_token_id=sorted(ends) or None,
+                pad_token_id=0,
+                max_new_tokens=limits[batch[0].prompt],
+            )
             width = max(len(prompts[row.prompt]) for row in batch)
             ids = torch.zeros(len(batch), width, dtype=torch.long)
             for line, row in enumerate(batch):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -199,13 +200,25 @@ class TransformersPolicy:
         choose: decoding.Choose,
         limit: int,
     ) -> None:
-        """Fill rows with tokens: of the prompts' ids, by a rule of choosing, at most ``limit`` each."""
+        """Fill rows with tokens: of the prompts' ids, by a rule of choosing, at most ``limit`` each, and no more than
+        the model's context has room for.
+
+        Raises:
+            ValueError: a prompt fills the context by itself.
+        """
+        context = getattr(self.module.config.get_text_config(), "max_position_embeddings", None) or math.inf
+        if rows and (longest := max(len(prompts[row.prompt]) for row in rows)) >= context:
+            raise ValueError(
+                f"expected prompts of fewer tokens than the model's context of {context}, got one of {longest}; "
+                "use a model with a larger context"
+            )
+        limits = [int(min(limit, context - len(prompt))) for prompt in prompts]
         self._activate()
         network = self._decoder()
         if network is None:
-            decoding.decode_generate(self.module, prompts, rows, choose, self.chat.ends, limit, self.rows)
+            decoding.decode_generate(self.module, prompts, rows, choose, self.chat.ends, limits, self.rows)
         else:
-            decoding.decode(network, prompts, rows, choose, self.chat.ends, limit, self.rows)
+            decoding.decode(network, prompts, rows, choose, self.chat.ends, limits, self.rows)
 
     def _decoder(self) -> Network | None:
         if not self._networks or not self._networks[0].current:

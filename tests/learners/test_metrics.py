@@ -8,10 +8,19 @@ from itertools import combinations
 from math import comb
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learners.metrics import Ledger, bootstrap_interval, describe, pass_at_k, zero_success_bound
+from learners.metrics import (
+    Ledger,
+    MaskedMeans,
+    bootstrap_interval,
+    costs,
+    describe,
+    pass_at_k,
+    zero_success_bound,
+)
 from learners.turn_records import TurnRecord
 
 
@@ -38,6 +47,26 @@ def test_bootstrap_interval_holds_the_mean():
     low, high = bootstrap_interval([0.0] * 50 + [1.0] * 50)
     assert 0.38 < low < 0.5 < high < 0.62
     assert bootstrap_interval([0.3] * 4) == pytest.approx((0.3, 0.3))
+
+
+def test_masked_means_are_of_all_micro_batches():
+    means = MaskedMeans()
+    assert means.means() == {}
+    means.add("a", torch.tensor([[1.0, torch.nan], [2.0, 4.0]]), torch.tensor([[True, False], [True, True]]))
+    means.add("a", torch.tensor([[9.0]], requires_grad=True), torch.tensor([[True]]))
+    means.add("nothing", torch.tensor([[9.0]]), torch.tensor([[False]]))
+    assert means.means() == {"a": 4.0}
+
+
+def test_speeds_count_every_pass_over_the_rows():
+    seconds = {"generate": 2.0, "environment": 1.0, "update": 5.0}
+    found = costs(
+        [record(1.0), record(None)], {"train/tokens": 2.0, "teacher/train/tokens": 1.0}, seconds, 10
+    )
+    assert found["speed/sampled_tokens_per_s"] == 2.0
+    assert found["speed/trained_tokens_per_s"] == 6.0
+    assert found["speed/share_in_environment"] == 1 / 8
+    assert found["tokens/share_trained"] == 0.75
 
 
 def record(reward, role="solver", stage="attempt", group=0, kind="induction"):

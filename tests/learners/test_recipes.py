@@ -129,3 +129,14 @@ def test_a_run_that_goes_on_has_its_options(monkeypatch: pytest.MonkeyPatch, tmp
         parsed(monkeypatch, "--resume", "auto", "--name", "b", "--runs", str(tmp_path)).domain
         == Args().domain
     )
+
+
+def test_help_shows_the_recipes_options_of_a_policy(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["x", "--recipe", "laptop", "--help"])
+    with pytest.raises(SystemExit):
+        parse(Args, "x", "", ROLES, recipes)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "[--lora 16]" in printed
+    assert "default: 400" in printed

@@ -87,7 +87,7 @@ def sample(
     seed: int = 0,
 ) -> list[drawing.Row]:
     rows = drawing.rows(seed, [str(list(prompt)) for prompt in prompts], samples)
-    decoding.decode(Network(module), prompts, rows, drawing.Draw(), {END}, limit, most)
+    decoding.decode(Network(module), prompts, rows, drawing.Draw(), {END}, [limit] * len(prompts), most)
     return rows
 
 
@@ -154,7 +154,7 @@ def test_every_row_is_chosen_once_a_step_and_no_row_after_its_end() -> None:
         live.append(len(given))
         return [END if len(row.ids) + 1 == lengths[id(row)] else 9 for row in given], [0.0] * len(given)
 
-    decoding.decode(Network(SMALL), prompts, rows, choose, {END}, 10, 2)
+    decoding.decode(Network(SMALL), prompts, rows, choose, {END}, [10, 10], 2)
     assert [len(row.ids) for row in rows] == [1, 5, 2, 4, 1, 3]
     assert max(live) == 2
     assert sum(live) == 16

@@ -50,6 +50,23 @@ def test_completions_are_as_many_as_asked_and_end_or_are_cut(policy: Transformer
             assert one.text == policy.chat.answer(one.ids)
 
 
+def test_a_completion_ends_with_the_models_context(policy: TransformersPolicy) -> None:
+    lengths = [len(policy.chat.prompt_ids(prompt)) for prompt in PROMPTS]
+    context = max(lengths) + 3
+    policy.module.config.max_position_embeddings = context
+    if isinstance(policy.module, GPT2LMHeadModel):  # which fails beyond its last position
+        policy.module.transformer.wpe = torch.nn.Embedding(context, 32)
+    policy.chat.ends = frozenset()
+    answers = policies.complete(policy, "tiny", PROMPTS, [2, 2, 2], Sampling(max_tokens=5, seed=0))
+    for length, group in zip(lengths, answers, strict=True):
+        assert [(len(one.ids), one.stop) for one in group] == [(min(5, context - length), "length")] * 2
+    policy.module.config.max_position_embeddings = min(lengths)
+    with pytest.raises(
+        policies.PolicyError, match="expected prompts of fewer tokens than the model's context"
+    ):
+        policies.complete(policy, "tiny", PROMPTS, [1, 1, 1], Sampling(max_tokens=5, seed=0))
+
+
 def test_nothing_asked_nothing_answered(policy: TransformersPolicy) -> None:
     assert policy.generate([], [], Sampling()) == []
     assert policy.generate(["x"], [0], Sampling()) == [[]]
