@@ -11,6 +11,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from learners.policies import Scores, TrainablePolicy
 from learners.policies.prefixes import common
+from learners.processes import ALONE, Processes
 from learners.turn_records import TurnRecord, packs
 
 #: Answers to one prompt that stay together, and most rows scored at once. Neither changes a result but for rounding.
@@ -55,15 +56,22 @@ def micro_batches(records: Sequence[TurnRecord], part: Sequence[int], tokens: in
 
 
 def constants(
-    policy: TrainablePolicy, records: Sequence[TurnRecord], temperature: float, tokens: int = 2**16
+    policy: TrainablePolicy,
+    records: Sequence[TurnRecord],
+    temperature: float,
+    tokens: int = 2**16,
+    processes: Processes = ALONE,
 ) -> Tensor:
-    """Log-probabilities as plain numbers in the records' order, (rows, longest completion)."""
-    out = torch.zeros(len(records), max(len(record.completion_ids) for record in records))
+    """Log-probabilities as plain numbers in the records' order, (rows, longest completion); each process computes its
+    share of them."""
+    own = processes.share(len(records))
+    out = torch.zeros(len(own), max(len(record.completion_ids) for record in records))
     with torch.no_grad():
-        for part in micro_batches(records, range(len(records)), tokens):
+        for part in micro_batches(records, own, tokens):
             order, scores = score(policy, [records[row] for row in part], temperature)
-            out[torch.tensor(part)[order], : scores.logprobs.shape[1]] = scores.logprobs.float().cpu()
-    return out
+            rows = torch.tensor(part)[order] - own.start
+            out[rows, : scores.logprobs.shape[1]] = scores.logprobs.float().cpu()
+    return torch.cat(processes.all(out))
 
 
 def minibatches(records: Sequence[TurnRecord], count: int, rng: Any) -> list[list[int]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -85,6 +86,13 @@ class Players:
     policy: TrainablePolicy
     seats: dict[str, Policy]
     training: Sequence[Player]
+
+    def save(self, run: Path) -> None:
+        """Write the final weights of a run."""
+        self.policy.save(run / "policy")
+        for player in self.training:
+            if player.name:
+                player.policy.save(run / f"policy-{player.name}")
 
 
 def seat(args: Args) -> Players:

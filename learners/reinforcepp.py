@@ -7,6 +7,7 @@
     python -m learners.reinforcepp --teacher-policy silent         # another policy for a role, which does not train
     python -m learners.reinforcepp --policy transformers --model PATH --lora 16      # a language model
     python -m learners.reinforcepp --policy my_package:policy --domain python --heldout ""
+    torchrun --nproc_per_node 2 -m learners.reinforcepp                 # on several processes, or GPUs
 
 One update: play ``--episodes`` episodes to their end under the current policy (a teacher's credit
 arrives when its proposal has been attempted), turn rewards into advantages per (role, stage, kind)
@@ -32,22 +33,22 @@ from typing import Any
 import numpy as np
 import torch
 
-from gasp_env.envs.vector import GaspCodeVectorEnv
-from gasp_env.policies import Sampling
-from gasp_env.rewards.registry import get_solver_reward
 from learners import config, recipes, training_state
 from learners.advantages import populations, task_relative
 from learners.batches import constants, micro_batches, minibatches, padded, score
 from learners.command_line import INTERRUPTED, Interrupted, command, option, parse
 from learners.config import ROLES, Args
-from learners.evaluate import Evaluation, evaluate, load_goalposts
+from learners.evaluate import Evaluation
 from learners.losses import k3, kl_loss, policy_loss, truncated_weights
 from learners.manifest import manifest
 from learners.metrics import MaskedMeans, costs, describe
 from learners.players import seat
 from learners.policies import TrainablePolicy
-from learners.rollout import play
-from learners.run_dir import Report, note, own_directory, summarise, table
+from learners.processes import ALONE, Processes, joined, own_device
+from learners.report import Report, note, summarise, table
+from learners.rollout import exchange, play
+from learners.run_dir import own_directory
+from learners.setting import prepare
 from learners.training_state import Training
 from learners.turn_records import TurnRecord
 
@@ -74,15 +75,21 @@ def update(
     args: Args,
     rng: np.random.Generator,
     say: Callable[[str], None] = lambda text: None,
+    processes: Processes = ALONE,
 ) -> dict[str, float]:
-    """One update on the turns of one rollout; returns its metrics. ``start`` is the start model, if KL is on."""
+    """One update on the turns of one rollout, all processes' together; returns its metrics.
+
+    ``start`` is the start model, if KL is on.
+    """
     rows = [record for record in records if trains(record, args)]
     if not any(any(record.mask) for record in rows):
         return {"train/rows": 0.0, "train/tokens": 0.0}
 
     # Advantages: one number a token, the same along a row unless KL is part of the reward.
     mask = padded([r.mask for r in rows], torch.bool)
-    known = partial(constants, records=rows, temperature=args.temperature, tokens=args.micro_tokens)
+    known = partial(
+        constants, records=rows, temperature=args.temperature, tokens=args.micro_tokens, processes=processes
+    )
     # The policy has not moved since it sampled, but its log-probabilities in training are not quite those in sampling.
     told = all(r.logprobs is not None for r in rows)
     one_step, corrected = args.minibatches * args.epochs == 1, args.correction == "truncate"
@@ -120,7 +127,7 @@ def update(
         if not tokens:
             continue
         optimizer.zero_grad(set_to_none=True)
-        for micro in micro_batches(rows, part, args.micro_tokens):
+        for micro in micro_batches(rows, part, args.micro_tokens)[processes.rank :: processes.count]:
             order, scores = score(policy, [rows[i] for i in micro], args.temperature)
             new, width = scores.logprobs, scores.logprobs.shape[1]
             index = torch.tensor(micro)[order]
@@ -153,6 +160,7 @@ def update(
                 means.add("train/engine_gap", (new - drawn).abs(), m)
             done += len(micro)
             say(f"training, {done} of {args.epochs * len(rows)} rows")
+        processes.add(policy.parameters())
         norms.append(float(torch.nn.utils.clip_grad_norm_(policy.parameters(), args.grad_clip)))
         optimizer.step()
     policy.module.eval()
@@ -163,7 +171,7 @@ def update(
         "train/gradient_norm": sum(norms) / max(len(norms), 1),
         "train/populations_without_signal": float((result.std == 0).float().mean()),
         **{f"reward_std/{name}": float(std) for name, std in zip(names, result.std, strict=True)},
-        **means.means(),
+        **means.means(processes),
     }
 
 
@@ -171,85 +179,59 @@ def main(args: Args) -> dict[str, Any]:
     """Train, evaluate, and return the contents of summary.json; empty if the run was interrupted.
 
     Raises:
-        SystemExit: an option is wrong, or names something that cannot be had.
+        SystemExit: an option is wrong, or names something that cannot be had; or another process of the run has ended.
     """
+    args = replace(args, device=own_device(args.device))
     config.check(args)
     with option("--resume", args.resume):
         if args.resume not in ("", "auto"):
             training_state.find(args.resume, args.runs)  # before anything is written
     with ExitStack() as held:
+        processes = held.enter_context(joined(args.device))
         with option("--name", args.name):
-            run = held.enter_context(own_directory(args.runs, args.name, args.resume))
-        return self_play(args, run)
+            run = held.enter_context(own_directory(args.runs, args.name, args.resume, processes))
+        return self_play(args, run, processes)
 
 
-def self_play(args: Args, run: Path) -> dict[str, Any]:
-    """`main`, in a directory that is this process's own."""
+def self_play(args: Args, run: Path, processes: Processes) -> dict[str, Any]:
+    """`main`, in a directory that is this run's own."""
     began = time.perf_counter()
     with option("--resume", args.resume):
         found = training_state.find(args.resume, run) if args.resume else None
     if args.threads:
         torch.set_num_threads(args.threads)
 
-    # The policies of the roles, and the weights that train.
+    # The policies of the roles, and the weights that train; their problems, rewards and envs.
     torch.manual_seed(args.seed)
     players = seat(args)
     policy, seats = players.policy, players.seats
     starts: dict[str, TrainablePolicy | None] = {player.name: None for player in players.training}
     if args.kl != "none":
         starts = {player.name: player.policy.fork(f"start_{player.name}") for player in players.training}
+    setting = prepare(args, processes)
+    envs = setting.envs
 
-    # Their problems, rewards and envs.
-    with option("--goalposts", args.goalposts):
-        goalposts = load_goalposts(args.goalposts, args.domain)
-    with option("--heldout", args.heldout):
-        heldout = load_goalposts(args.heldout, args.domain) if args.heldout else ()
-    with option("--solver-reward", args.solver_reward):
-        get_solver_reward(args.solver_reward)  # only now: the modules named above may have registered it
-    with option("--domain", args.domain):
-        envs = GaspCodeVectorEnv(
-            num_envs=args.episodes,
-            domain=args.domain,
-            goalposts=goalposts,
-            **config.env_options(args),
-            sandbox=args.sandbox,
-        )
-    with option("--sandbox", args.sandbox):
-        envs.sandbox.open()
-
-    # Everything random: episodes (the envs' own), sampling (the policies' own), minibatches.
+    # Everything random: episodes (the envs' own), sampling (the policies' own), minibatches (all processes').
     rng = np.random.default_rng(args.seed)
-    episode_seeds = [int(seed) for seed in np.random.SeedSequence(args.seed).generate_state(args.episodes)]
-    streams = {"sampling": policy.generator.manual_seed(args.seed)}
+    streams = {"sampling": policy.generator.manual_seed(processes.seed(args.seed))}
     for number, role in enumerate(ROLES, start=1):
         generator = getattr(seats[role], "generator", None)
         if isinstance(generator, torch.Generator) and seats[role] is not policy:
-            streams[role] = generator.manual_seed(args.seed + number)
+            streams[role] = generator.manual_seed(processes.seed(args.seed, number))
 
-    training = Training(
-        players.training, envs, rng, streams, training_state.config_hash(config.fixed(args)), began
-    )
+    training = Training(players.training, setting, rng, streams, began)
     if found is not None:  # go on where a checkpoint left off
         with option("--resume", args.resume):
             training.restore(found)
-            training_state.forget_after(run / "checkpoints", training.step)
-
-    sampling = Sampling(args.temperature, max_tokens=args.max_tokens)
-
-    def measure(seed: int) -> dict[str, Evaluation]:
-        """Held-out problems and goalposts, by one protocol before and after."""
-        sets = {"heldout": (heldout, args.eval_samples), "goalposts": (goalposts, args.goalpost_samples)}
-        seeded = replace(sampling, seed=seed)
-        ask = partial(evaluate, policy, sampling=seeded, domain=args.domain, sandbox=args.sandbox)
-        return {key: ask(them, samples=n) if them and n else Evaluation() for key, (them, n) in sets.items()}
+            training_state.forget_after(run / "checkpoints", training.step, processes)
 
     with option("--track", " ".join(args.track)):
-        report = Report(run, training.step, args.updates, args.track)
+        report = Report(run, training.step, args.updates, args.track, processes)
     report.say(f"{run}: {args.policy} plays {args.domain}, judged in the {envs.sandbox.tier} sandbox")
     if training.step == 0:
         report.say("measuring the start model")
         try:
-            measured = measure(10_001 + args.seed)
+            measured = setting.measure(policy, 10_001 + args.seed)
         except KeyboardInterrupt:
             report.say("interrupted before the first update: nothing to go on from, so start again")
             report.close()
@@ -257,39 +239,44 @@ def self_play(args: Args, run: Path) -> dict[str, Any]:
         report.write("before.json", {key: asdict(value) for key, value in measured.items()})
     # The manifest says that a run of this name exists, so it is written once there is something to keep.
     facts = {"policy": args.policy, "sandbox": envs.sandbox.tier, "config": training.config}
-    ran = manifest(asdict(args), **facts, resumed_at=training.step)
+    ran = manifest(asdict(args), **facts, processes=processes.count, resumed_at=training.step)
     report.write(f"manifest-{training.step:06d}.json" if training.step else "manifest.json", ran)
     with option("--resume", args.resume, "resume a checkpoint inside its run's directory"):
         before = {key: Evaluation(**value) for key, value in report.read("before.json").items()}
 
-    with report, Interrupted() as interrupted:
-        while training.step < args.updates and not interrupted.pressed:
-            if args.seconds is not None and training.trained >= args.seconds:
+    with report, Interrupted() as interrupted, training.rescued(run / "checkpoints", args.keep_checkpoints):
+        while training.step < args.updates and not any(processes.all(interrupted.pressed)):
+            if args.seconds is not None and any(processes.all(training.trained >= args.seconds)):
                 break
+            training.mark()
             clock = time.perf_counter()
             progress = training.step / args.updates
             if args.seconds is not None:
                 progress = max(progress, training.trained / args.seconds)
             for group in (group for player in players.training for group in player.optimizer.param_groups):
                 group["lr"] = args.lr * learning_rate(progress)
-            envs.reset(seed=episode_seeds if training.step == 0 else None)
-            envs.library.step = training.step + 1
-            rollout = play(envs, seats, sampling, report.during)
+            library = envs.library.copy()
+            envs.reset(seed=setting.episode_seeds() if training.step == 0 else None)
+            envs.library.step = library.step = training.step + 1
+            rollout = play(envs, seats, setting.sampling, report.during)
             played = time.perf_counter()
+            records = exchange(rollout.records, processes)
+            setting.merge(library)
             metrics: dict[str, float] = {}
             for player in players.training:
-                own = [record for record in rollout.records if record.role in player.roles]
+                own = [record for record in records if record.role in player.roles]
+                start = starts[player.name]
                 made = update(
-                    player.policy, starts[player.name], player.optimizer, own, args, rng, report.during
+                    player.policy, start, player.optimizer, own, args, rng, report.during, processes
                 )
                 metrics |= player.named(made)
             seconds = {**rollout.seconds, "update": time.perf_counter() - played}
             training.trained += time.perf_counter() - clock
             training.step += 1
-            training.ledger.add(rollout.records)
-            metrics |= describe(rollout.records)
+            training.ledger.add(records)
+            metrics |= describe(records)
             metrics |= {f"seconds/{name}": value for name, value in seconds.items()}
-            metrics |= costs(rollout.records, metrics, seconds, args.epochs) | training.totals()
+            metrics |= costs(records, metrics, seconds, args.epochs) | training.totals()
             metrics["train/lr"] = args.lr * learning_rate(progress)
             report.log(training.step, metrics, note(metrics, training))
             if training.step % args.episodes_every == 0 or training.step == 1:
@@ -297,7 +284,7 @@ def self_play(args: Args, run: Path) -> dict[str, Any]:
             if training.step % args.checkpoint_every == 0:
                 training.save(run / "checkpoints", args.keep_checkpoints)
     kept = training.save(run / "checkpoints", args.keep_checkpoints)
-    if interrupted.pressed:
+    if any(processes.all(interrupted.pressed)):
         report.say(
             f"interrupted after update {training.step}; saved {kept}. Go on with the same options and --resume {run}"
         )
@@ -305,17 +292,15 @@ def self_play(args: Args, run: Path) -> dict[str, Any]:
 
     report.say("measuring the trained model")
     try:
-        after = measure(20_001 + args.seed)
+        after = setting.measure(policy, 20_001 + args.seed)
     except KeyboardInterrupt:
         report.say(
             f"interrupted after training; saved {kept}. Measure it with the same options and --resume {run}"
         )
         return {}
-    policy.save(run / "policy")
-    for player in players.training:
-        if player.name:
-            player.policy.save(run / f"policy-{player.name}")
-    summary = summarise(run, args, training, len(goalposts), before, after)
+    summary = summarise(run, args, training, len(setting.goalposts), before, after)
+    if processes.main:
+        players.save(run)
     report.console.print(table(summary))
     report.say(f"summary: {report.write('summary.json', summary)}")
     report.say(f"play episodes again: python -m gasp_env.play --replay {summary['episodes']}")

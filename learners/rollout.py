@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from gasp_env.envs.vector import GaspCodeVectorEnv
 from gasp_env.episode.turns import Credit, Turn
 from gasp_env.policies import Completion, Policy, Sampling, complete
+from learners.processes import Processes
 from learners.turn_records import TurnRecord
 
 
@@ -103,6 +104,15 @@ def play(
     for scored in envs.score_deferred():
         rollout.pay(rows[scored.slot, scored.credit.turn, scored.credit.sample], scored.credit)
     return rollout
+
+
+def exchange(records: Sequence[TurnRecord], processes: Processes) -> list[TurnRecord]:
+    """The turns of all processes, by rank, with ids of groups that are all different."""
+    found: list[TurnRecord] = []
+    for part in processes.all(list(records)):
+        first = 1 + max((record.group for record in found), default=-1)
+        found += [replace(record, group=first + record.group) for record in part] if first else part
+    return found
 
 
 def _by_policy(

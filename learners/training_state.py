@@ -17,20 +17,25 @@ import os
 import shutil
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from filelock import Timeout
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
-from gasp_env.envs.vector import GaspCodeVectorEnv
+from learners.config import fixed
 from learners.metrics import Ledger
 from learners.optimizers import MasterAdamW
 from learners.players import Player
+from learners.processes import ALONE, LostProcess, Processes
+from learners.run_dir import inherited
+from learners.setting import Setting
 
 
 class CheckpointError(RuntimeError):
@@ -148,9 +153,9 @@ def _is_whole(checkpoint: Path) -> bool:
     return all((checkpoint / f"policy{_own(name)}").is_dir() for name in record["optimizers"])
 
 
-def forget_after(directory: Path, step: int) -> None:
+def forget_after(directory: Path, step: int, processes: Processes = ALONE) -> None:
     """Delete checkpoints of later steps than the one that a run goes on from: they are of another branch of it."""
-    for checkpoint in steps(directory):
+    for checkpoint in steps(directory) if processes.main else ():
         if int(checkpoint.name) > step:
             shutil.rmtree(checkpoint)
 
@@ -182,13 +187,13 @@ class Training:
 
     Args:
         players: the weights that train, and their optimizers.
-        envs: that they play in.
-        rng: of minibatches.
-        streams: torch generators by name, such as the policies'.
-        config: see `State`.
+        setting: that they play in.
+        rng: of minibatches, the same in all processes.
+        streams: torch generators by name, such as the policies', of this process.
         began: `time.perf_counter` when the program began.
 
     Attributes:
+        config: see `State`.
         step: updates done.
         trained: seconds they took.
         ledger: counts over the run.
@@ -197,26 +202,26 @@ class Training:
     def __init__(
         self,
         players: Sequence[Player],
-        envs: GaspCodeVectorEnv,
+        setting: Setting,
         rng: np.random.Generator,
         streams: Mapping[str, torch.Generator],
-        config: str,
         began: float,
     ) -> None:
-        self.players, self.envs, self.rng = players, envs, rng
-        self.config = config
+        self.players, self.envs, self.rng = players, setting.envs, rng
+        self.config = config_hash(fixed(setting.args))
+        self._setting, self._processes = setting, setting.processes
         self.step, self.trained, self.ledger = 0, 0.0, Ledger()
         self._streams = streams
-        self._began, self._runs_before = began, envs.sandbox.runs
+        self._began, self._runs_before = began, self.envs.sandbox.runs
+        self._kept: State | None = None
+        self._marked: list[int] = []
         self._earlier: dict[str, Any] = {"seconds": 0.0, "runs": 0}
 
     def spent(self) -> dict[str, Any]:
-        """Seconds since the program began and runs of the sandbox, those before a resume included."""
+        """Seconds since the program began and runs of the sandboxes, those before a resume included."""
         seconds = self._earlier["seconds"] + time.perf_counter() - self._began
-        return {
-            "seconds": seconds,
-            "runs": self._earlier["runs"] + self.envs.sandbox.runs - self._runs_before,
-        }
+        runs = sum(self._processes.all(self.envs.sandbox.runs - self._runs_before))
+        return {"seconds": seconds, "runs": self._earlier["runs"] + runs}
 
     def accepted(self) -> Counter[str]:
         """Accepted tasks in the library, by stage."""
@@ -233,32 +238,109 @@ class Training:
         }
 
     def save(self, directory: Path, keep: int) -> Path:
-        """Write a checkpoint (see `save`); returns its path."""
+        """Write a checkpoint (see `save`); returns its path, where it is for all processes."""
+        state = self._state()
+        if self._processes.main:
+            save(directory, self.players, state, keep)
+        self._processes.all(None)
+        return directory / f"{self.step:06d}"
+
+    def _state(self) -> State:
+        """Everything but weights and moments, of all processes."""
+        envs = self.envs.state()
+        generators = {name: generator.get_state() for name, generator in self._streams.items()}
+        generators["torch"] = torch.get_rng_state()
+        parts = self._processes.all((envs["rngs"], generators))
         data = {
             "trained": self.trained,
             "spent": self.spent(),
             "versions": {player.name: player.policy.version for player in self.players},
             "ledger": self.ledger.state(),
-            "envs": self.envs.state(),
+            "envs": {**envs, "rngs": [one for rngs, _ in parts for one in rngs]},
             "numpy": self.rng.bit_generator.state,
+            "processes": len(parts),
         }
-        generators = {name: generator.get_state() for name, generator in self._streams.items()}
-        generators["torch"] = torch.get_rng_state()
-        state = State(self.step, self.config, data, generators)
-        return save(directory, self.players, state, keep)
+        named = {
+            _of_rank(name, rank): state
+            for rank, (_, states) in enumerate(parts)
+            for name, state in states.items()
+        }
+        return State(self.step, self.config, data, named)
+
+    def mark(self) -> None:
+        """Note the state at the beginning of an update, for `rescued`.
+
+        Raises:
+            RuntimeError: the weights of the processes have come to differ.
+        """
+        if self._processes.count > 1:
+            weights = [one for player in self.players for one in player.policy.parameters()]
+            sums = torch.stack([one.detach().double().sum() for one in weights]).tolist()
+            if any(other != sums for other in self._processes.all(sums)):
+                raise RuntimeError(
+                    f"after update {self.step} the weights of the processes are no longer equal"
+                )
+            self._kept, self._marked = self._state(), self._moved()
+
+    def _moved(self) -> list[int]:
+        """Steps that the optimizers have taken."""
+        return [
+            int(values["step"])
+            for player in self.players
+            for values in list(player.optimizer.state.values())[:1]
+            if "step" in values
+        ]
+
+    @contextmanager
+    def rescued(self, directory: Path, keep: int) -> Iterator[None]:
+        """A context of updates that saves, if another process ends in one, what was there at the update's beginning.
+
+        Raises:
+            SystemExit: another process has ended; where to go on from.
+        """
+        try:
+            yield
+        except LostProcess as lost:
+            kept = self._kept
+            if kept is not None and self._marked == self._moved():
+                # The first process holds the lock of the directory. Where it is the one that has ended, another saves.
+                with (
+                    suppress(Timeout),
+                    nullcontext() if self._processes.main else inherited(directory.parent),
+                ):
+                    save(directory, self.players, kept, keep)
+            newest = max(steps(directory), default=None)
+            way = f"go on with --resume {newest}" if newest else "it had no checkpoint yet"
+            raise SystemExit(f"{' '.join(str(lost).split())[:300]}; {way}") from None
 
     def restore(self, path: Path) -> None:
-        """Go on where `save` was called. Raises `CheckpointError`: see `load`."""
+        """Go on where `save` was called.
+
+        Raises:
+            CheckpointError: see `load`; or it is of another number of processes.
+        """
         state = load(path, self.players, self.config)
+        ranks, processes = state.data.get("processes", 1), self._processes
+        if ranks != processes.count:
+            raise CheckpointError(
+                f"checkpoint {path} was made by {ranks} processes, these are {processes.count}: start as many"
+            )
         self.step, self.trained, self._earlier = state.step, state.data["trained"], state.data["spent"]
         for player in self.players:
             player.policy.version = state.data["versions"][player.name]
         self.ledger = Ledger.restore(state.data["ledger"])
-        self.envs.set_state(state.data["envs"])
+        envs = state.data["envs"]
+        own = processes.share(len(envs["rngs"]))
+        self.envs.set_state({**envs, "rngs": [envs["rngs"][number] for number in own]})
         self.rng.bit_generator.state = state.data["numpy"]
         for name, generator in self._streams.items():
-            generator.set_state(state.generators[name])
-        torch.set_rng_state(state.generators["torch"])
+            generator.set_state(state.generators[_of_rank(name, processes.rank)])
+        torch.set_rng_state(state.generators[_of_rank("torch", processes.rank)])
+
+
+def _of_rank(name: str, rank: int) -> str:
+    """The name of a random stream of a process."""
+    return f"{name}.{rank}" if rank else name
 
 
 def _flatten(optimizer: torch.optim.Optimizer) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:

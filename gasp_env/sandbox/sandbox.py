@@ -55,7 +55,8 @@ class Sandbox:
             tier: one of `tiers.TIERS`, or ``"auto"`` for the first of `tiers.AUTO` that opens. With an image or a
                 runtime, ``"auto"`` means the first of them that accepts it: docker.
             workers: number of programs executed at once, each in a worker of its own; by default one per
-                processor. More do not help programs that compute, only programs that wait.
+                processor that this process may use, shared with the other processes that a launcher has started on
+                the machine (``LOCAL_WORLD_SIZE``). More do not help programs that compute, only programs that wait.
             image: container image, by default the one built from `sandbox_image`.
             cache: file that keeps answers over restarts, see `cache`.
             dedupe: execute equal runs of a batch once.
@@ -69,7 +70,7 @@ class Sandbox:
         self._requested_tier = tiers.resolve(tier, self._settings)
         if workers is not None and workers < 1:
             raise ValueError(f"workers must be at least 1, not {workers}")
-        self._size = workers or os.cpu_count() or 1
+        self._size = workers or _processors()
         self._dedupe = dedupe
         self._cache_path = cache
         self._tally = Tally()
@@ -326,6 +327,13 @@ def shared(tier: str = "auto", **options: Any) -> Sandbox:
         if key not in _shared:
             _shared[key] = Sandbox(tier, **options)
         return _shared[key]
+
+
+def _processors() -> int:
+    """Processors that this process may use, shared with its siblings on the machine."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    siblings = os.environ.get("LOCAL_WORLD_SIZE", "")
+    return max(1, usable // max(1, int(siblings) if siblings.isdigit() else 1))
 
 
 def _open_worker(tier: str, settings: Settings) -> Worker:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from learners.processes import ALONE, Processes
 from learners.turn_records import TurnRecord, by_group
 
 
@@ -75,10 +76,15 @@ class MaskedMeans:
         sums = torch.stack([taken, mask.sum().double()])
         self._sums[name] = self._sums[name] + sums if name in self._sums else sums
 
-    def means(self) -> dict[str, float]:
-        """The mean of each name."""
-        sums = torch.stack(list(self._sums.values())).tolist() if self._sums else []
-        return {name: total / count for name, (total, count) in zip(self._sums, sums, strict=True) if count}
+    def means(self, processes: Processes = ALONE) -> dict[str, float]:
+        """The mean of each name, over all processes."""
+        own = torch.stack(list(self._sums.values())).tolist() if self._sums else []
+        sums: dict[str, tuple[float, float]] = {}
+        for part in processes.all(dict(zip(self._sums, own, strict=True))):
+            for name, (total, count) in part.items():
+                before = sums.get(name, (0.0, 0.0))
+                sums[name] = (before[0] + total, before[1] + count)
+        return {name: total / count for name, (total, count) in sums.items() if count}
 
 
 @dataclass

@@ -10,6 +10,7 @@ import torch
 
 from gasp_env.policies import Sampling
 from learners import batches, reinforcepp
+from learners.processes import ALONE, Processes
 from learners.reinforcepp import Args, learning_rate, trains, update
 from learners.turn_records import TurnRecord
 from tests.learners.choices import PROMPTS, ChoicePolicy
@@ -52,14 +53,25 @@ def turns(policy: ChoicePolicy, rows: int = 24) -> list[TurnRecord]:
 
 
 def learn(
-    records: list[TurnRecord] | None = None, start: ChoicePolicy | None = None, **options
+    records: list[TurnRecord] | None = None,
+    start: ChoicePolicy | None = None,
+    processes: Processes = ALONE,
+    **options,
 ) -> torch.Tensor:
     """How an update moved the policy's table, by row."""
     policy = ChoicePolicy()
     before = policy.module["table"].detach().clone()
     optimizer = torch.optim.SGD(policy.module.parameters(), lr=1.0)
     args = Args(**{"train_on": "both", "grad_clip": 1e9, **options})
-    metrics = update(policy, start, optimizer, records or turns(policy), args, np.random.default_rng(0))
+    metrics = update(
+        policy,
+        start,
+        optimizer,
+        records or turns(policy),
+        args,
+        np.random.default_rng(0),
+        processes=processes,
+    )
     assert all(np.isfinite(value) for value in metrics.values())
     return policy.module["table"].detach() - before
 
