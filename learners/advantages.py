@@ -200,6 +200,48 @@ def task_relative(
     return result if cap is None else result._replace(values=result.values.clamp(-cap, cap))
 
 
+def group_relative(
+    rewards: Tensor,
+    groups: Tensor,
+    population: Tensor,
+    scale: Literal["group", "batch", "none"] = "group",
+    floor: float = 1e-4,
+) -> Tensor:
+    """GRPO's advantages (arXiv 2402.03300): ``(R_i - mean) / (std + floor)`` over the answers to one prompt.
+
+    The standard deviation is that of a sample, as in TRL. An answer that is alone in its group is compared with its
+    population instead; one that is alone there too gets 0.
+
+    Args:
+        rewards: (rows,), all of scored rows.
+        groups: (rows,) ids of the prompts answered.
+        population: (rows,) from `populations`.
+        scale: whether to divide by the deviation of the group, of all rows, or not at all (arXiv 2503.20783).
+        floor: what is added to the deviation.
+    """
+    if scale not in ("group", "batch", "none"):
+        raise ValueError(f"expected scale to be 'group', 'batch' or 'none', got {scale!r}")
+    group = groups.unique(return_inverse=True)[1]
+    own = [values[group] for values in _moments(rewards, group)]
+    all_alike = [values[population] for values in _moments(rewards, population)]
+    mean, std, count = (
+        torch.where(own[2] == 1, wide, narrow) for wide, narrow in zip(all_alike, own, strict=True)
+    )
+    if scale == "batch":
+        std = (rewards.std() if len(rewards) > 1 else rewards.new_zeros(())).expand_as(rewards)
+    centred = torch.where(count > 1, rewards - mean, 0.0)
+    return centred if scale == "none" else centred / (std + floor)
+
+
+def _moments(values: Tensor, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean, standard deviation of a sample, and count, by index."""
+    size = int(index.max()) + 1
+    count = values.new_zeros(size).index_add_(0, index, torch.ones_like(values))
+    mean = values.new_zeros(size).index_add_(0, index, values) / count.clamp(min=1)
+    squares = values.new_zeros(size).index_add_(0, index, (values - mean[index]).square())
+    return mean, (squares / (count - 1).clamp(min=1)).sqrt(), count
+
+
 def _extremes(low: Tensor, high: Tensor, valid: Tensor, index: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """Least and greatest valid value per index; (inf, -inf) where there is none."""
     least = low.new_full((count,), torch.inf).scatter_reduce_(

@@ -59,7 +59,7 @@ def parse(
         print(recipes.describe())
         raise SystemExit(0)
     try:
-        recipe = _recipe(words, defaults.policy, recipes) if recipes is not None else None
+        recipe = _recipe(words, kind, defaults.policy, recipes) if recipes is not None else None
         defaults = recipe.args if recipe is not None else defaults
         policies = PolicyFlags(roles, defaults.policy, list(vars(defaults)))
         if recipe is not None:
@@ -77,19 +77,19 @@ def parse(
     return args
 
 
-def _recipe(words: Sequence[str], policy: str, recipes: Any) -> Any:
+def _recipe(words: Sequence[str], kind: type, policy: str, recipes: Any) -> Any:
     """The recipe that is asked for: of the run to be resumed, by name, or by the policy's; None without any."""
     if resume := _named(words, "resume", ""):
-        stored = recipes.stored(Path(_named(words, "runs", "runs")), _named(words, "name", ""), resume)
+        stored = recipes.stored(Path(_named(words, "runs", "runs")), _named(words, "name", ""), resume, kind)
         if stored is not None:
             return stored
     if name := _named(words, "recipe", ""):
         try:
-            return recipes.read(name)
+            return recipes.read(name, kind)
         except ValueError as error:
             raise ValueError(f"--recipe {name}: {error}") from None
     name = _named(words, "policy", policy)
-    return recipes.read(name) if name in recipes.names() else None
+    return recipes.read(name, kind) if name in recipes.names() else None
 
 
 def _as_words(recipe: Any, words: Sequence[str], roles: Sequence[str]) -> list[str]:

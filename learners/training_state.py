@@ -239,14 +239,25 @@ class Training:
 
     def save(self, directory: Path, keep: int) -> Path:
         """Write a checkpoint (see `save`); returns its path, where it is for all processes."""
-        state = self._state()
+        state = self.state()
         if self._processes.main:
             save(directory, self.players, state, keep)
         self._processes.all(None)
         return directory / f"{self.step:06d}"
 
-    def _state(self) -> State:
-        """Everything but weights and moments, of all processes."""
+    def state(self) -> State:
+        """Everything but weights and moments, of all processes.
+
+        Raises:
+            RuntimeError: the weights of the processes have come to differ.
+        """
+        if self._processes.count > 1:
+            weights = [one for player in self.players for one in player.policy.parameters()]
+            sums = torch.stack([one.detach().double().sum() for one in weights]).tolist()
+            if any(other != sums for other in self._processes.all(sums)):
+                raise RuntimeError(
+                    f"after update {self.step} the weights of the processes are no longer equal"
+                )
         envs = self.envs.state()
         generators = {name: generator.get_state() for name, generator in self._streams.items()}
         generators["torch"] = torch.get_rng_state()
@@ -268,19 +279,9 @@ class Training:
         return State(self.step, self.config, data, named)
 
     def mark(self) -> None:
-        """Note the state at the beginning of an update, for `rescued`.
-
-        Raises:
-            RuntimeError: the weights of the processes have come to differ.
-        """
+        """Note the state at the beginning of an update, for `rescued`."""
         if self._processes.count > 1:
-            weights = [one for player in self.players for one in player.policy.parameters()]
-            sums = torch.stack([one.detach().double().sum() for one in weights]).tolist()
-            if any(other != sums for other in self._processes.all(sums)):
-                raise RuntimeError(
-                    f"after update {self.step} the weights of the processes are no longer equal"
-                )
-            self._kept, self._marked = self._state(), self._moved()
+            self._kept, self._marked = self.state(), self._moved()
 
     def _moved(self) -> list[int]:
         """Steps that the optimizers have taken."""
@@ -319,7 +320,18 @@ class Training:
         Raises:
             CheckpointError: see `load`; or it is of another number of processes.
         """
-        state = load(path, self.players, self.config)
+        self.set_state(load(path, self.players, self.config), path)
+
+    def set_state(self, state: State, path: Path) -> None:
+        """Restore everything but weights and moments.
+
+        Args:
+            state: of a checkpoint.
+            path: of it, for messages.
+
+        Raises:
+            CheckpointError: it is of another number of processes.
+        """
         ranks, processes = state.data.get("processes", 1), self._processes
         if ranks != processes.count:
             raise CheckpointError(

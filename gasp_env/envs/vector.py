@@ -180,6 +180,15 @@ class GaspCodeVectorEnv(VectorEnv[dict[str, Any], Sequence[Action | None], np.nd
         infos["credits"] = credits
         return self._observe(), rewards, self._terminated.copy(), self._truncated.copy(), infos
 
+    def clone(self, source: int, target: int) -> None:
+        """Put an independent copy of the episode of env ``source`` into env ``target``.
+
+        For a group of proposals: all copies have the same prompt, and each goes on with a text of its own. See
+        `gasp_env.envs.driver.Driver.clone` for what is copied, and for errors.
+        """
+        self._last[target] = self._driver.clone(source, target)
+        self._terminated[target] = self._truncated[target] = False
+
     def score_deferred(self) -> list[Scored]:
         """Score all proposals whose reward was deferred: see `gasp_env.envs.driver.Driver.score_deferred`."""
         return self._driver.score_deferred()

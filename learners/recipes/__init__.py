@@ -49,8 +49,8 @@ def names() -> list[str]:
     return sorted(path.stem for path in _FOLDER.glob("*.toml"))
 
 
-def read(name: str) -> Recipe:
-    """The recipe of a name, or in a file.
+def read(name: str, kind: type[Args] = Args) -> Recipe:
+    """The recipe of a name, or in a file; for a learner with options of its own, ``kind``.
 
     Raises:
         ValueError: there is none, or it names an option that is not there, or a value of the wrong type.
@@ -65,15 +65,15 @@ def read(name: str) -> Recipe:
     about, options = found.pop("about", ""), found.pop("policy_options", {})
     if not isinstance(about, str) or not isinstance(options, dict):
         raise ValueError(f"{path}: expected about to be text, and policy_options to be a table")
-    kinds = get_type_hints(Args)
+    kinds = get_type_hints(kind)
     for key in ("policy_options", "recipe", "name", "resume"):  # no defaults of a kind of run
         del kinds[key]
     values = {}
     for key, value in found.items():
         if key not in kinds:
-            raise ValueError(f"{path}: expected options of learners.reinforcepp, there is no {key!r}")
+            raise ValueError(f"{path}: expected options of the learner, there is no {key!r}")
         values[key] = _checked(path, key, kinds[key], value)
-    args = replace(Args(), **values)
+    args = replace(kind(), **values)
     taken = factories.options_of(args.policy)
     for key, value in options.items():
         if key not in taken:
@@ -83,13 +83,14 @@ def read(name: str) -> Recipe:
     return Recipe(name, about, args, {"": options})
 
 
-def stored(runs: Path, name: str, resume: str) -> Recipe | None:
+def stored(runs: Path, name: str, resume: str, kind: type[Args] = Args) -> Recipe | None:
     """The options of the run that ``--resume`` means, from its manifest; None where there is none.
 
     Args:
         runs: as the option.
         name: as the option.
         resume: as the option.
+        kind: the learner's options.
 
     Raises:
         ValueError: the manifest cannot be read.
@@ -102,10 +103,10 @@ def stored(runs: Path, name: str, resume: str) -> Recipe | None:
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"--resume {resume}: {error!r}") from None
     options = found.pop("policy_options", {})
-    kinds = get_type_hints(Args)
+    kinds = get_type_hints(kind)
     values = {key: _checked(file, key, kinds[key], value) for key, value in found.items() if key in kinds}
     values |= {"name": name, "resume": "", "runs": runs, "recipe": ""}
-    return Recipe(str(file), "", replace(Args(), **values), options)
+    return Recipe(str(file), "", replace(kind(), **values), options)
 
 
 def _checked(path: Path, key: str, kind: Any, value: Any) -> Any:

@@ -7,112 +7,24 @@ often. What is learned is which of them is paid.
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
-from benchmarks import tiny_qwen2
-from gasp_env import goalposts
-from gasp_env.envs.vector import GaspCodeVectorEnv
 from learners import reinforcepp
 from learners.players import Players, seat
-from learners.policies import transformers
 from learners.reinforcepp import Args, main
-
-#: Answers to every goalpost.
-ANSWERS = (
-    "```python\ndef f(x):\n    return x + 1\n```",
-    "```python\ndef f(x):\n    return x\n```",
-    "I cannot.",
-)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_qwen2.build(tmp_path_factory.mktemp("tiny"))
-
-
-@pytest.fixture(scope="module")
-def problems(folder: Path) -> str:
-    """A file of goalposts that the first of `ANSWERS` solves."""
-    file = folder / "goalposts.jsonl"
-    records = [
-        {
-            "id": name,
-            "statement": f"Return the number {name} x.",
-            "signature": "def f(x: int) -> int",
-            "tests": [{"input": str(n), "output": str(n + 1)} for n in range(4)],
-        }
-        for name in ("after", "behind", "next to")
-    ]
-    file.write_text("".join(json.dumps(record) + "\n" for record in records))
-    return str(file)
-
-
-@pytest.fixture(scope="module")
-def taught(folder: Path, problems: str) -> Path:
-    """Weights that give each of the answers about as often as the others."""
-    policy = transformers.load(folder, threads=1, dtype="float32")
-    envs = GaspCodeVectorEnv(3, goalposts=goalposts.load(problems), goalpost_rate=1.0)
-    envs.reset(seed=0)
-    prompts = {turn.prompt for turn in envs.turns if turn is not None}
-    end = policy.tokenizer.eos_token_id
-    answers = [(*policy.chat.text_ids(text), end) for text in ANSWERS]
-    groups = [(policy.chat.prompt_ids(prompt), answers) for prompt in sorted(prompts)]
-    optimizer = torch.optim.AdamW(policy.parameters(), lr=2e-3, weight_decay=0.0)
-    for _ in range(150):
-        scores = policy.score(groups)
-        optimizer.zero_grad()
-        (-scores.logprobs.sum() / scores.mask.sum()).backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(policy.parameters(), 1.0)
-        optimizer.step()
-    policy.save(folder / "taught")
-    return folder / "taught"
-
-
-@pytest.fixture
-def options(folder: Path, problems: str, sandbox: Any, tmp_path: Path) -> dict[str, Any]:
-    return {
-        "policy": "transformers",
-        "policy_options": {"": {"model": folder, "dtype": "float32"}},
-        "goalposts": problems,
-        "domain": "python",
-        "heldout": "",
-        "goalpost_samples": 0,
-        "goalpost_rate": 1.0,
-        "runs": tmp_path,
-        "name": "run",
-        "sandbox": sandbox.tier,
-        "threads": 1,
-        "episodes": 3,
-        "attempts": 8,
-        "updates": 20,
-        "max_tokens": 64,
-        "minibatches": 1,
-        "lr": 1e-3,
-        "track": (),
-        "checkpoint_every": 20,
-    }
-
-
-def with_policy(options: dict[str, Any], **more: Any) -> dict[str, Any]:
-    return {**options, "policy_options": {"": {**options["policy_options"][""], **more}}}
-
-
-def rewards(run: Path, name: str) -> list[float]:
-    return [json.loads(line)[name] for line in (run / "metrics.jsonl").read_text().splitlines()]
+from tests.learners.language_models import rewards, weights, with_policy
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("lora", [0, 4])
 def test_the_reward_rises_and_not_with_shuffled_advantages(
-    options: dict[str, Any], taught: Path, tmp_path: Path, lora: int
+    llm_options: dict[str, Any], llm_taught: Path, tmp_path: Path, lora: int
 ) -> None:
-    options = with_policy(options, model=taught, lora=lora) | {"lr": 3e-3 if lora else 3e-4}
+    options = with_policy(llm_options, model=llm_taught, lora=lora) | {"lr": 3e-3 if lora else 3e-4}
     found = {}
     for shuffle in (False, True):
         main(Args(**options | {"name": str(shuffle), "shuffle_advantages": shuffle}))
@@ -124,15 +36,11 @@ def test_the_reward_rises_and_not_with_shuffled_advantages(
     assert found[True][1] < found[True][0] + 0.2
 
 
-def weights(folder: Path) -> dict[str, torch.Tensor]:
-    return {name: one for file in folder.glob("*.safetensors") for name, one in load_file(file).items()}
-
-
 @pytest.mark.parametrize("more", [{"lora": 4}, {"dtype": "bfloat16"}, {"lora": 4, "dtype": "bfloat16"}])
 def test_a_run_that_goes_on_is_bit_for_bit_the_one_that_ran_through(
-    options: dict[str, Any], tmp_path: Path, more: dict[str, Any]
+    llm_options: dict[str, Any], tmp_path: Path, more: dict[str, Any]
 ) -> None:
-    options = with_policy(options, **more) | {"weights": "by_role", "goalpost_rate": 0.0, "attempts": 3}
+    options = with_policy(llm_options, **more) | {"weights": "by_role", "goalpost_rate": 0.0, "attempts": 3}
     options |= {
         "correction": "truncate",
         "minibatches": 2,
@@ -161,7 +69,7 @@ def test_a_run_that_goes_on_is_bit_for_bit_the_one_that_ran_through(
 @pytest.mark.parametrize(("frozen", "trained"), [("teacher", "solver"), ("solver", "teacher")])
 @pytest.mark.parametrize(("weights", "lora"), [("shared", 0), ("by_role", 4)])
 def test_frozen_weights_stay_as_they_are(
-    options: dict[str, Any],
+    llm_options: dict[str, Any],
     monkeypatch: pytest.MonkeyPatch,
     weights: str,
     lora: int,
@@ -177,7 +85,7 @@ def test_frozen_weights_stay_as_they_are(
         return kept[-1]
 
     monkeypatch.setattr(reinforcepp, "seat", seated)
-    options = with_policy(options, lora=lora) | {"weights": weights, "freeze": frozen, "updates": 2}
+    options = with_policy(llm_options, lora=lora) | {"weights": weights, "freeze": frozen, "updates": 2}
     main(Args(**options | {"goalpost_rate": 0.5, "train_on": "both", "attempts": 4, "entropy_coef": 0.1}))
     assert [player.roles for player in kept[0].training] == [frozenset({trained})]
     assert values(kept[0], frozen) == start[0]
@@ -190,8 +98,8 @@ def values(players: Players, role: str) -> list[bytes]:
     return [one.detach().numpy().tobytes() for one in policy.parameters()]
 
 
-def test_a_snapshot_takes_everything_back(options: dict[str, Any]) -> None:
-    players = seat(Args(**with_policy(options, lora=4)))
+def test_a_snapshot_takes_everything_back(llm_options: dict[str, Any]) -> None:
+    players = seat(Args(**with_policy(llm_options, lora=4)))
     (player,) = players.training
     group = (player.policy.chat.prompt_ids("x"), [(1, 2, 3)])  # type: ignore[attr-defined]
 
