@@ -91,9 +91,9 @@ class Args:
 
     train_roles: str = "both"
     """Whose turns train, both, teacher or solver; the others play as well."""
-    train_on: Literal["solve", "attempts", "both"] = "solve"
-    """Which of the solver's turns train: solve turns (as published), attempts at proposals, or both. Goalpost
-    turns train with each."""
+    train_on: Literal["solve", "attempts", "both"] = "both"
+    """Which of the solver's turns train: solve turns (as published), attempts at proposals, or both, which learns more
+    of equally many updates. Goalpost turns train with each."""
     norm: Norm = "role_stage_kind"
     """Populations of the advantages; role_kind reproduces AZR."""
     baseline: Baseline = "none"

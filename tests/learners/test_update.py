@@ -175,7 +175,9 @@ def test_the_engine_gap_is_measured_before_the_first_step():
 
 def test_who_trains():
     rows = {r.stage: r for r in turns(ChoicePolicy(), 1)}
-    assert [s for s, r in rows.items() if trains(r, Args())] == ["lemma", "lift", "solve", "goalpost"]
+    assert [s for s, r in rows.items() if trains(r, Args())] == list(STAGES)
+    published = Args(train_on="solve")
+    assert [s for s, r in rows.items() if trains(r, published)] == ["lemma", "lift", "solve", "goalpost"]
 
 
 def test_minibatches_hold_every_row_once_and_keep_prompts_together():
