@@ -288,7 +288,7 @@ class Options:
         *_checked(
             _is_sandbox,
             "the name of a tier, or a Sandbox",
-            "Isolation tier: auto, docker, bwrap or landlock; or a Sandbox of your own.",
+            "Isolation tier: auto, docker, bwrap or landlock; or a Sandbox of your own, or its class as module:name.",
         ),
     ] = "auto"
     on_infra_error: Annotated[

@@ -13,11 +13,12 @@ import os
 import threading
 import warnings
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from gasp_env import registry
 from gasp_env.sandbox import dedup, tiers
 from gasp_env.sandbox.cache import INHERITED, Cache
 from gasp_env.sandbox.dispatch.batch import Batch, BatchRun
@@ -70,7 +71,10 @@ class Sandbox:
         self._requested_tier = tiers.resolve(tier, self._settings)
         if workers is not None and workers < 1:
             raise ValueError(f"workers must be at least 1, not {workers}")
-        self._size = workers or _processors()
+        self._size = workers or processors()
+        self._open_worker: Callable[[str], Worker] = functools.partial(
+            tiers.open_worker, settings=self._settings
+        )
         self._dedupe = dedupe
         self._cache_path = cache
         self._tally = Tally()
@@ -215,13 +219,13 @@ class Sandbox:
             if self._cache_path is not None:
                 cache = Cache(self._cache_path, warn=self._tally.notices.append)
             try:
-                first = tiers.open_worker(self._requested_tier, self._settings)
+                first = self._open_worker(self._requested_tier)
             except BaseException:
                 if cache is not None:
                     cache.close()
                 raise
             # All workers are of the first one's tier, so that all results are of one tier.
-            open_worker = functools.partial(_open_worker, first.tier, self._settings)
+            open_worker = functools.partial(self._open_worker, first.tier)
             dispatcher = Dispatcher(open_worker, first, self._size, self._tally, cache)
             self._dispatcher, self._cache = dispatcher, cache
             self._finalizer = weakref.finalize(self, _close, os.getpid(), dispatcher, cache)
@@ -321,23 +325,29 @@ _shared_lock = threading.Lock()
 
 
 def shared(tier: str = "auto", **options: Any) -> Sandbox:
-    """Return the process's one sandbox of this tier and these options; it is closed at exit."""
+    """Return the process's one sandbox of this tier and these options; it is closed at exit.
+
+    Args:
+        tier: one of `tiers.TIERS`, ``"auto"``, or ``module:name`` of a class of sandboxes of your own, such as
+            ``gasp_env.adapters.ray:RaySandbox``.
+        options: its arguments.
+
+    Raises:
+        ValueError: there is no such tier or class.
+    """
     key = (tier, *sorted(options.items()))
     with _shared_lock:
         if key not in _shared:
-            _shared[key] = Sandbox(tier, **options)
+            made = registry.load(tier, "sandbox")(**options) if ":" in tier else Sandbox(tier, **options)
+            _shared[key] = made
         return _shared[key]
 
 
-def _processors() -> int:
+def processors() -> int:
     """Processors that this process may use, shared with its siblings on the machine."""
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     siblings = os.environ.get("LOCAL_WORLD_SIZE", "")
     return max(1, usable // max(1, int(siblings) if siblings.isdigit() else 1))
-
-
-def _open_worker(tier: str, settings: Settings) -> Worker:
-    return tiers.open_worker(tier, settings)
 
 
 def _hand_over(batch: Batch, items: list[BatchRun], dispatcher: Dispatcher | None, *, last: bool) -> None:

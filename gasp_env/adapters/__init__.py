@@ -1,0 +1,6 @@
+"""The environment in other systems. Each module needs a package of its own, named by an extra of this one.
+
+- `ray`: a sandbox whose workers are on the nodes of a Ray cluster (extra ``ray``).
+"""
+
+from __future__ import annotations
