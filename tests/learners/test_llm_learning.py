@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-from learners import reinforcepp
+from learners import recipes, reinforcepp
 from learners.players import Players, seat
 from learners.reinforcepp import Args, main
 from tests.learners.language_models import rewards, weights, with_policy
@@ -118,3 +118,14 @@ def test_a_snapshot_takes_everything_back(llm_options: dict[str, Any]) -> None:
     assert player.policy.version == 1
     assert [step(), step()] == ours
     assert dataclasses.is_dataclass(snapshot)
+
+
+@pytest.mark.parametrize("name", [name for name in recipes.names() if name != "miniature"])
+def test_every_recipe_trains_a_tiny_model(llm_options: dict[str, Any], llm_folder: Path, name: str) -> None:
+    recipe = recipes.read(name)
+    small = {key: llm_options[key] for key in ("runs", "name", "sandbox", "threads", "track")}
+    small |= {"episodes": 2, "attempts": 2, "updates": 2, "max_tokens": 24, "micro_tokens": 2048}
+    options = {**recipe.policy_options[""], "model": llm_folder}
+    summary = main(dataclasses.replace(recipe.args, **small, policy_options={"": options}))
+    assert summary["updates"] == 2
+    assert summary["tokens"]["total"] > 0
