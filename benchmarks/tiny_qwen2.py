@@ -40,15 +40,18 @@ TEMPLATE = """\
 _WORDS = r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 
 
-def build(folder: Path, layers: int = 2, width: int = 64, vocabulary: int = 512, seed: int = 0) -> Path:
+def build(
+    folder: Path, layers: int = 2, width: int = 64, vocabulary: int = 512, seed: int = 0, head: int = 16
+) -> Path:
     """Write model, tokenizer and configuration; returns the folder.
 
     Args:
         folder: to write to.
         layers: of the model.
-        width: of its hidden states, a multiple of 16; heads have 16, and two share a key.
+        width: of its hidden states, a multiple of twice ``head``.
         vocabulary: tokens, at least 300.
         seed: of the weights.
+        head: width of an attention head, two of which share a key. vLLM wants 32 or more.
     """
     from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
@@ -66,8 +69,8 @@ def build(folder: Path, layers: int = 2, width: int = 64, vocabulary: int = 512,
         hidden_size=width,
         intermediate_size=4 * width,
         num_hidden_layers=layers,
-        num_attention_heads=width // 16,
-        num_key_value_heads=width // 32,
+        num_attention_heads=width // head,
+        num_key_value_heads=width // (2 * head),
         max_position_embeddings=8192,
         tie_word_embeddings=True,
         initializer_range=0.1,
@@ -122,8 +125,9 @@ def main() -> None:
     parser.add_argument("--layers", type=int, default=2)
     parser.add_argument("--width", type=int, default=64)
     parser.add_argument("--vocabulary", type=int, default=512)
+    parser.add_argument("--head", type=int, default=16)
     options = parser.parse_args()
-    print(build(options.folder, options.layers, options.width, options.vocabulary))
+    print(build(options.folder, options.layers, options.width, options.vocabulary, head=options.head))
 
 
 if __name__ == "__main__":

@@ -163,7 +163,7 @@ FREE = {"name", "runs", "resume", "device", "threads", "sandbox", "updates", "se
         "goalpost_samples", "checkpoint_every", "keep_checkpoints", "episodes_every", "episodes_kept",
         "track", "micro_tokens"}  # fmt: skip
 #: Options of policies that change no result but for rounding, and may differ likewise.
-FREE_OF_POLICIES = {"cache", "checkpointing", "rows", "threads"}
+FREE_OF_POLICIES = {"cache", "checkpointing", "rows", "threads", "server", "exchange", "memory", "eager"}
 
 
 def trains(role: str, args: Args) -> bool:
