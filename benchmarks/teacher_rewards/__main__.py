@@ -15,12 +15,14 @@ from typing import Any, get_args
 import torch
 
 import benchmarks.teacher_rewards as package
-from benchmarks.teacher_rewards import report
+from benchmarks.teacher_rewards import report, rescore
 from benchmarks.teacher_rewards.loop import FROZEN, SHUFFLED, Arm, Measured, Plan, TrainOn
+from gasp_env.sandbox import Sandbox, SandboxError
+from gasp_env.sandbox.tiers import CHOICES, HELP
 
 NOT_YET = (
     "the measured comparison, which trains the miniature through `learners` once per reward and seed, is not in this "
-    "command yet; pass --simulate for the simulated one (item-response model)"
+    "command yet; pass --simulate for the simulated one (item-response model), or --rescore RUN"
 )
 DEFAULT = {"gasp": "gasp", "azr": "azr_paper"}
 
@@ -30,9 +32,20 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     plan = Plan()
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.teacher_rewards",
-        description="Which teacher reward does more for the student? SIMULATION, without a language model.",
+        description="Which teacher reward does more for the student? By SIMULATION, without a language model; or what "
+        "would each have paid for in a run that was made?",
     )
-    parser.add_argument("--simulate", action="store_true", help="required: what there is")
+    parser.add_argument("--simulate", action="store_true", help="compare by training simulated students")
+    parser.add_argument(
+        "--rescore",
+        type=Path,
+        metavar="RUN",
+        help="compute --rewards on the proposals of a run's stored episodes: its directory, or a file of episodes",
+    )
+    parser.add_argument("--sandbox", choices=CHOICES, default="auto", help=f"for --rescore; {HELP}")
+    parser.add_argument(
+        "--trust", action="store_true", help="for --rescore: import code of its own that the run names"
+    )
     parser.add_argument(
         "--rewards",
         nargs="+",
@@ -106,10 +119,29 @@ def compare(options: argparse.Namespace, plan: Plan) -> list[Measured]:
     return runs
 
 
+def rescored(options: argparse.Namespace) -> int:
+    """Run the command line's ``--rescore``; returns the exit status."""
+    try:
+        with Sandbox(options.sandbox) as sandbox:
+            updates, own = rescore.read(options.rescore, sandbox, trust=options.trust)
+        # The default of --rewards is no choice.
+        rows = rescore.rescore(updates, [own, *(name for name in options.rewards if name != own)])
+    except (ValueError, OSError, SandboxError) as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    print(rescore.table(rows, updates))
+    if options.json:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_text(json.dumps({"rewards": rows}, indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     options = parse(arguments)
+    if options.rescore is not None:
+        return rescored(options)
     if not options.simulate:
         print(f"error: {NOT_YET}", file=sys.stderr)
         return 2

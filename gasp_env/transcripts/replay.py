@@ -17,6 +17,7 @@ from typing import Any
 from gasp_env import curricula, domains
 from gasp_env.episode.batch import Told
 from gasp_env.episode.machine import Context, Episode
+from gasp_env.episode.outcome import Outcome
 from gasp_env.episode.turns import Credit, CutOff, Lost, Resolution, Settled
 from gasp_env.options import Options
 from gasp_env.records import RecordError, shorten
@@ -106,20 +107,45 @@ def replay(record: Mapping[str, Any], sandbox: Sandbox, *, trust: bool = False) 
             again, or names code of its own and is not trusted.
         gasp_env.sandbox.SandboxError: the sandbox cannot be opened.
     """
+    replayed = _checked(record, sandbox, trust, [])
+    # An option that came later has the default under which the episode was played.
+    told = {name: value for name, value in replayed["options"].items() if name in record["options"]}
+    return list(_differences("", record, replayed | {"options": told}))
+
+
+def outcomes(record: Mapping[str, Any], sandbox: Sandbox, *, trust: bool = False) -> list[Outcome]:
+    """The outcomes of a stored episode's proposals, as a teacher reward is given them, in the order in which they were
+    settled. The episode is played again for it, see `replay`; of the library, rewards can ask what was asked then.
+
+    Args:
+        record: as for `replay`, and so are the others.
+        sandbox: where its programs are executed.
+        trust: import the modules and files that it names.
+
+    Raises:
+        TranscriptError: as `replay`.
+        gasp_env.sandbox.SandboxError: the sandbox cannot be opened.
+    """
+    found: list[Outcome] = []
+    _checked(record, sandbox, trust, found)
+    return found
+
+
+def _checked(
+    record: Mapping[str, Any], sandbox: Sandbox, trust: bool, settled: list[Outcome]
+) -> dict[str, Any]:
+    """The record of an episode that was played again; the outcomes of its proposals are added to ``settled``."""
     TranscriptRecord("transcript").check(record)
     if not trust:
         _refuse_code(record)
     try:
-        replayed = _replayed(record, sandbox)
+        return _replayed(record, sandbox, settled)
     except (SandboxError, TranscriptError):
         raise
     except RecordError as error:
         raise TranscriptError(str(error)) from error
     except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError) as error:
         raise TranscriptError(f"the transcript cannot be played: {_SHORT.repr(error)}") from error
-    # An option that came later has the default under which the episode was played.
-    told = {name: value for name, value in replayed["options"].items() if name in record["options"]}
-    return list(_differences("", record, replayed | {"options": told}))
 
 
 def _refuse_code(record: Mapping[str, Any]) -> None:
@@ -136,7 +162,7 @@ def _refuse_code(record: Mapping[str, Any]) -> None:
             )
 
 
-def _replayed(record: Mapping[str, Any], sandbox: Sandbox) -> dict[str, Any]:
+def _replayed(record: Mapping[str, Any], sandbox: Sandbox, settled: list[Outcome]) -> dict[str, Any]:
     parts = _Parts(record)
     if record["rules"] != parts.domain.version:
         raise TranscriptError(
@@ -175,6 +201,7 @@ def _replayed(record: Mapping[str, Any], sandbox: Sandbox) -> dict[str, Any]:
         )
         results = sandbox.run_many(runs) if parts.domain.executes else []
         resolution = episode.resolve(results, measured, told)
+        settled += [one.outcome for one in resolution.settled]
         credits = score([resolution], teacher, solver, context.relevance)[0]
         if teacher.needs & {"batch"}:
             credits = [_as_stored(credit, record, resolution) for credit in credits]
