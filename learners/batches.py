@@ -55,6 +55,17 @@ def micro_batches(records: Sequence[TurnRecord], part: Sequence[int], tokens: in
     return found
 
 
+def shares(
+    records: Sequence[TurnRecord], part: Sequence[int], tokens: int, processes: Processes = ALONE
+) -> list[list[int]]:
+    """This process's share of `micro_batches`, which are so small that every process has one, if there are rows."""
+    found = micro_batches(records, part, tokens)
+    while len(found) < min(processes.count, len(part)) and tokens > 1:
+        tokens //= 2
+        found = micro_batches(records, part, tokens)
+    return found[processes.rank :: processes.count]
+
+
 def constants(
     policy: TrainablePolicy,
     records: Sequence[TurnRecord],

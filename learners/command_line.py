@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from gasp_env.policies import PolicyError
 from gasp_env.policies.command_line import Options, PolicyFlags
 from gasp_env.sandbox import SandboxError
+from learners.processes import LostProcess
 
 #: Exit status of a program that Ctrl-C ended, as the shell counts it.
 INTERRUPTED = 130
@@ -128,7 +129,7 @@ def command() -> Iterator[None]:
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
-    except (SandboxError, PolicyError) as error:
+    except (SandboxError, PolicyError, LostProcess) as error:
         raise SystemExit(" ".join(str(error).split())) from None
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -149,7 +149,7 @@ class Args:
     track: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = ("tensorboard",)
     """Where metrics go beside metrics.jsonl; any of them, or none."""
     checkpoint_every: int = 20
-    """Updates between checkpoints; the end, and Ctrl-C, make one too."""
+    """Updates between checkpoints; the end, and Ctrl-C, make one too. Several processes make one after each."""
     keep_checkpoints: int = 2
     """Checkpoints kept."""
     episodes_every: int = 10
@@ -161,7 +161,7 @@ class Args:
 #: Options that may differ between a run and its continuation.
 FREE = {"name", "runs", "resume", "device", "threads", "sandbox", "updates", "seconds", "eval_samples", "recipe",
         "goalpost_samples", "checkpoint_every", "keep_checkpoints", "episodes_every", "episodes_kept",
-        "track", "micro_tokens"}  # fmt: skip
+        "track", "micro_tokens", "accumulate"}  # fmt: skip
 #: Options of policies that change no result but for rounding, and may differ likewise.
 FREE_OF_POLICIES = {"cache", "checkpointing", "rows", "threads", "server", "exchange", "memory", "eager"}
 

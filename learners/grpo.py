@@ -16,6 +16,8 @@ What differs from `learners.reinforcepp`:
   are all alone.
 - ``--norm``, ``--baseline``, ``--weighting`` and ``--std-floor`` are not used; ``--kl`` can be ``k3_loss``, with the
   ratio. There is no dual clip.
+- The log-probabilities of the start model, for ``--kl``, are those of our engine: in bfloat16 they differ a little from
+  TRL's forward pass, so that the divergence is not quite 0 at first.
 - An optimizer step has ``--accumulate`` micro-batches whatever their size, where ``--micro-tokens`` bounds them there.
 - The policy is one of the ``transformers`` library, and both roles share its weights.
 
@@ -25,10 +27,11 @@ Unscored answers, and with ``--overlong mask`` those that were cut off, are in n
 from __future__ import annotations
 
 import json
+import shutil
 import time
+from collections import defaultdict
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -52,17 +55,17 @@ from learners.manifest import manifest
 from learners.metrics import costs, describe
 from learners.players import seat
 from learners.policies.transformers import TransformersPolicy
-from learners.processes import LostProcess, Processes, joined, own_device
+from learners.processes import Processes, joined, own_device
 from learners.reinforcepp import learning_rate, trains
 from learners.report import Report, note, summarise, table
 from learners.rollout import Rollout, exchange, play
-from learners.run_dir import own_directory
+from learners.run_dir import check_learner, own_directory
 from learners.setting import Setting, prepare
 from learners.training_state import CheckpointError, State, Training
 from learners.turn_records import TurnRecord
 
 #: Names of our files in TRL's checkpoints.
-_STATE, _RANDOM = "self_play/state.json", "self_play/random.safetensors"
+_STATE, _RECORD, _RANDOM = "self_play", "state.json", "random.safetensors"
 
 
 @dataclass
@@ -110,19 +113,20 @@ class SelfPlayGRPO(GRPOTrainer):
         self.folder = run / "checkpoints"
         self.rows_rng, self.began_update = training.rng, 0.0
         self.played: tuple[Rollout, list[TurnRecord]] | None = None
-        self.logged: dict[str, float] = {}
+        self.logged: dict[str, list[float]] = defaultdict(list)
         self._due: list[dict[str, Tensor]] = []
         self.start = policy.fork("start") if args.kl != "none" else None
+        policy.activate()  # which adapter trains is settled when TRL wraps the model
         self.steps = args.minibatches * args.epochs  # optimizer steps of an update
         slices = args.minibatches * args.accumulate
         optimizer = training.players[0].optimizer
-        total = args.updates * self.steps
+        every = 1 if setting.processes.count > 1 else args.checkpoint_every
         super().__init__(
             model=policy.module,
             reward_funcs=_not_called,
             args=GRPOConfig(
                 output_dir=str(self.folder),
-                max_steps=total,
+                max_steps=args.updates * self.steps,
                 # Rows are ours, so these sizes only have to be consistent.
                 per_device_train_batch_size=2,
                 num_generations=2,
@@ -144,8 +148,7 @@ class SelfPlayGRPO(GRPOTrainer):
                 activation_checkpointing=False,  # an option of the policy
                 ignore_data_skip=True,
                 logging_steps=1,
-                save_steps=args.checkpoint_every * self.steps,
-                save_total_limit=args.keep_checkpoints,
+                save_steps=every * self.steps,
                 report_to="none",
                 disable_tqdm=True,
             ),
@@ -156,13 +159,20 @@ class SelfPlayGRPO(GRPOTrainer):
             optimizers=(
                 optimizer,
                 torch.optim.lr_scheduler.LambdaLR(
-                    optimizer, lambda step: learning_rate(step // self.steps / args.updates)
+                    optimizer, lambda step: learning_rate(self._progress(step))
                 ),
             ),
         )
         self.remove_callback(PrinterCallback)
         # Only now: TRL would read a reference model from the hub. Ours is a copy of the weights.
         self.beta = args.kl_coef if args.kl == "k3_loss" else 0.0
+
+    def _progress(self, step: int) -> float:
+        """Share of the run that is over after so many optimizer steps."""
+        progress = step // self.steps / self.options.updates
+        if self.options.seconds is not None:
+            progress = max(progress, self.training.trained / self.options.seconds)
+        return progress
 
     def _prepare_inputs(self, generation_batch: Any) -> dict[str, Tensor]:
         """The micro-batch that is due; before the first of an update, its episodes are played."""
@@ -176,7 +186,6 @@ class SelfPlayGRPO(GRPOTrainer):
     def _rollout(self) -> list[TurnRecord]:
         """Play the episodes of an update; the turns of all processes."""
         envs, training = self.setting.envs, self.training
-        training.mark()
         self.began_update = time.perf_counter()
         library = envs.library.copy()
         envs.reset(seed=self.setting.episode_seeds() if training.step == 0 else None)
@@ -196,42 +205,65 @@ class SelfPlayGRPO(GRPOTrainer):
         """This process's share of an update's rows, by micro-batch: as many for every process and optimizer step."""
         options, processes = self.options, self.setting.processes
         advantages = self._advantages(rows)
-        known = partial(
-            constants,
-            records=rows,
-            temperature=options.temperature,
-            tokens=options.micro_tokens,
-            processes=processes,
-        )
+        reference = torch.zeros(0, 0)
+        if rows and self.start is not None:
+            reference = constants(self.start, rows, options.temperature, options.micro_tokens, processes)
         corrected = options.correction == "truncate" and all(row.logprobs is not None for row in rows)
-        nothing = torch.zeros(0, 0)
-        old = known(self.policy) if rows and (self.steps > 1 or corrected) else nothing
-        values = advantages[:, None].expand(-1, max((len(row.completion_ids) for row in rows), default=1))
-        if corrected and rows:
-            # A weight of a token is a factor of its advantage, as the clipped surrogate is linear in it.
-            mask = padded([row.mask for row in rows], torch.bool)
-            sampled = padded([row.logprobs or () for row in rows], torch.float32)
-            values = values * truncated_weights(old, sampled, mask, options.correction_cap)
-        told = {"advantages": values}
-        if self.steps > 1:
-            told["old_per_token_logps"] = old
-        if self.start is not None:
-            told["ref_per_token_logps"] = known(self.start) if rows else nothing
         found = []
         order = self.rows_rng.permutation(len(rows))
         for part in np.array_split(order, options.minibatches):
             tokens = sum(sum(rows[row].mask) for row in part)
             pieces = _even([int(row) for row in part], rows, processes.count * options.accumulate)
             for piece in pieces[processes.rank :: processes.count]:
-                batch = _tensors([rows[row] for row in piece], self._tokenizer.pad_token_id)
-                width, index = batch["completion_ids"].shape[1], torch.tensor(piece, dtype=torch.long)
-                for name, known_of in told.items():
-                    zeros = torch.zeros(batch["completion_ids"].shape)
-                    batch[name] = known_of[index, :width].float() if piece else zeros
+                own = [rows[row] for row in piece]
+                batch = _tensors(own, self._tokenizer.pad_token_id)
+                shape, index = batch["completion_ids"].shape, torch.tensor(piece, dtype=torch.long)
+                values = advantages[index, None].float().expand(-1, shape[1]) if piece else torch.zeros(shape)
+                if self.steps > 1 or corrected:
+                    old = self._known(batch)
+                    if self.steps > 1:
+                        batch["old_per_token_logps"] = old
+                    if corrected and piece:
+                        # A weight of a token is a factor of its advantage, in which the clipped surrogate is linear.
+                        sampled = padded([row.logprobs or () for row in own], torch.float32)
+                        mask = batch["tool_mask"].bool()
+                        values = values * truncated_weights(old, sampled, mask, options.correction_cap)
+                if self.start is not None:
+                    batch["ref_per_token_logps"] = (
+                        reference[index, : shape[1]] if piece else torch.zeros(shape)
+                    )
+                batch["advantages"] = values
                 # TRL takes the tokens of all optimizer steps together, and an equal part of them for each.
                 batch["num_items_in_batch"] = torch.tensor(float(tokens * options.minibatches))
                 found.append({name: value.to(self.accelerator.device) for name, value in batch.items()})
         return found
+
+    def _known(self, batch: dict[str, Tensor]) -> Tensor:
+        """Log-probabilities of a micro-batch before the update, by the forward pass that the loss has."""
+        self.policy.activate()
+        ids, masks = (
+            torch.cat([batch[f"prompt_{kind}"], batch[f"completion_{kind}"]], dim=1).to(
+                self.accelerator.device
+            )
+            for kind in ("ids", "mask")
+        )
+        with torch.no_grad():
+            logps, *_ = self._get_per_token_logps_and_entropies(
+                self.model, ids, masks, batch["completion_ids"].shape[1]
+            )
+        found: Tensor = logps.float().cpu()
+        return found
+
+    def _compute_loss(self, model: Any, inputs: dict[str, Tensor]) -> Tensor:
+        """TRL's loss, of the policy's adapter, and with the bonus for entropy as a mean over the optimizer step."""
+        self.policy.activate()
+        options = self.options
+        if options.entropy_coef:  # TRL takes the mean over a micro-batch, and of these over those of the step
+            window = float(inputs["num_items_in_batch"]) / options.minibatches
+            share = float(inputs["tool_mask"].sum()) * options.accumulate * self.setting.processes.count
+            self.entropy_coef = options.entropy_coef * share / max(window, 1.0)
+        loss: Tensor = super()._compute_loss(model, inputs)  # type: ignore[no-untyped-call]
+        return loss
 
     def _advantages(self, rows: list[TurnRecord]) -> Tensor:
         """One number a row."""
@@ -252,17 +284,28 @@ class SelfPlayGRPO(GRPOTrainer):
         return values
 
     def end_update(self) -> None:
-        """Count and report the update that has just ended."""
+        """Count the update that has just ended."""
         assert self.played is not None
-        (rollout, records), training = self.played, self.training
+        training = self.training
         whole = time.perf_counter() - self.began_update
-        seconds = {**rollout.seconds, "update": whole - sum(rollout.seconds.values())}
-        training.trained += whole
+        # The same in all processes, as the learning rate may follow it.
+        self.whole = float(self.setting.processes.all(whole)[0])
+        training.trained += self.whole
         training.step += 1
         self.policy.version += 1
-        training.ledger.add(records)
+        training.ledger.add(self.played[1])
+
+    def report_update(self) -> None:
+        """Write what is known of it."""
+        assert self.played is not None
+        (rollout, records), training = self.played, self.training
+        seconds = {**rollout.seconds, "update": self.whole - sum(rollout.seconds.values())}
         rows = [record for record in records if trains(record, self.options)]
-        metrics = {f"train/{name}": value for name, value in self.logged.items()}
+        metrics = {
+            f"train/{'gradient_norm' if name == 'grad_norm' else name}": sum(values) / len(values)
+            for name, values in self.logged.items()
+        }
+        self.logged.clear()
         metrics |= {"train/rows": float(len(rows)), "train/tokens": float(sum(sum(r.mask) for r in rows))}
         metrics |= describe(records) | {f"seconds/{name}": value for name, value in seconds.items()}
         metrics |= costs(records, metrics, seconds, self.options.epochs) | training.totals()
@@ -272,15 +315,20 @@ class SelfPlayGRPO(GRPOTrainer):
             self.report.episodes(training.step, kept)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        """TRL's checkpoint and, in it, the state of the episodes."""
+        """TRL's checkpoint and, in it, the state of the episodes; then the oldest go."""
         super(GRPOTrainer, self)._save_checkpoint(model, trial)  # without a model card
         state = self.training.state()
-        folder = self.folder / f"checkpoint-{self.state.global_step}"
         if self.setting.processes.main:
-            (folder / _STATE).parent.mkdir(exist_ok=True)
-            save_file(state.generators, folder / _RANDOM)
+            final = self.folder / f"checkpoint-{self.state.global_step}" / _STATE
+            draft = final.with_name(f".{_STATE}")
+            draft.mkdir(exist_ok=True)
+            save_file(state.generators, draft / _RANDOM)
             record = {"step": state.step, "config": state.config, "data": state.data}
-            (folder / _STATE).write_text(json.dumps(record))
+            (draft / _RECORD).write_text(json.dumps(record))
+            shutil.rmtree(final, ignore_errors=True)
+            draft.rename(final)
+            for old in _checkpoints(self.folder)[: -self.options.keep_checkpoints]:
+                shutil.rmtree(old)
         self.setting.processes.all(None)
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
@@ -309,10 +357,11 @@ class _Updates(TrainerCallback):
             group["lr"] = base * factor(schedule.last_epoch)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Stop at the end of an update, with a checkpoint."""
-        if state.global_step % self.trainer.steps:
-            return
+        """Count an update; stop at its end, with a checkpoint, when it is time to."""
         trainer = self.trainer
+        if state.global_step % trainer.steps:
+            return
+        trainer.end_update()
         limit = trainer.options.seconds
         over = limit is not None and trainer.training.trained >= limit
         pressed = self.interrupted is not None and self.interrupted.pressed
@@ -322,9 +371,13 @@ class _Updates(TrainerCallback):
     def on_log(self, args: Any, state: Any, control: Any, **given: Any) -> None:
         """Keep what TRL says of an optimizer step; at the end of an update, report it."""
         trainer, logs = self.trainer, given["logs"]
-        trainer.logged = {name: value for name, value in logs.items() if isinstance(value, float)}
-        if state.global_step % trainer.steps == 0 and "loss" in logs:
-            trainer.end_update()
+        if "loss" not in logs:
+            return
+        for name, value in logs.items():
+            if isinstance(value, float):
+                trainer.logged[name].append(value)
+        if state.global_step % trainer.steps == 0:
+            trainer.report_update()
 
 
 def check(args: GRPOArgs) -> None:
@@ -353,6 +406,7 @@ def main(args: GRPOArgs) -> dict[str, Any]:
         processes = held.enter_context(joined(args.device))
         with option("--name", args.name):
             run = held.enter_context(own_directory(args.runs, args.name, args.resume, processes))
+            check_learner(run, "grpo")
         return self_play(args, run, processes)
 
 
@@ -365,27 +419,32 @@ def self_play(args: GRPOArgs, run: Path, processes: Processes) -> dict[str, Any]
         torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
     players = seat(args)
-    policy = players.policy
+    policy: Any = players.training[0].policy
     if not isinstance(policy, TransformersPolicy):
         raise SystemExit(
             f"--policy {args.policy}: expected one of the transformers library, which TRL trains"
         )
     setting = prepare(args, processes)
-    if setting.envs.num_envs % args.proposals:
+    shares = {len(Processes(rank, processes.count).share(args.episodes)) for rank in range(processes.count)}
+    if any(share % args.proposals for share in shares):
         raise SystemExit(
-            f"--proposals {args.proposals}: expected a divisor of the episodes of a process, {setting.envs.num_envs}"
+            f"--proposals {args.proposals}: expected a divisor of the episodes of a process, "
+            f"{' or '.join(map(str, sorted(shares)))}"
         )
-    streams = {"sampling": policy.generator.manual_seed(processes.seed(args.seed))}
+    streams = players.streams(args.seed, processes)
     training = Training(players.training, setting, np.random.default_rng(args.seed), streams, began)
     if found is not None:
         with option("--resume", args.resume):
             training.set_state(_read(found, training.config), found)
+        for later in _checkpoints(run / "checkpoints") if processes.main else ():
+            if _number(later) > _number(found):  # of another branch of the run
+                shutil.rmtree(later)
     with option("--track", " ".join(args.track)):
         report = Report(run, training.step, args.updates, args.track, processes)
     tier = setting.envs.sandbox.tier
     report.say(f"{run}: {args.policy} plays {args.domain}, judged in the {tier} sandbox; TRL trains")
     if training.step == 0:
-        measured = setting.measure(policy, 10_001 + args.seed)
+        measured = setting.measure(players.policy, 10_001 + args.seed)
         report.write("before.json", {key: asdict(value) for key, value in measured.items()})
     facts = {"policy": args.policy, "sandbox": tier, "config": training.config, "learner": "grpo"}
     ran = manifest(asdict(args), **facts, processes=processes.count, resumed_at=training.step)
@@ -399,19 +458,20 @@ def self_play(args: GRPOArgs, run: Path, processes: Processes) -> dict[str, Any]
             "torchrun, on CPUs with ACCELERATE_USE_CPU=true"
         )
     (updates,) = (one for one in trainer.callback_handler.callbacks if isinstance(one, _Updates))
-    with report, Interrupted() as interrupted:
+    over = training.step >= args.updates or (args.seconds is not None and training.trained >= args.seconds)
+    with report, Interrupted() as interrupted, training.without(run / "checkpoints"):
         updates.interrupted = interrupted
-        try:
+        if not over:
             trainer.train(resume_from_checkpoint=str(found) if found is not None else None)
-        except (LostProcess, torch.distributed.DistBackendError) as lost:
-            raise SystemExit(f"{' '.join(str(lost).split())[:300]}; go on with --resume {run}") from None
+        elif found is not None:
+            policy.load(found)
     if any(processes.all(interrupted.pressed)):
         report.say(
             f"interrupted after update {training.step}. Go on with the same options and --resume {run}"
         )
         return {}
     policy.module.eval()
-    after = setting.measure(policy, 20_001 + args.seed)
+    after = setting.measure(players.policy, 20_001 + args.seed)
     summary = summarise(run, args, training, len(setting.goalposts), before, after)
     if processes.main:
         players.save(run)
@@ -427,10 +487,9 @@ def _find(resume: str, run: Path) -> Path | None:
         CheckpointError: there is none at a path that was named.
     """
     path = run if resume == "auto" else Path(resume)
-    if (path / _STATE).is_file():
+    if (path / _STATE).is_dir():
         return path
-    every = sorted((path / "checkpoints").glob("checkpoint-*"), key=lambda one: int(one.name.split("-")[1]))
-    whole = [one for one in every if (one / _STATE).is_file()]
+    whole = _checkpoints(path / "checkpoints")
     if not whole and resume != "auto":
         raise CheckpointError(
             f"expected --resume to name a run or a checkpoint of this learner, found neither at {path}"
@@ -438,13 +497,31 @@ def _find(resume: str, run: Path) -> Path | None:
     return whole[-1] if whole else None
 
 
+def _checkpoints(folder: Path) -> list[Path]:
+    """Whole checkpoints, oldest first: our part of one is written last."""
+    return sorted((one for one in folder.glob("checkpoint-*") if _is_whole(one)), key=_number)
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    try:
+        json.loads((checkpoint / _STATE / _RECORD).read_text())
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _number(checkpoint: Path) -> int:
+    return int(checkpoint.name.rpartition("-")[2])
+
+
 def _read(checkpoint: Path, config_hash: str) -> State:
-    record = json.loads((checkpoint / _STATE).read_text())
+    record = json.loads((checkpoint / _STATE / _RECORD).read_text())
     if record["config"] != config_hash:
         raise CheckpointError(
             f"checkpoint {checkpoint} was made with other settings: repeat the options in its run's manifest.json"
         )
-    return State(record["step"], record["config"], record["data"], load_file(checkpoint / _RANDOM))
+    generators = load_file(checkpoint / _STATE / _RANDOM)
+    return State(record["step"], record["config"], record["data"], generators)
 
 
 def _even(part: list[int], rows: list[TurnRecord], count: int) -> list[list[int]]:

@@ -21,6 +21,7 @@ from learners.command_line import option
 from learners.config import ROLES, Args
 from learners.optimizers import adamw
 from learners.policies import TrainablePolicy
+from learners.processes import Processes
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,15 @@ class Players:
     policy: TrainablePolicy
     seats: dict[str, Policy]
     training: Sequence[Player]
+
+    def streams(self, seed: int, processes: Processes) -> dict[str, torch.Generator]:
+        """The random streams of the policies by name, seeded: different ones in every process."""
+        found = {"sampling": self.policy.generator.manual_seed(processes.seed(seed))}
+        for number, role in enumerate(ROLES, start=1):
+            generator = getattr(self.seats[role], "generator", None)
+            if isinstance(generator, torch.Generator) and self.seats[role] is not self.policy:
+                found[role] = generator.manual_seed(processes.seed(seed, number))
+        return found
 
     def save(self, run: Path) -> None:
         """Write the final weights of a run."""

@@ -27,8 +27,17 @@ T = TypeVar("T")
 _AT_ONCE = 2**26
 
 
-class LostProcess(RuntimeError):
+class LostProcess(Exception):
     """Another process of the run has ended, so that this one cannot go on."""
+
+
+def is_lost(error: BaseException) -> bool:
+    """True if an error says that another process has ended, also one that a library's own exchange met."""
+    if isinstance(error, LostProcess | distributed.DistBackendError):
+        return True
+    return isinstance(error, RuntimeError) and any(
+        word in str(error) for word in ("gloo", "NCCL", "Connection closed", "Connection reset")
+    )
 
 
 @dataclass(frozen=True)
@@ -125,7 +134,7 @@ def joined(device: str) -> Iterator[Processes]:
 def own_device(device: str) -> str:
     """The device of this process: the GPU of its number on the machine, where ``cuda`` is asked for."""
     several = int(os.environ.get("WORLD_SIZE", "1")) > 1
-    return f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if several and device == "cuda" else device
+    return f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if several and device.startswith("cuda") else device
 
 
 @contextmanager
@@ -133,7 +142,8 @@ def _together() -> Iterator[None]:
     try:
         yield
     except (RuntimeError, distributed.DistBackendError) as error:
-        raise LostProcess(f"another process of this run has ended: {error}") from error
+        said = " ".join(str(error).split())
+        raise LostProcess(f"another process of this run has ended ({said[:200]})") from error
 
 
 def _add(parameters: Sequence[torch.nn.Parameter]) -> None:

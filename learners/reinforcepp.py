@@ -35,7 +35,7 @@ import torch
 
 from learners import config, recipes, training_state
 from learners.advantages import populations, task_relative
-from learners.batches import constants, micro_batches, minibatches, padded, score
+from learners.batches import constants, minibatches, padded, score, shares
 from learners.command_line import INTERRUPTED, Interrupted, command, option, parse
 from learners.config import ROLES, Args
 from learners.evaluate import Evaluation
@@ -47,7 +47,7 @@ from learners.policies import TrainablePolicy
 from learners.processes import ALONE, Processes, joined, own_device
 from learners.report import Report, note, summarise, table
 from learners.rollout import exchange, play
-from learners.run_dir import own_directory
+from learners.run_dir import check_learner, own_directory
 from learners.setting import prepare
 from learners.training_state import Training
 from learners.turn_records import TurnRecord
@@ -127,7 +127,7 @@ def update(
         if not tokens:
             continue
         optimizer.zero_grad(set_to_none=True)
-        for micro in micro_batches(rows, part, args.micro_tokens)[processes.rank :: processes.count]:
+        for micro in shares(rows, part, args.micro_tokens, processes):
             order, scores = score(policy, [rows[i] for i in micro], args.temperature)
             new, width = scores.logprobs, scores.logprobs.shape[1]
             index = torch.tensor(micro)[order]
@@ -190,6 +190,7 @@ def main(args: Args) -> dict[str, Any]:
         processes = held.enter_context(joined(args.device))
         with option("--name", args.name):
             run = held.enter_context(own_directory(args.runs, args.name, args.resume, processes))
+            check_learner(run, "reinforcepp")
         return self_play(args, run, processes)
 
 
@@ -213,13 +214,7 @@ def self_play(args: Args, run: Path, processes: Processes) -> dict[str, Any]:
 
     # Everything random: episodes (the envs' own), sampling (the policies' own), minibatches (all processes').
     rng = np.random.default_rng(args.seed)
-    streams = {"sampling": policy.generator.manual_seed(processes.seed(args.seed))}
-    for number, role in enumerate(ROLES, start=1):
-        generator = getattr(seats[role], "generator", None)
-        if isinstance(generator, torch.Generator) and seats[role] is not policy:
-            streams[role] = generator.manual_seed(processes.seed(args.seed, number))
-
-    training = Training(players.training, setting, rng, streams, began)
+    training = Training(players.training, setting, rng, players.streams(args.seed, processes), began)
     if found is not None:  # go on where a checkpoint left off
         with option("--resume", args.resume):
             training.restore(found)
@@ -233,22 +228,24 @@ def self_play(args: Args, run: Path, processes: Processes) -> dict[str, Any]:
         try:
             measured = setting.measure(policy, 10_001 + args.seed)
         except KeyboardInterrupt:
+            if processes.count > 1:  # the others wait for this one, and end when it does
+                raise
             report.say("interrupted before the first update: nothing to go on from, so start again")
             report.close()
             return {}
         report.write("before.json", {key: asdict(value) for key, value in measured.items()})
     # The manifest says that a run of this name exists, so it is written once there is something to keep.
     facts = {"policy": args.policy, "sandbox": envs.sandbox.tier, "config": training.config}
+    facts["learner"] = "reinforcepp"
     ran = manifest(asdict(args), **facts, processes=processes.count, resumed_at=training.step)
     report.write(f"manifest-{training.step:06d}.json" if training.step else "manifest.json", ran)
     with option("--resume", args.resume, "resume a checkpoint inside its run's directory"):
         before = {key: Evaluation(**value) for key, value in report.read("before.json").items()}
 
-    with report, Interrupted() as interrupted, training.rescued(run / "checkpoints", args.keep_checkpoints):
+    with report, Interrupted() as interrupted, training.without(run / "checkpoints"):
         while training.step < args.updates and not any(processes.all(interrupted.pressed)):
-            if args.seconds is not None and any(processes.all(training.trained >= args.seconds)):
+            if args.seconds is not None and training.trained >= args.seconds:
                 break
-            training.mark()
             clock = time.perf_counter()
             progress = training.step / args.updates
             if args.seconds is not None:
@@ -271,7 +268,9 @@ def self_play(args: Args, run: Path, processes: Processes) -> dict[str, Any]:
                 )
                 metrics |= player.named(made)
             seconds = {**rollout.seconds, "update": time.perf_counter() - played}
-            training.trained += time.perf_counter() - clock
+            training.trained += processes.all(time.perf_counter() - clock)[
+                0
+            ]  # equal in all, as the rate follows it
             training.step += 1
             training.ledger.add(records)
             metrics |= describe(records)
@@ -281,7 +280,7 @@ def self_play(args: Args, run: Path, processes: Processes) -> dict[str, Any]:
             report.log(training.step, metrics, note(metrics, training))
             if training.step % args.episodes_every == 0 or training.step == 1:
                 report.episodes(training.step, envs.transcripts[: args.episodes_kept])
-            if training.step % args.checkpoint_every == 0:
+            if training.step % args.checkpoint_every == 0 or processes.count > 1:
                 training.save(run / "checkpoints", args.keep_checkpoints)
     kept = training.save(run / "checkpoints", args.keep_checkpoints)
     if any(processes.all(interrupted.pressed)):
@@ -294,6 +293,8 @@ def self_play(args: Args, run: Path, processes: Processes) -> dict[str, Any]:
     try:
         after = setting.measure(policy, 20_001 + args.seed)
     except KeyboardInterrupt:
+        if processes.count > 1:
+            raise
         report.say(
             f"interrupted after training; saved {kept}. Measure it with the same options and --resume {run}"
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 import shutil
 import time
 from collections.abc import Iterator
@@ -18,8 +19,6 @@ from learners.processes import ALONE, Processes
 _LOCK, _STARTED = ".lock", ".started"
 #: The file that says that there is something to go on from.
 _MANIFEST = "manifest.json"
-#: Seconds in which a process that ends lets go of its run.
-_PATIENCE = 10
 
 
 def directory(runs: Path, name: str, resume: str) -> Path:
@@ -37,7 +36,7 @@ def directory(runs: Path, name: str, resume: str) -> Path:
         return run
     if resume == "auto" and not name:
         newest = max(runs.glob(f"*/{_STARTED}"), key=lambda path: path.stat().st_mtime_ns, default=None)
-        if newest is not None and not any((newest.parent / "checkpoints").glob("[0-9]*")):
+        if newest is not None and not _checkpoints(newest.parent):
             raise FileNotFoundError(
                 f"the newest run, {newest.parent}, has no checkpoint to go on from: name another one "
                 f"(--resume {runs}/NAME), or start anew without --resume"
@@ -54,6 +53,27 @@ def directory(runs: Path, name: str, resume: str) -> Path:
             f"a run named {name} lies in {run}: add --resume auto to go on, or choose another --name"
         )
     return run
+
+
+def _checkpoints(run: Path) -> list[Path]:
+    """Checkpoints of a run, of whichever learner."""
+    return [path for path in (run / "checkpoints").glob("*[0-9]") if not path.name.startswith(".")]
+
+
+def check_learner(run: Path, learner: str) -> None:
+    """Refuse to go on with a run of another learner.
+
+    Raises:
+        ValueError: it is.
+    """
+    try:
+        theirs = json.loads((run / _MANIFEST).read_text(encoding="utf-8")).get("learner", learner)
+    except (OSError, ValueError, AttributeError):
+        return
+    if theirs != learner:
+        raise ValueError(
+            f"{run} is a run of learners.{theirs}: go on with it there, or choose another --name"
+        )
 
 
 @contextmanager
@@ -103,12 +123,3 @@ def claim(run: Path) -> Iterator[Path]:
                 for path in made[1:]:
                     path.rmdir()  # fails where somebody else's run lies in it now
         lock.release()
-
-
-def inherited(run: Path) -> FileLock:
-    """A context in which a run's directory is this process's, which waits for that of another that is ending.
-
-    Raises:
-        filelock.Timeout: inside `with`, if the other one does not end.
-    """
-    return FileLock(run / _LOCK, timeout=_PATIENCE)

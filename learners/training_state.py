@@ -18,14 +18,13 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from filelock import Timeout
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
@@ -33,8 +32,7 @@ from learners.config import fixed
 from learners.metrics import Ledger
 from learners.optimizers import MasterAdamW
 from learners.players import Player
-from learners.processes import ALONE, LostProcess, Processes
-from learners.run_dir import inherited
+from learners.processes import ALONE, Processes, is_lost
 from learners.setting import Setting
 
 
@@ -213,8 +211,6 @@ class Training:
         self.step, self.trained, self.ledger = 0, 0.0, Ledger()
         self._streams = streams
         self._began, self._runs_before = began, self.envs.sandbox.runs
-        self._kept: State | None = None
-        self._marked: list[int] = []
         self._earlier: dict[str, Any] = {"seconds": 0.0, "runs": 0}
 
     def spent(self) -> dict[str, Any]:
@@ -278,41 +274,23 @@ class Training:
         }
         return State(self.step, self.config, data, named)
 
-    def mark(self) -> None:
-        """Note the state at the beginning of an update, for `rescued`."""
-        if self._processes.count > 1:
-            self._kept, self._marked = self.state(), self._moved()
-
-    def _moved(self) -> list[int]:
-        """Steps that the optimizers have taken."""
-        return [
-            int(values["step"])
-            for player in self.players
-            for values in list(player.optimizer.state.values())[:1]
-            if "step" in values
-        ]
-
     @contextmanager
-    def rescued(self, directory: Path, keep: int) -> Iterator[None]:
-        """A context of updates that saves, if another process ends in one, what was there at the update's beginning.
+    def without(self, directory: Path) -> Iterator[None]:
+        """A context that ends, where another process has, with a line that says where to go on from.
 
         Raises:
-            SystemExit: another process has ended; where to go on from.
+            SystemExit: another process has ended.
         """
         try:
             yield
-        except LostProcess as lost:
-            kept = self._kept
-            if kept is not None and self._marked == self._moved():
-                # The first process holds the lock of the directory. Where it is the one that has ended, another saves.
-                with (
-                    suppress(Timeout),
-                    nullcontext() if self._processes.main else inherited(directory.parent),
-                ):
-                    save(directory, self.players, kept, keep)
-            newest = max(steps(directory), default=None)
-            way = f"go on with --resume {newest}" if newest else "it had no checkpoint yet"
-            raise SystemExit(f"{' '.join(str(lost).split())[:300]}; {way}") from None
+        except Exception as error:
+            if not is_lost(error):
+                raise
+            newest = max(
+                (path for path in directory.glob("*[0-9]") if path.name[0] != "."), key=_age, default=None
+            )
+            way = f"go on with --resume {newest}" if newest else "there is no checkpoint yet"
+            raise SystemExit(f"{' '.join(str(error).split())[:300]}; {way}") from None
 
     def restore(self, path: Path) -> None:
         """Go on where `save` was called.
@@ -348,6 +326,10 @@ class Training:
         for name, generator in self._streams.items():
             generator.set_state(state.generators[_of_rank(name, processes.rank)])
         torch.set_rng_state(state.generators[_of_rank("torch", processes.rank)])
+
+
+def _age(path: Path) -> float:
+    return path.stat().st_mtime
 
 
 def _of_rank(name: str, rank: int) -> str:

@@ -154,7 +154,8 @@ class TransformersPolicy:
             return list(self.module.parameters())
         return list(adapters.weights(self.module, self.adapter).values())
 
-    def _activate(self) -> None:
+    def activate(self) -> None:
+        """Let the module compute with this policy's adapter, if it has one."""
         if self.adapter is not None:
             adapters.activate(self.module, self.adapter)
 
@@ -213,7 +214,7 @@ class TransformersPolicy:
                 "use a model with a larger context"
             )
         limits = [int(min(limit, context - len(prompt))) for prompt in prompts]
-        self._activate()
+        self.activate()
         network = self._decoder()
         if network is None:
             decoding.decode_generate(self.module, prompts, rows, choose, self.chat.ends, limits, self.rows)
@@ -230,7 +231,7 @@ class TransformersPolicy:
         self, groups: Sequence[tuple[Sequence[int], Sequence[Sequence[int]]]], temperature: float = 1.0
     ) -> Scores:
         """See `TrainablePolicy.score`."""
-        self._activate()
+        self.activate()
         return score(self.module, groups, temperature)
 
     def save(self, directory: Path) -> None:
@@ -239,7 +240,7 @@ class TransformersPolicy:
         Of an adapter, the adapter alone is written, in the format of `peft`.
         """
         directory.mkdir(parents=True, exist_ok=True)
-        self._activate()
+        self.activate()
         loading.write(self.module, self.tokenizer, directory)
         told: dict[str, Any] = {"version": self.version}
         if self.adapter is not None:

@@ -84,7 +84,7 @@ def read(name: str, kind: type[Args] = Args) -> Recipe:
 
 
 def stored(runs: Path, name: str, resume: str, kind: type[Args] = Args) -> Recipe | None:
-    """The options of the run that ``--resume`` means, from its manifest; None where there is none.
+    """The options of the run that ``--resume`` means, from its newest manifest; None where there is none.
 
     Args:
         runs: as the option.
@@ -96,7 +96,9 @@ def stored(runs: Path, name: str, resume: str, kind: type[Args] = Args) -> Recip
         ValueError: the manifest cannot be read.
     """
     try:
-        file = directory(runs, name, resume) / "manifest.json"
+        run = directory(runs, name, resume)
+        # Each continuation has a manifest with its step in its name.
+        file = max(run.glob("manifest-*.json"), default=run / "manifest.json")
         found = json.loads(file.read_text(encoding="utf-8"))["args"]
     except OSError:  # that there is no such run, or nothing to go on from, is said later
         return None

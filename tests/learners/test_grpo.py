@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 import torch
 
-from learners import grpo
+from learners import grpo, reinforcepp
 from learners.advantages import group_relative
 from learners.grpo import GRPOArgs, main
+from learners.reinforcepp import Args
 from learners.turn_records import TurnRecord
 from tests.learners.language_models import rewards, weights, with_policy
-from tests.learners.test_processes import ROOT, finished, launched
+from tests.learners.test_processes import finished, launched
 
 
 def reference(rewards: list[float], groups: list[int], populations: list[int], scale: str) -> list[float]:
@@ -80,14 +81,28 @@ class Gradients:
         monkeypatch.setattr(torch.optim.AdamW, "step", step)
 
 
-@pytest.mark.parametrize("lost", [set(), {0, 3, 4}, set(range(23))])
+@pytest.mark.parametrize(
+    ("lost", "more"),
+    [
+        (set(), {}),
+        ({0, 3, 4}, {}),
+        (set(range(23)), {}),
+        (set(), {"kl": "k3_loss", "lora": 4}),
+        ({1}, {"correction": "truncate", "lora": 4, "entropy_coef": 0.3}),
+        ({1}, {"entropy_coef": 0.3, "freeze": "teacher"}),
+    ],
+)
 def test_the_gradient_is_that_of_a_slow_reference(
-    options: dict[str, Any], llm_taught: Path, monkeypatch: pytest.MonkeyPatch, lost: set[int]
+    options: dict[str, Any],
+    llm_taught: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    lost: set[int],
+    more: dict[str, Any],
 ) -> None:
     gradients = Gradients(monkeypatch, lost)
-    main(
-        GRPOArgs(**with_policy(options, model=llm_taught) | {"updates": 1, "grad_clip": 1e9, "accumulate": 5})
-    )
+    more = dict(more)
+    options = with_policy(options, model=llm_taught, lora=more.pop("lora", 0)) | more
+    main(GRPOArgs(**options | {"updates": 1, "grad_clip": 1e9, "accumulate": 5}))
     rows, policy = gradients.rows, gradients.policy
     advantages = group_relative(
         torch.tensor([row.reward for row in rows], dtype=torch.float64),
@@ -99,6 +114,7 @@ def test_the_gradient_is_that_of_a_slow_reference(
     for row, advantage in zip(rows, advantages, strict=True):
         scores = policy.score([(row.prompt_ids, [row.completion_ids])])
         total = total - advantage.float() * scores.logprobs.sum()
+        total = total - options.get("entropy_coef", 0.0) * scores.entropy.sum()
     (total / sum(len(row.completion_ids) for row in rows)).backward()  # type: ignore[no-untyped-call]
     (found,) = gradients.found
     expected = [one.grad for one in policy.parameters()]
@@ -217,4 +233,69 @@ def test_two_processes_end_with_equal_weights(
     ]
     ours, start = weights(run / "policy"), weights(llm_folder)
     assert not all(torch.equal(one, start[name]) for name, one in ours.items())
-    assert (ROOT / "learners" / "grpo.py").exists()
+
+
+def moved(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> bool:
+    return any(not torch.equal(one, before[name]) for name, one in after.items() if name in before)
+
+
+def test_a_teacher_alone_trains_its_own_weights(
+    options: dict[str, Any], llm_folder: Path, tmp_path: Path
+) -> None:
+    options |= HARD | {"freeze": "solver", "entropy_coef": 0.1, "attempts": 2, "checkpoint_every": 1}
+    main(GRPOArgs(**options | {"updates": 2}))
+    run, start = tmp_path / "run", weights(llm_folder)
+    assert moved(start, weights(run / "policy-teacher"))
+    assert not moved(start, weights(run / "policy"))
+    assert moved(start, weights(run / "checkpoints" / "checkpoint-8"))
+
+
+def steps(run: Path) -> list[int]:
+    return [json.loads(line)["step"] for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_going_on_from_an_earlier_checkpoint_leaves_the_later_ones_behind(
+    options: dict[str, Any], tmp_path: Path
+) -> None:
+    options |= {"checkpoint_every": 1, "keep_checkpoints": 3, "attempts": 2, "accumulate": 1}
+    main(GRPOArgs(**options | {"updates": 3}))
+    folder = tmp_path / "run" / "checkpoints"
+    assert sorted(one.name for one in folder.glob("*")) == ["checkpoint-1", "checkpoint-2", "checkpoint-3"]
+    torn = folder / "checkpoint-3" / "self_play" / "state.json"
+    torn.write_text(torn.read_text()[:-9])
+    options["name"] = ""
+    main(GRPOArgs(**options | {"updates": 4, "resume": str(tmp_path / "run")}))
+    assert steps(tmp_path / "run") == [1, 2, 3, 4]
+    main(GRPOArgs(**options | {"updates": 3, "resume": str(folder / "checkpoint-2"), "keep_checkpoints": 1}))
+    assert steps(tmp_path / "run") == [1, 2, 3]
+    assert [one.name for one in folder.glob("*")] == ["checkpoint-3"]
+
+
+def test_time_ends_a_run_and_a_run_of_another_learner_is_left_alone(
+    options: dict[str, Any], tmp_path: Path
+) -> None:
+    options |= {"attempts": 2, "updates": 5, "seconds": 0.01}
+    assert main(GRPOArgs(**options))["updates"] == 1
+    assert main(GRPOArgs(**options | {"resume": "auto"}))["updates"] == 1
+    theirs = {key: value for key, value in options.items() if key not in ("proposals", "accumulate")}
+    with pytest.raises(SystemExit, match="is a run of learners.grpo: go on with it there"):
+        reinforcepp.main(Args(**theirs | {"resume": "auto"}))
+    reinforcepp.main(Args(**theirs | {"name": "other"}))
+    with pytest.raises(SystemExit, match="is a run of learners.reinforcepp"):
+        main(GRPOArgs(**options | {"name": "other", "resume": "auto"}))
+    assert steps(tmp_path / "other") == [1]
+
+
+def test_a_frozen_teachers_adapter_keeps_processes_alike(
+    options: dict[str, Any], llm_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+    words = [
+        *("-m", "learners.grpo", "--model", str(llm_folder), "--lora", "4", "--dtype", "float32"),
+        *("--runs", str(tmp_path), "--name", "two", "--episodes", "2", "--proposals", "1", "--attempts", "2"),
+        *("--goalpost-rate", "0.5", "--freeze", "teacher", "--max-tokens", "24", "--threads", "1"),
+        *("--entropy-coef", "0.1", "--correction", "truncate", "--accumulate", "2", "--updates", "3"),
+        *("--sandbox", options["sandbox"], "--goalposts", options["goalposts"], "--goalpost-samples", "0"),
+    ]
+    finished(launched(*words))
+    assert steps(tmp_path / "two") == [1, 2, 3]

@@ -15,6 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from learners import batches
 from learners.processes import ALONE, Processes
 from tests.learners.choices import ChoicePolicy
 from tests.learners.test_update import learn, turns
@@ -138,10 +139,46 @@ def test_a_process_that_is_killed_ends_the_run_with_a_checkpoint(
     os.kill(ranks[str(victim)], signal.SIGKILL)
     _, said = launcher.communicate(timeout=120)
     assert launcher.returncode != 0
-    (checkpoint,) = (tmp_path / "x" / "checkpoints").glob("[0-9]*")
+    checkpoint = max((tmp_path / "x" / "checkpoints").glob("[0-9]*"))
     assert "another process of this run has ended" in said
     assert f"go on with --resume {checkpoint}" in said
+    assert "Traceback" not in said.split("torch/distributed")[0]
     step = int(checkpoint.name)
+    assert step >= len(metrics(tmp_path / "x")) - 1, "the update in progress is lost, and no more"
     words[words.index("--updates") + 1] = str(step + 1)
     finished(launched(*words, "--resume", "auto"))
     assert metrics(tmp_path / "x")[-1]["step"] == step + 1
+
+
+def test_time_is_the_same_for_all(sandbox: Any, tmp_path: Path) -> None:
+    words = [*RUN, "--runs", str(tmp_path), "--sandbox", sandbox.tier, "--name", "x", "--updates", "500"]
+    finished(launched(*words, "--seconds", "6"))
+    summary = json.loads((tmp_path / "x" / "summary.json").read_text())
+    assert 1 <= summary["updates"] < 500
+
+
+def test_a_mistake_is_told_by_all_in_one_line(sandbox: Any, tmp_path: Path) -> None:
+    words = [*RUN, "--runs", str(tmp_path), "--sandbox", sandbox.tier, "--name", "x", "--updates", "1"]
+    finished(launched(*words))
+    for more, said in (
+        ([], "a run named x lies in"),
+        (["--name", "y", "--episodes", "1"], "--episodes 1: expected at least one for each of 2 processes"),
+    ):
+        launcher = launched(*words, *more)
+        _, errors = launcher.communicate(timeout=120)
+        assert launcher.returncode != 0
+        assert said in errors
+        assert "learners/reinforcepp.py" not in errors, "no traceback of ours"
+
+
+def test_every_process_has_something_to_do() -> None:
+    records = turns(ChoicePolicy())
+    for count in (2, 3, 7):
+        dealt = [
+            batches.shares(records, range(len(records)), 2**16, Processes(rank, count))
+            for rank in range(count)
+        ]
+        assert all(dealt)
+        rows = [row for share in dealt for part in share for row in part]
+        assert sorted(rows) == list(range(len(records)))
+    assert [len(batches.shares(records, range(1), 9, Processes(rank, 3))) for rank in range(3)] == [1, 0, 0]
