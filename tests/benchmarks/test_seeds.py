@@ -21,6 +21,7 @@ def run(folder: Path, seed: int, after: float, **args: Any) -> str:
         "accepted_lemmas": 1,
         "accepted_lifts": 2,
         "tokens": {"total": 5000},
+        "updates": args.get("made", 9),
     }
     (folder / "summary.json").write_text(json.dumps(summary))
     return str(folder)
@@ -43,7 +44,7 @@ def test_differences_are_paired_by_seed(tmp_path: Path, capsys: pytest.CaptureFi
     assert low < 0.0966 < high
     assert "pass@8" not in difference
     printed = capsys.readouterr().out
-    assert "a - b: seeds 1, 2, 3" in printed
+    assert "a - b: seeds 1, 2, 3; differ in lr" in printed
     assert "[+0.082, +0.111]" in printed
 
 
@@ -52,11 +53,17 @@ def test_runs_that_cannot_be_compared_are_refused(tmp_path: Path, capsys: pytest
     for runs, said in (
         ([run(tmp_path / "same", 1, 0.5)], "expected one run a seed, got another of seed 1"),
         ([run(tmp_path / "other", 2, 0.5, lr=3)], "lr differ"),
+        ([run(tmp_path / "shorter", 2, 0.5, made=4)], "made, updates differ"),
         ([str(tmp_path / "none")], "there is no"),
     ):
         assert main(["--arm", "a", one, *runs]) == 1
         (line,) = capsys.readouterr().err.splitlines()
         assert said in line
+    same = run(tmp_path / "same but for threads", 5, 0.5, threads=1, resume="auto")
+    assert main(["--arm", "a", one, same]) == 0
+    capsys.readouterr()
+    assert main(["--arm", "a", one, "--json", str(tmp_path / "one" / "summary.json" / "x")]) == 1
+    assert len(capsys.readouterr().err.splitlines()) == 1
     assert main(["--arm", "a"]) == 1
     assert "expected runs behind the name" in capsys.readouterr().err
     (tmp_path / "one" / "summary.json").write_text("{}")
