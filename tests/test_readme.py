@@ -155,17 +155,24 @@ def test_the_numbers_it_quotes_are_the_stored_ones() -> None:
     small, large = (
         stored(f"llm_plays/qwen2.5-coder-{size}b.json")["stages"]["lemma"] for size in ("0.5", "1.5")
     )
-    run, control = stored("train/summary.json"), stored("train/shuffled.json")
-    before, after, shuffled = (
-        f"{rate:.3f}".lstrip("0")
-        for rate in (run["pass_at_1"]["before"], run["pass_at_1"]["after"], control["pass_at_1"]["after"])
+    arms, control = stored("train/seeds.json")["arms"], stored("train/shuffled.json")
+    before, after, published = (
+        " ± ".join(f"{arm[name][part]:.3f}".lstrip("0") for part in ("mean", "sd"))
+        for arm, name in (
+            (arms["both"], "pass@1 before"),
+            (arms["both"], "pass@1"),
+            (arms["solve"], "pass@1"),
+        )
     )
+    shuffled = f"{control['pass_at_1']['after']:.3f}".lstrip("0")
+    assert all(len(arm["seeds"]) >= 5 for arm in arms.values())
     for number in (
         f"{contenders['docker']['runs_per_s']:.0f} runs/s",
         f"per program: {contenders['docker exec']['runs_per_s']:.0f} ",
         f"{loaded['goalposts']} of HumanEval's {loaded['records']}",
-        f"pass@1 {before}, after",
-        f"**{after}**; control with shuffled advantages, earlier gate: {shuffled} ",
+        f"pass@1 {before.split()[0]}, after",
+        f"**{after}** (five seeds), [as published](docs/results.md#does-training-work) {published}; ",
+        f"control with shuffled advantages, earlier gate: {shuffled} ",
         f"[{len(teacher_rewards())} teacher rewards]",
         f"{100 * large['valid']:.0f} % valid lemmas and solves {100 * large['solved']:.0f} % of those",
         f"the 0.5B {100 * small['valid']:.0f} % and {100 * small['solved']:.0f} %",
