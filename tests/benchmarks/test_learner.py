@@ -1,0 +1,34 @@
+"""`benchmarks.learner` takes steps with every learner, on as little as possible."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks import tiny_qwen2
+from benchmarks.learner.__main__ import CONTENDERS, main
+
+
+@pytest.mark.slow
+def test_every_learner_takes_steps(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = tiny_qwen2.build(tmp_path / "model")
+    out = tmp_path / "out.json"
+    words = ["--model", str(model), "--prompts", "2", "--samples", "2", "--median", "6", "--limit", "9"]
+    assert main([*words, "--repeats", "1", "--accumulate", "2", "--json", str(out)]) == 0
+    found = json.loads(out.read_text())
+    assert found["contenders"].keys() == set(CONTENDERS)
+    for one in found["contenders"].values():
+        assert one["rows"] == 4
+        assert all(len(values) == 1 and values[0] > 0 for values in one["cpu_seconds"].values())
+        assert one["peak_mib"] > 100
+    assert found["ratios"]["reinforcepp_over_trl"] > 0
+    assert "times as many steps a second as trl" in capsys.readouterr().out
+    assert str(tmp_path) not in out.read_text()
+
+
+def test_wrong_options_are_told() -> None:
+    for words in (["--samples", "1"], ["--accumulate", "0"]):
+        with pytest.raises(SystemExit):
+            main(words)
