@@ -93,7 +93,9 @@ class _Lying(metaclass=_Liar):
 
 
 @pytest.mark.parametrize(
-    "value", [object(), _Int(1), _Lying(), 1j, range(3), iter([]), int, len, bytearray(), ...]
+    "value",
+    [object(), _Int(1), _Lying(), 1j, range(3), iter([]), int, len, bytearray(), ...],
+    ids=lambda value: type(value).__name__,  # the default may hold an address, which no two processes share
 )
 def test_other_types_are_refused(value: Any) -> None:
     for nested in (value, [value], {1: value}):
