@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 from gasp_env.transcripts import replay
 from learners import config, training_state
+from learners.grpo import GRPOArgs
 from learners.reinforcepp import Args, main
 from tests.learners.choices import PROMPTS, ChoicePolicy
 
@@ -220,4 +221,5 @@ def test_shuffling_refuses_what_it_cannot_shuffle():
 
 
 def test_every_free_setting_is_a_setting():
-    assert {field.name for field in dataclasses.fields(Args)} >= config.FREE
+    assert {field.name for field in dataclasses.fields(GRPOArgs)} >= config.FREE
+    assert {field.name for field in dataclasses.fields(Args)} >= config.FREE - {"accumulate"}
