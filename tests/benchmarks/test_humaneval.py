@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -104,8 +105,21 @@ def test_verdicts_are_counted_and_every_difference_is_named(
 
     assert main(["--records", records, "--texts", str(out), "--json", str(again)]) == 0
     second = json.loads(again.read_text())
+    assert "change" not in second
     for name in ("groups", "differences", "answers", "human-eval"):
         assert second[name] == report[name]
+
+    report["answers"][0]["verdict"] = "wrong" if report["answers"][0]["verdict"] == "correct" else "correct"
+    report["answers"] = report["answers"][:8]
+    out.write_text(json.dumps(report))
+    assert (
+        main(["--records", records, "--texts", str(again), "--baseline", str(out), "--json", str(again)]) == 0
+    )
+    changed = json.loads(again.read_text())["change"]
+    assert (changed["problems"], abs(changed["pass@1"])) == (8, 0.125)
+    assert changed["gained"] + changed["lost"] == 1
+    assert changed["interval"][0] <= changed["pass@1"] <= changed["interval"][1]
+    assert "against the baseline" in capsys.readouterr().out
 
 
 @pytest.mark.docker
@@ -118,6 +132,7 @@ def test_verdicts_are_counted_and_every_difference_is_named(
         (["--texts", "missing.json"], "missing.json"),
         (["--texts", "RECORDS"], "expected what --json of this command wrote"),
         (["--texts", "FEW"], "expected an answer to Own/plain, got none"),
+        (["--texts", "FEW", "--baseline", "RECORDS"], "--baseline .*RECORDS: expected what --json"),
         (["--policy", POLICY, "--records", "EMPTY"], "got none that can be used"),
         (["--policy", POLICY, "--records", "NUMBERS"], "expected HumanEval's JSON lines"),
         (["--policy", POLICY, "--max-tokens", "0"], "max_tokens"),
@@ -137,7 +152,7 @@ def test_a_mistake_is_one_line(
     given = [str(tmp_path / word) if word in files else word for word in words]
     assert main(given if "--records" in words else ["--records", records, *given]) == 2
     said = capsys.readouterr()
-    assert message in said.err
+    assert re.search(message, said.err)
     assert said.err.splitlines()[-1].startswith("error: ")
     assert said.out == ""
 
