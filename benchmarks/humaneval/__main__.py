@@ -121,7 +121,7 @@ def measure(path: Path, answers: Answers, sandbox: Sandbox) -> dict[str, Any]:
 
 
 def change(answers: Sequence[Mapping[str, Any]], before: Mapping[str, str]) -> dict[str, Any]:
-    """The change of pass@1 on the problems that were judged in both, paired, with its 95 % interval (bootstrap over problems).
+    """The change of pass@1 on the problems that were judged in both, with its 95 % interval (bootstrap over problems).
 
     Args:
         answers: of a report.
