@@ -22,6 +22,7 @@ given back while training (vLLM's sleep).
 from __future__ import annotations
 
 import argparse
+import atexit
 import hashlib
 import json
 import os
@@ -31,7 +32,6 @@ import sys
 import tempfile
 import urllib.error
 import urllib.request
-import weakref
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -434,15 +434,8 @@ def _folder(exchange: Path | None) -> Path:
         return exchange.resolve()
     memory = Path("/dev/shm")
     made = Path(tempfile.mkdtemp(prefix="gasp-vllm-", dir=memory if memory.is_dir() else None))
-    weakref.finalize(_finalized, shutil.rmtree, made, True)
+    atexit.register(shutil.rmtree, made, ignore_errors=True)
     return made
-
-
-class _Finalized:
-    """What ends with the process."""
-
-
-_finalized = _Finalized()
 
 
 def main(argv: Sequence[str] | None = None) -> int:

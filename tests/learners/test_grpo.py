@@ -128,8 +128,6 @@ def test_the_gradient_is_that_of_a_slow_reference(
 def test_an_update_without_a_scored_row_changes_nothing(
     options: dict[str, Any], llm_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    Gradients(monkeypatch, set(range(100)))
-    monkeypatch.undo()
     monkeypatch.setattr(grpo, "trains", lambda record, args: False)
     main(GRPOArgs(**options | {"updates": 2}))
     before = weights(llm_folder)
