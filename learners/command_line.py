@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from gasp_env.policies import PolicyError
 from gasp_env.policies.command_line import Options, PolicyFlags
 from gasp_env.sandbox import SandboxError
-from learners.processes import LostProcess
+from learners.processes import LostProcess, leave
 
 #: Exit status of a program that Ctrl-C ended, as the shell counts it.
 INTERRUPTED = 130
@@ -136,6 +136,7 @@ def command() -> Iterator[None]:
         raise SystemExit(INTERRUPTED) from None
     finally:
         signal.signal(signal.SIGTERM, before)
+    leave()
 
 
 class Interrupted:

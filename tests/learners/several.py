@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import sys
 
+from learners.command_line import command
 from learners.processes import joined
 from tests.learners.choices import ChoicePolicy
 from tests.learners.test_update import learn, turns
 
 if __name__ == "__main__":
     options = json.loads(sys.argv[1])
-    with joined("cpu") as processes:
+    with command(), joined("cpu") as processes:
         start = ChoicePolicy(1) if options.get("kl", "none") != "none" else None
         moved = learn(turns(ChoicePolicy()), start, processes, **options)
         told = {

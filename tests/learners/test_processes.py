@@ -70,6 +70,31 @@ def test_an_update_of_two_processes_is_that_of_one(options: dict[str, Any]) -> N
     torch.testing.assert_close(first, alone, atol=1e-6, rtol=1e-5)
 
 
+def test_a_program_of_several_ends_before_python_is_taken_apart() -> None:
+    program = (
+        "import atexit, os\n"
+        "from learners.command_line import command\n"
+        "class Aborts:\n"
+        "    def __del__(self, abort=os.abort): abort()\n"
+        "held = Aborts()\n"
+        "atexit.register(print, 'tidied')\n"
+        "with command(): print('done')\n"
+    )
+    statuses = {
+        count: subprocess.run(
+            [sys.executable, "-c", program],
+            cwd=ROOT,
+            env={**os.environ, "WORLD_SIZE": count},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        for count in ("1", "2")
+    }
+    assert statuses["1"].returncode == -signal.SIGABRT, "the program shows nothing"
+    assert (statuses["2"].returncode, statuses["2"].stdout) == (0, "done\ntidied\n")
+
+
 def test_one_process_needs_nobody() -> None:
     assert (ALONE.all("x"), list(ALONE.share(3)), ALONE.seed(4, 2)) == (["x"], [0, 1, 2], 6)
     assert [list(Processes(rank, 3).share(2)) for rank in range(3)] == [[0], [1], []]
