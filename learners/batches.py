@@ -11,11 +11,13 @@ from torch.nn.utils.rnn import pad_sequence
 
 from learners.policies import Scores, TrainablePolicy
 from learners.policies.prefixes import common
-from learners.processes import ALONE, Processes
+from learners.processes import ALONE, Processes, is_parted
 from learners.turn_records import TurnRecord, packs
 
 #: Answers to one prompt that stay together, and most rows scored at once. Neither changes a result but for rounding.
 PACK, MICRO_ROWS = 16, 256
+#: Most tokens that a policy is given at once where it computes them in one pass.
+PASS_TOKENS = 4096
 
 
 def padded(rows: Sequence[tuple[Any, ...]], dtype: torch.dtype) -> Tensor:
@@ -33,7 +35,8 @@ def score(
     """
     order = packs(records, PACK)
     groups = [(records[pack[0]].prompt_ids, [records[row].completion_ids for row in pack]) for pack in order]
-    return torch.tensor([row for pack in order for row in pack]), policy.score(groups, temperature)
+    rows = [row for pack in order for row in pack]
+    return torch.tensor(rows, dtype=torch.long), policy.score(groups, temperature)
 
 
 def micro_batches(records: Sequence[TurnRecord], part: Sequence[int], tokens: int) -> list[list[int]]:
@@ -56,14 +59,29 @@ def micro_batches(records: Sequence[TurnRecord], part: Sequence[int], tokens: in
 
 
 def shares(
-    records: Sequence[TurnRecord], part: Sequence[int], tokens: int, processes: Processes = ALONE
+    records: Sequence[TurnRecord],
+    part: Sequence[int],
+    tokens: int,
+    processes: Processes = ALONE,
+    in_step: bool = False,
 ) -> list[list[int]]:
-    """This process's share of `micro_batches`, which are so small that every process has one, if there are rows."""
+    """This process's share of `micro_batches`, which are so small that every process has one, if there are rows.
+
+    Args:
+        records: the rows of an update.
+        part: numbers of those to take.
+        tokens: most of a micro-batch.
+        processes: that share them.
+        in_step: all processes have as many, one of no rows if need be, and of at most `PASS_TOKENS`: for weights of
+            which each has a part.
+    """
+    tokens = min(tokens, PASS_TOKENS) if in_step else tokens
     found = micro_batches(records, part, tokens)
     while len(found) < min(processes.count, len(part)) and tokens > 1:
         tokens //= 2
         found = micro_batches(records, part, tokens)
-    return found[processes.rank :: processes.count]
+    own = found[processes.rank :: processes.count]
+    return own + [[]] * (-(-len(found) // processes.count) - len(own)) if in_step else own
 
 
 def constants(
@@ -78,9 +96,13 @@ def constants(
     own = processes.share(len(records))
     out = torch.zeros(len(own), max(len(record.completion_ids) for record in records))
     with torch.no_grad():
-        for part in micro_batches(records, own, tokens):
+        in_step = is_parted(policy.parameters())
+        parts = micro_batches(records, own, min(tokens, PASS_TOKENS) if in_step else tokens)
+        if in_step:
+            parts += [[]] * (max(processes.all(len(parts))) - len(parts))
+        for part in parts:
             order, scores = score(policy, [records[row] for row in part], temperature)
-            rows = torch.tensor(part)[order] - own.start
+            rows = torch.tensor(part, dtype=torch.long)[order] - own.start
             out[rows, : scores.logprobs.shape[1]] = scores.logprobs.float().cpu()
     return torch.cat(processes.all(out))
 

@@ -55,7 +55,7 @@ from learners.manifest import manifest
 from learners.metrics import costs, describe
 from learners.players import seat
 from learners.policies.transformers import TransformersPolicy
-from learners.processes import Processes, joined, own_device
+from learners.processes import Processes, is_parted, joined, own_device
 from learners.reinforcepp import learning_rate, trains
 from learners.report import Report, note, summarise, table
 from learners.rollout import Rollout, exchange, play
@@ -423,6 +423,10 @@ def self_play(args: GRPOArgs, run: Path, processes: Processes) -> dict[str, Any]
     if not isinstance(policy, TransformersPolicy):
         raise SystemExit(
             f"--policy {args.policy}: expected one of the transformers library, which TRL trains"
+        )
+    if is_parted(policy.parameters()):
+        raise SystemExit(
+            "--shard: expected learners.reinforcepp; this learner holds all weights in each process"
         )
     setting = prepare(args, processes)
     shares = {len(Processes(rank, processes.count).share(args.episodes)) for rank in range(processes.count)}

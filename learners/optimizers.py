@@ -12,12 +12,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from learners.processes import joint
+
 
 def adamw(parameters: Sequence[torch.nn.Parameter], lr: float) -> torch.optim.Optimizer:
     """AdamW without weight decay, of the kind that the weights' precision needs."""
     if all(parameter.dtype == torch.float32 for parameter in parameters):
         return torch.optim.AdamW(parameters, lr=lr, weight_decay=0.0)
     return MasterAdamW(parameters, lr)
+
+
+def clip(parameters: Sequence[torch.nn.Parameter], most: float) -> float:
+    """Shrink gradients to a norm of at most ``most``, over all weights; returns the norm they had."""
+    return float(joint(torch.nn.utils.clip_grad_norm_(parameters, most)))
 
 
 class MasterAdamW(torch.optim.AdamW):

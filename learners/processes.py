@@ -22,6 +22,7 @@ import numpy as np
 import torch
 import torch.distributed as distributed
 from torch import Tensor
+from torch.distributed.tensor import DTensor, distribute_tensor
 
 T = TypeVar("T")
 
@@ -80,15 +81,18 @@ class Processes:
     def add(self, parameters: Sequence[torch.nn.Parameter]) -> None:
         """Replace gradients by their sums over all processes, computed in float32; every process has to ask.
 
+        Those of weights that are shared out (`parted`) are sums already.
+
         Raises:
             LostProcess: one of them has ended.
         """
         if self.count == 1:
             return
         waiting: list[torch.nn.Parameter] = []
-        for number, parameter in enumerate(parameters):
+        own = [parameter for parameter in parameters if not isinstance(parameter, DTensor)]
+        for number, parameter in enumerate(own):
             waiting.append(parameter)
-            last = number == len(parameters) - 1
+            last = number == len(own) - 1
             if last or sum(one.numel() for one in waiting) > _AT_ONCE:
                 _add(waiting)
                 waiting = []
@@ -152,6 +156,23 @@ def own_device(device: str) -> str:
     """The device of this process: the GPU of its number on the machine, where ``cuda`` is asked for."""
     several = int(os.environ.get("WORLD_SIZE", "1")) > 1
     return f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if several and device.startswith("cuda") else device
+
+
+def is_parted(parameters: Sequence[Tensor]) -> bool:
+    """True for weights of which each process has a part."""
+    return any(isinstance(parameter, DTensor) for parameter in parameters)
+
+
+def joint(value: Tensor) -> Tensor:
+    """The whole of a tensor of which each process has a part, and any other as it is; every process has to ask."""
+    return value.full_tensor() if isinstance(value, DTensor) else value
+
+
+def parted(value: Tensor, like: Tensor) -> Tensor:
+    """This process's part of a tensor, in the way that another is shared out, if it is; every process has to ask."""
+    if not isinstance(like, DTensor):
+        return value
+    return distribute_tensor(value.to(like.device), like.device_mesh, like.placements)
 
 
 @contextmanager

@@ -42,9 +42,10 @@ from learners.evaluate import Evaluation
 from learners.losses import k3, kl_loss, policy_loss, truncated_weights
 from learners.manifest import manifest
 from learners.metrics import MaskedMeans, costs, describe
+from learners.optimizers import clip
 from learners.players import seat
-from learners.policies import TrainablePolicy
-from learners.processes import ALONE, Processes, joined, own_device
+from learners.policies import TrainablePolicy, moved
+from learners.processes import ALONE, Processes, is_parted, joined, own_device
 from learners.report import Report, note, summarise, table
 from learners.rollout import exchange, play
 from learners.run_dir import check_learner, own_directory
@@ -127,10 +128,10 @@ def update(
         if not tokens:
             continue
         optimizer.zero_grad(set_to_none=True)
-        for micro in shares(rows, part, args.micro_tokens, processes):
+        for micro in shares(rows, part, args.micro_tokens, processes, is_parted(policy.parameters())):
             order, scores = score(policy, [rows[i] for i in micro], args.temperature)
             new, width = scores.logprobs, scores.logprobs.shape[1]
-            index = torch.tensor(micro)[order]
+            index = torch.tensor(micro, dtype=torch.long)[order]
             aligned = (
                 x[index, :width].to(new.device) for x in (mask, sampled, behaviour, reference, advantages)
             )
@@ -161,10 +162,10 @@ def update(
             done += len(micro)
             say(f"training, {done} of {args.epochs * len(rows)} rows")
         processes.add(policy.parameters())
-        norms.append(float(torch.nn.utils.clip_grad_norm_(policy.parameters(), args.grad_clip)))
+        norms.append(clip(policy.parameters(), args.grad_clip))
         optimizer.step()
     policy.module.eval()
-    policy.version += 1
+    moved(policy)
     return {
         "train/rows": float(len(rows)),
         "train/tokens": float(mask.sum()),

@@ -32,7 +32,7 @@ from learners.config import fixed
 from learners.metrics import Ledger
 from learners.optimizers import MasterAdamW
 from learners.players import Player
-from learners.processes import ALONE, Processes, is_lost
+from learners.processes import ALONE, Processes, is_lost, joint, parted
 from learners.setting import Setting
 
 
@@ -62,24 +62,29 @@ def config_hash(settings: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
 
-def save(directory: Path, players: Sequence[Player], state: State, keep: int = 2) -> Path:
+def save(
+    directory: Path, players: Sequence[Player], state: State, keep: int = 2, processes: Processes = ALONE
+) -> Path:
     """Write checkpoint ``directory/STEP`` and delete all but the newest ``keep``; returns its path.
+
+    Every process has to call it; the first writes.
 
     One of this step that is there already is the same, and stays.
     """
     final = directory / f"{state.step:06d}"
-    if _is_whole(final):
+    moments = {player.name: _flatten(player.optimizer, processes.main) for player in players}
+    if not processes.main or _is_whole(final):
         return final
     for old in directory.glob(".[0-9]*"):  # drafts of processes that were killed
         shutil.rmtree(old)
     draft = directory / f".{final.name}.{os.getpid()}"
     settings = {}
     for player in players:
-        weights, moments = _places(draft, player)
+        weights, file = _places(draft, player)
         weights.mkdir(parents=True)
         player.policy.save(weights)
-        tensors, settings[player.name] = _flatten(player.optimizer)
-        save_file(tensors, moments)
+        tensors, settings[player.name] = moments[player.name]
+        save_file(tensors, file)
     save_file(state.generators, draft / "random.safetensors")
     record = {"step": state.step, "config": state.config, "optimizers": settings, "data": state.data}
     (draft / "state.json").write_text(json.dumps(record))
@@ -236,10 +241,9 @@ class Training:
     def save(self, directory: Path, keep: int) -> Path:
         """Write a checkpoint (see `save`); returns its path, where it is for all processes."""
         state = self.state()
-        if self._processes.main:
-            save(directory, self.players, state, keep)
+        path = save(directory, self.players, state, keep, self._processes)
         self._processes.all(None)
-        return directory / f"{self.step:06d}"
+        return path
 
     def state(self) -> State:
         """Everything but weights and moments, of all processes.
@@ -249,7 +253,7 @@ class Training:
         """
         if self._processes.count > 1:
             weights = [one for player in self.players for one in player.policy.parameters()]
-            sums = torch.stack([one.detach().double().sum() for one in weights]).tolist()
+            sums = torch.stack([joint(one.detach().double().sum()) for one in weights]).tolist()
             if any(other != sums for other in self._processes.all(sums)):
                 raise RuntimeError(
                     f"after update {self.step} the weights of the processes are no longer equal"
@@ -337,14 +341,18 @@ def _of_rank(name: str, rank: int) -> str:
     return f"{name}.{rank}" if rank else name
 
 
-def _flatten(optimizer: torch.optim.Optimizer) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """An optimizer's state as named tensors and JSON."""
+def _flatten(
+    optimizer: torch.optim.Optimizer, kept: bool = True
+) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """An optimizer's state as named tensors and JSON; without the tensors, in a process that does not keep them."""
     state = optimizer.state_dict()
     tensors, scalars = {}, {}
     for index, values in state["state"].items():
         for name, value in values.items():
             if isinstance(value, torch.Tensor):
-                tensors[f"{index}.{name}"] = value.detach().cpu().contiguous()
+                whole = joint(value.detach())
+                if kept:
+                    tensors[f"{index}.{name}"] = whole.cpu().contiguous()
             else:
                 scalars[f"{index}.{name}"] = value
     return tensors, {"groups": state["param_groups"], "scalars": scalars}
@@ -354,7 +362,10 @@ def _restore(
     optimizer: torch.optim.Optimizer, tensors: dict[str, torch.Tensor], settings: dict[str, Any]
 ) -> None:
     state: dict[int, dict[str, Any]] = {}
-    for key, value in {**settings["scalars"], **tensors}.items():
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    for key, value in sorted({**settings["scalars"], **tensors}.items()):  # parts are dealt out in one order
         index, name = key.split(".", 1)
-        state.setdefault(int(index), {})[name] = value
+        own = parameters[int(index)]
+        moment = isinstance(value, torch.Tensor) and value.shape == own.shape
+        state.setdefault(int(index), {})[name] = parted(value, own) if moment else value
     optimizer.load_state_dict({"state": state, "param_groups": settings["groups"]})

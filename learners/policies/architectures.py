@@ -25,7 +25,7 @@ _STATIC_ROPE = ("default", "linear", "llama3", "yarn")
 
 def unknown(module: nn.Module) -> str | None:
     """Why a model cannot be decoded by `Network`; None if it can."""
-    name = type(module).__name__
+    name = type(module).__name__.removeprefix("FSDP")  # torch's, of the same module shared out
     if name not in _KNOWN:
         return f"{name} is not among {', '.join(_KNOWN)}"
     model: Any = module

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -63,3 +63,12 @@ class TrainablePolicy(Policy, Protocol):
     def load(self, directory: Path) -> None:
         """Replace this policy's weights by those `save` wrote."""
         ...
+
+
+def moved(policy: TrainablePolicy) -> None:
+    """Count a change of a policy's weights. One that has further copies of them makes these anew by a method
+    ``refresh``; every process has to call this."""
+    policy.version += 1
+    refresh: Callable[[], None] | None = getattr(policy, "refresh", None)
+    if refresh is not None:
+        refresh()

@@ -19,7 +19,10 @@ _TOKENS, _POSITIONS = 2048, 256
 
 
 def score(
-    module: Any, groups: Sequence[tuple[Sequence[int], Sequence[Sequence[int]]]], temperature: float
+    module: Any,
+    groups: Sequence[tuple[Sequence[int], Sequence[Sequence[int]]]],
+    temperature: float,
+    one_pass: bool = False,
 ) -> Scores:
     """See `learners.policies.base.TrainablePolicy.score`.
 
@@ -28,8 +31,15 @@ def score(
     pass are a tree of tokens, each of which attends to those on its path. The head is applied to completion tokens
     only, in chunks whose logits are computed again in the backward pass. Elsewhere sequences of like length share a
     batch, padded on the right, and the logits of all its positions exist at once.
+
+    Args:
+        module: of the ``transformers`` library.
+        groups: see there.
+        temperature: see there.
+        one_pass: call the module itself, and once: for modules whose processes have to stay together. The logits of all
+            completion tokens exist at once.
     """
-    device = next(module.parameters()).device
+    device, dtype = next(module.parameters()).device, module.get_input_embeddings().weight.dtype
     sequences = [(list(prompt), list(ids)) for prompt, completions in groups for ids in completions]
     longest = max((len(ids) for _, ids in sequences), default=0)
     shape = (len(sequences), longest)
@@ -38,10 +48,11 @@ def score(
     whole = [prompt + ids for prompt, ids in sequences]
     values: list[Tensor] = []
     slots: list[int] = []
-    for batch in (trees if known else padded)([whole[row] for row in rows]):
+    cut = everything if one_pass else trees if known else padded
+    for batch in cut([whole[row] for row in rows]):
         batch = [rows[index] for index in batch]
-        run = _tree if known else _padded
-        hidden, head, places = run(module, [whole[row] for row in batch], device)
+        inputs, places = (_tree if known else _padded)([whole[row] for row in batch], dtype)
+        inputs = {name: value.to(device) for name, value in inputs.items()}
         where: list[int] = []
         targets: list[int] = []
         for path, row in zip(places, batch, strict=True):
@@ -50,9 +61,16 @@ def score(
             targets += completion
             slots += range(row * longest, row * longest + len(completion))
         index, target = (torch.tensor(one, dtype=torch.long, device=device) for one in (where, targets))
+        head: Any = None
+        if not known:
+            hidden = module(**inputs, use_cache=False).logits.flatten(0, 1)[index]
+        elif one_pass:
+            hidden = module(**inputs, use_cache=False, logits_to_keep=index).logits[0]
+        else:
+            hidden, head = module.model(**inputs, use_cache=False).last_hidden_state[0, index], module.lm_head
         values += [
             checkpoint(_values, head, part, wanted, temperature, use_reentrant=False)
-            for part, wanted in zip(hidden[index].split(_POSITIONS), target.split(_POSITIONS), strict=True)
+            for part, wanted in zip(hidden.split(_POSITIONS), target.split(_POSITIONS), strict=True)
         ]
     flat = torch.tensor(slots, dtype=torch.long, device=device)
     spread = torch.zeros(2, shape[0] * shape[1], device=device)
@@ -78,10 +96,15 @@ def trees(sequences: Sequence[list[int]]) -> list[list[int]]:
     return found
 
 
+def everything(sequences: Sequence[list[int]]) -> list[list[int]]:
+    """All sequences in one."""
+    return [list(range(len(sequences)))]
+
+
 def _tree(
-    module: Any, sequences: Sequence[Sequence[int]], device: torch.device
-) -> tuple[Tensor, Any, list[list[int]]]:
-    """Hidden states of the tokens of a tree, (tokens, width), the head, and the place of each sequence's tokens."""
+    sequences: Sequence[Sequence[int]], dtype: torch.dtype
+) -> tuple[dict[str, Tensor], list[list[int]]]:
+    """What the module is given for a tree of tokens, and the place of each sequence's tokens."""
     tokens: list[int] = []
     depths: list[int] = []
     parents: list[int] = []
@@ -102,15 +125,13 @@ def _tree(
     for place, parent in enumerate(parents):
         if parent >= 0:
             seen[place] |= seen[parent]
-    like = module.get_input_embeddings().weight
-    bias = torch.zeros(seen.shape, dtype=like.dtype).masked_fill_(~seen, -torch.inf)
-    hidden = module.model(
-        input_ids=torch.tensor([tokens], device=device),
-        attention_mask=bias[None, None].to(device),
-        position_ids=torch.tensor([depths], device=device),
-        use_cache=False,
-    ).last_hidden_state[0]
-    return hidden, module.lm_head, paths
+    bias = torch.zeros(seen.shape, dtype=dtype).masked_fill_(~seen, -torch.inf)
+    inputs = {
+        "input_ids": torch.tensor([tokens]),
+        "attention_mask": bias[None, None],
+        "position_ids": torch.tensor([depths]),
+    }
+    return inputs, paths
 
 
 def padded(sequences: Sequence[Sequence[int]]) -> list[list[int]]:
@@ -124,17 +145,16 @@ def padded(sequences: Sequence[Sequence[int]]) -> list[list[int]]:
 
 
 def _padded(
-    module: Any, sequences: Sequence[Sequence[int]], device: torch.device
-) -> tuple[Tensor, Any, list[list[int]]]:
-    """Logits of the tokens of a batch, (rows x width, vocabulary), no head, and the place of each sequence's tokens."""
+    sequences: Sequence[Sequence[int]], dtype: torch.dtype
+) -> tuple[dict[str, Tensor], list[list[int]]]:
+    """What the module is given for a batch of rows, and the place of each one's tokens, row after row."""
     width = max(map(len, sequences))
     ids = torch.zeros(len(sequences), width, dtype=torch.long)
     mask = torch.zeros_like(ids)
     for line, sequence in enumerate(sequences):
         ids[line, : len(sequence)], mask[line, : len(sequence)] = torch.tensor(sequence), 1
-    logits = module(input_ids=ids.to(device), attention_mask=mask.to(device), use_cache=False).logits
     places = [list(range(line * width, line * width + len(one))) for line, one in enumerate(sequences)]
-    return logits.flatten(0, 1), None, places
+    return {"input_ids": ids, "attention_mask": mask}, places
 
 
 def _values(head: Any, hidden: Tensor, target: Tensor, temperature: float) -> Tensor:

@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file
+from torch import distributed
 
 from gasp_env.policies import Completion, Sampling
 from learners.policies import adapters, decoding, drawing, loading
@@ -41,6 +42,7 @@ def load(
     trust_remote_code: bool = False,
     lora: int | None = None,
     checkpointing: bool = False,
+    shard: bool = False,
 ) -> TransformersPolicy:
     """A policy of a model.
 
@@ -60,9 +62,11 @@ def load(
             the folder was saved with, and 0 for other models.
         checkpointing: compute activations again in the backward pass rather than keeping them, which takes a third
             longer and much less memory.
+        shard: spread weights that train, their gradients and moments over the processes of a run
+            (`learners.policies.sharding`).
 
     Raises:
-        ValueError: there is no such model or device, or it cannot be read.
+        ValueError: there is no such model or device, or it cannot be read; or it cannot be spread.
     """
     if lora is not None and lora < 0:
         raise ValueError(f"expected lora to be a rank of at least 1, or 0 for none, got {lora}")
@@ -97,6 +101,14 @@ def load(
         policy.version = int(told["version"])
         if rank and "base" in told:
             adapters.load(module, _ADAPTER, folder)
+    if shard:
+        if rank:
+            raise ValueError(f"expected lora to be 0 with shard, which shares out all weights, got {rank}")
+        if not distributed.is_initialized():
+            raise ValueError("expected several processes for shard, which torchrun starts, got one")
+        from learners.policies.sharding import ShardedPolicy  # which is a policy of this module
+
+        return ShardedPolicy(policy)
     return policy
 
 
