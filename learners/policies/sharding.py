@@ -4,7 +4,7 @@
 
 Of the weights that train, of their gradients, float32 copies and moments each process keeps its part; a layer's weights
 are put together where it is computed. Every process also has all weights in one piece, which sample and are saved, and
-which are made anew after each update. So of n processes each has 2 + 14 / n bytes a parameter in bfloat16, rather than
+which are made anew after each update. So of n processes each has 2 + 16 / n bytes a parameter in bfloat16, rather than
 16 (`learners.optimizers`); docs/scaling.md has the arithmetic.
 """
 
