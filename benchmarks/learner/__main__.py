@@ -110,13 +110,15 @@ def report(found: dict[str, Any]) -> str:
     one = next(iter(found["contenders"].values()))
     lines = [
         f"{found['model']}, {one['rows']} rows, {one['tokens']} sampled tokens a step: processor seconds, medians",
+        "positions: of all forward passes of a step's training; of these trained: sampled tokens, which have a loss",
         "",
-        f"{'':14}{'sample':>10}{'train':>10}{'step':>10}{'peak MiB':>10}",
+        f"{'':14}{'sample':>10}{'train':>10}{'step':>10}{'peak MiB':>10}{'positions':>11}{'of these trained':>18}",
     ]
     for name, each in found["contenders"].items():
         lines.append(
             f"{name:14}{each['medians']['sample']:10.2f}{each['medians']['train']:10.2f}"
-            f"{each['seconds_a_step']:10.2f}{each['peak_mib']:10.0f}"
+            f"{each['seconds_a_step']:10.2f}{each['peak_mib']:10.0f}{each['positions_trained']:11.0f}"
+            f"{each['share_that_trains']:18.1%}"
         )
     ratio = found["ratios"]["reinforcepp_over_trl"]
     lines.append(f"\nreinforcepp takes {ratio} times as many steps a second as trl (goal {GOAL})")

@@ -40,7 +40,7 @@ def main() -> None:
     options = {name: asked[name] for name in ("threads", "dtype", "lora", "checkpointing")}
     policy = transformers.load(asked["model"], **options)
     work = workload.make(policy, Size(**asked["size"]), asked["seed"])
-    records = rows(work, asked["seed"])
+    records = rows(work, policy, asked["seed"])
     sample, steps = CONTENDERS[asked["contender"]](policy, work, records, asked)
     spent: dict[str, list[float]] = {"sample": [], "train": []}
     # Standard output is for the answer.
@@ -50,26 +50,34 @@ def main() -> None:
         with torch.no_grad():
             sample()
         spent["sample"].append(time.process_time() - start)
+    passed = _Passed(policy.module.model.layers[0])
     spent["train"] = steps(asked["repeats"] + 1)
+    passes = passed.positions / (asked["repeats"] + 1)
     found = {
         # The first of each is left out: it makes the optimizer's moments, and whatever is made once.
         "cpu_seconds": {name: values[1:] for name, values in spent.items()},
         "tokens": work.tokens,
         "rows": len(records),
+        "positions_trained": passes,
+        "share_that_trains": round(work.tokens / passes, 4),
         "peak_mib": memory("VmHWM"),
     }
     print(json.dumps(found), file=answer, flush=True)
 
 
-def rows(work: Workload, seed: int) -> list[TurnRecord]:
-    """The completions of a workload as rows, with random rewards, right or wrong."""
+def rows(work: Workload, policy: Any, seed: int) -> list[TurnRecord]:
+    """The completions of a workload as rows, with random rewards, right or wrong, and the log-probabilities that
+    sampling would have told."""
     rng = np.random.default_rng(seed)
+    with torch.no_grad():
+        scores = policy.score(list(zip(work.prompts, work.scripts, strict=True)))
+    told = iter(scores.logprobs.float().tolist())
     return [
         TurnRecord(
             prompt_ids=prompt,
             completion_ids=ids,
             mask=(True,) * len(ids),
-            logprobs=None,
+            logprobs=tuple(next(told)[: len(ids)]),
             reward=float(rng.choice([1.0, -0.5])),
             agent="solver_0",
             role="solver",
@@ -199,6 +207,18 @@ def trl(policy: Any, work: Workload, records: list[TurnRecord], asked: dict[str,
         return clock.seconds
 
     return lambda: engine.run(prompts, scripts, 1), steps
+
+
+class _Passed:
+    """Counts positions of forward passes through a layer, those of padding and without a gradient too."""
+
+    def __init__(self, layer: torch.nn.Module) -> None:
+        self.positions = 0
+        layer.register_forward_pre_hook(self._count, with_kwargs=True)
+
+    def _count(self, layer: torch.nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> None:
+        hidden = given[0] if given else named["hidden_states"]
+        self.positions += hidden.shape[:-1].numel()
 
 
 class _Clock(TrainerCallback):

@@ -23,6 +23,9 @@ def test_every_learner_takes_steps(tmp_path: Path, capsys: pytest.CaptureFixture
         assert one["rows"] == 4
         assert all(len(values) == 1 and values[0] > 0 for values in one["cpu_seconds"].values())
         assert one["peak_mib"] > 100
+        assert 0 < one["share_that_trains"] < 1
+    trains = {name: one["share_that_trains"] for name, one in found["contenders"].items()}
+    assert trains["reinforcepp"] > trains["trl"]
     assert found["ratios"]["reinforcepp_over_trl"] > 0
     assert "times as many steps a second as trl" in capsys.readouterr().out
     assert str(tmp_path) not in out.read_text()
