@@ -9,6 +9,7 @@ a byte-level BPE trained on our goalposts, with Qwen's special tokens and chat t
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from typing import Any
 import torch
 
 from gasp_env import goalposts
-from learners.policies import loading
+from gasp_env.envs.vector import GaspCodeVectorEnv
+from learners.policies import loading, transformers
 
 #: As in Qwen2.5 and Qwen3: the second line's are added tokens that are not marked special.
 SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
@@ -88,6 +90,57 @@ def build(
     model.generation_config.repetition_penalty = 1.1
     loading.write(model, tokenizer, folder)
     return folder
+
+
+#: Answers that `teach` teaches: the first solves every goalpost of `problems`, the second is a wrong program.
+ANSWERS = (
+    "```python\ndef f(x):\n    return x + 1\n```",
+    "```python\ndef f(x):\n    return x\n```",
+    "I cannot.",
+)
+
+
+def problems(file: Path) -> Path:
+    """Write three goalposts that one program solves; returns the file."""
+    records = [
+        {
+            "id": name,
+            "statement": f"Return the number {name} x.",
+            "signature": "def f(x: int) -> int",
+            "tests": [{"input": str(n), "output": str(n + 1)} for n in range(4)],
+        }
+        for name in ("after", "behind", "next to")
+    ]
+    file.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
+    return file
+
+
+def teach(folder: Path, file: Path, out: Path) -> Path:
+    """Write weights that give each of `ANSWERS` about as often as the others; returns their folder.
+
+    Supervised, 150 steps on the prompts for goalposts. So a learner has something to choose from.
+
+    Args:
+        folder: of the model to begin with.
+        file: of the goalposts.
+        out: to write to.
+    """
+    policy = transformers.load(folder, threads=1, dtype="float32")
+    envs = GaspCodeVectorEnv(3, goalposts=goalposts.load(str(file)), goalpost_rate=1.0)
+    envs.reset(seed=0)
+    prompts = {turn.prompt for turn in envs.turns if turn is not None}
+    end = policy.tokenizer.eos_token_id
+    answers = [(*policy.chat.text_ids(text), end) for text in ANSWERS]
+    groups = [(policy.chat.prompt_ids(prompt), answers) for prompt in sorted(prompts)]
+    optimizer = torch.optim.AdamW(policy.parameters(), lr=2e-3, weight_decay=0.0)
+    for _ in range(150):
+        scores = policy.score(groups)
+        optimizer.zero_grad()
+        (-scores.logprobs.sum() / scores.mask.sum()).backward()
+        torch.nn.utils.clip_grad_norm_(policy.parameters(), 1.0)
+        optimizer.step()
+    policy.save(out)
+    return out
 
 
 def _tokenizer(vocabulary: int) -> Any:

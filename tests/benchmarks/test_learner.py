@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from benchmarks import tiny_qwen2
+from benchmarks.learner import rise
 from benchmarks.learner.__main__ import CONTENDERS, main
 
 
@@ -35,3 +37,17 @@ def test_wrong_options_are_told() -> None:
     for words in (["--samples", "1"], ["--accumulate", "0"]):
         with pytest.raises(SystemExit):
             main(words)
+
+
+@pytest.mark.slow
+def test_rewards_side_by_side(
+    tmp_path: Path, sandbox: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rise, "RUNS", {"grpo": rise.RUNS["grpo"]})
+    out = tmp_path / "out.json"
+    assert rise.main(["--seeds", "1", "--updates", "3", "--sandbox", sandbox.tier, "--json", str(out)]) == 0
+    ((rewards,),) = json.loads(out.read_text())["rewards"].values()
+    assert len(rewards) == 3
+    assert f"| 3 | {rewards[2]:+.2f} |" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        rise.main(["--updates", "0"])

@@ -9,13 +9,6 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
-#: Answers to every goalpost.
-ANSWERS = (
-    "```python\ndef f(x):\n    return x + 1\n```",
-    "```python\ndef f(x):\n    return x\n```",
-    "I cannot.",
-)
-
 
 def with_policy(options: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {**options, "policy_options": {"": {**options["policy_options"][""], **more}}}
