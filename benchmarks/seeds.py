@@ -26,7 +26,7 @@ from learners import config
 Summary = Mapping[str, Any]
 
 #: Options that change no result, or not by intention. How much was sampled in measurements, and for how long, is none.
-_FREE = {*config.FREE, "seed"} - {"eval_samples", "goalpost_samples"}
+_FREE = {*config.FREE, "seed"} - {"tokens", "eval_samples", "goalpost_samples"}
 #: What a manifest says of how a run was made, with what older ones mean.
 _RAN = {"learner": "reinforcepp", "processes": 1}
 
@@ -107,7 +107,10 @@ def read(runs: Sequence[Path]) -> Arm:
             seed = int(manifest["args"]["seed"])
             own = {name: value for name, value in manifest["args"].items() if name not in _FREE}
             own |= {name: manifest.get(name, default) for name, default in _RAN.items()}
-            own["updates"] = summary["updates"]
+            if (
+                own.get("tokens") is None
+            ):  # else the budget is equal, and the updates that it takes need not be
+                own["updates"] = summary["updates"]
             values = {name: measure(summary) for name, measure in MEASURES.items()}
         except FileNotFoundError as error:
             raise ValueError(f"{run}: expected a run that has ended, there is no {error.filename}") from None

@@ -113,6 +113,9 @@ class Args:
     """Updates to make."""
     seconds: float | None = None
     """Stop sooner, after this much training time (evaluation not counted)."""
+    tokens: int | None = None
+    """Stop sooner, after the update in which the sampled tokens of the run, of all roles and processes, reach this
+    number (evaluation not counted)."""
     lr: float = 2e-4
     """Learning rate of AdamW; falls linearly to 5 % over the second half."""
     minibatches: int = 2
@@ -159,8 +162,8 @@ class Args:
 
 
 #: Options that may differ between a run and its continuation.
-FREE = {"name", "runs", "resume", "device", "threads", "sandbox", "updates", "seconds", "eval_samples", "recipe",
-        "goalpost_samples", "checkpoint_every", "keep_checkpoints", "episodes_every", "episodes_kept",
+FREE = {"name", "runs", "resume", "device", "threads", "sandbox", "updates", "seconds", "tokens", "eval_samples",
+        "recipe", "goalpost_samples", "checkpoint_every", "keep_checkpoints", "episodes_every", "episodes_kept",
         "track", "micro_tokens", "accumulate"}  # fmt: skip
 #: Options of policies that change no result but for rounding, and may differ likewise.
 FREE_OF_POLICIES = {"cache", "checkpointing", "rows", "threads", "server", "exchange", "memory", "eager"}
@@ -209,7 +212,7 @@ def check(args: Args) -> None:
     command_line.at_least(
         args, seed=0, threads=0, episodes=1, attempts=1, max_tokens=1, updates=1, minibatches=1, epochs=1
     )
-    command_line.at_least(args, lifts=0, micro_tokens=1, correction_cap=1)
+    command_line.at_least(args, lifts=0, tokens=1, micro_tokens=1, correction_cap=1)
     command_line.at_least(
         args, goalpost_samples=0, checkpoint_every=1, keep_checkpoints=1, episodes_every=1, episodes_kept=1
     )

@@ -169,10 +169,7 @@ class SelfPlayGRPO(GRPOTrainer):
 
     def _progress(self, step: int) -> float:
         """Share of the run that is over after so many optimizer steps."""
-        progress = step // self.steps / self.options.updates
-        if self.options.seconds is not None:
-            progress = max(progress, self.training.trained / self.options.seconds)
-        return progress
+        return max(step // self.steps / self.options.updates, self.training.progress())
 
     def _prepare_inputs(self, generation_batch: Any) -> dict[str, Tensor]:
         """The micro-batch that is due; before the first of an update, its episodes are played."""
@@ -362,8 +359,7 @@ class _Updates(TrainerCallback):
         if state.global_step % trainer.steps:
             return
         trainer.end_update()
-        limit = trainer.options.seconds
-        over = limit is not None and trainer.training.trained >= limit
+        over = trainer.training.progress() >= 1
         pressed = self.interrupted is not None and self.interrupted.pressed
         if any(trainer.setting.processes.all(pressed or over)):
             control.should_training_stop = control.should_save = True
@@ -462,10 +458,9 @@ def self_play(args: GRPOArgs, run: Path, processes: Processes) -> dict[str, Any]
             "torchrun, on CPUs with ACCELERATE_USE_CPU=true"
         )
     (updates,) = (one for one in trainer.callback_handler.callbacks if isinstance(one, _Updates))
-    over = training.step >= args.updates or (args.seconds is not None and training.trained >= args.seconds)
     with report, Interrupted() as interrupted, training.without(run / "checkpoints"):
         updates.interrupted = interrupted
-        if not over:
+        if training.progress() < 1:
             trainer.train(resume_from_checkpoint=str(found) if found is not None else None)
         elif found is not None:
             policy.load(found)

@@ -244,13 +244,8 @@ def self_play(args: Args, run: Path, processes: Processes) -> dict[str, Any]:
         before = {key: Evaluation(**value) for key, value in report.read("before.json").items()}
 
     with report, Interrupted() as interrupted, training.without(run / "checkpoints"):
-        while training.step < args.updates and not any(processes.all(interrupted.pressed)):
-            if args.seconds is not None and training.trained >= args.seconds:
-                break
+        while (progress := training.progress()) < 1 and not any(processes.all(interrupted.pressed)):
             clock = time.perf_counter()
-            progress = training.step / args.updates
-            if args.seconds is not None:
-                progress = max(progress, training.trained / args.seconds)
             for group in (group for player in players.training for group in player.optimizer.param_groups):
                 group["lr"] = args.lr * learning_rate(progress)
             library = envs.library.copy()

@@ -224,6 +224,20 @@ class Training:
         runs = sum(self._processes.all(self.envs.sandbox.runs - self._runs_before))
         return {"seconds": seconds, "runs": self._earlier["runs"] + runs}
 
+    def progress(self) -> float:
+        """Share of the run that is over: the largest of its updates, its training time and its sampled tokens.
+
+        The run ends with the update after which this is at least 1. It is the same in all processes, whose turns the
+        ledger counts together.
+        """
+        args = self._setting.args
+        spent = (
+            (self.step, args.updates),
+            (self.trained, args.seconds),
+            (sum(self.ledger.tokens.values()), args.tokens),
+        )
+        return max(done / bound for done, bound in spent if bound is not None)
+
     def accepted(self) -> Counter[str]:
         """Accepted tasks in the library, by stage."""
         return Counter(entry.task.stage for entry in self.envs.library.entries if entry.accepted)

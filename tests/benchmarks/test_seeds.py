@@ -59,6 +59,12 @@ def test_runs_that_cannot_be_compared_are_refused(tmp_path: Path, capsys: pytest
         assert main(["--arm", "a", one, *runs]) == 1
         (line,) = capsys.readouterr().err.splitlines()
         assert said in line
+    spent = [run(tmp_path / f"{seed}", seed, 0.5, tokens=9000) for seed in (1, 2)]
+    more = Path(spent[1]) / "summary.json"
+    more.write_text(json.dumps(json.loads(more.read_text()) | {"updates": 11}))
+    assert main(["--arm", "a", *spent]) == 0, "of equal budgets, which took more updates or fewer"
+    assert main(["--arm", "a", one, spent[1]]) == 1
+    assert "tokens, updates differ" in capsys.readouterr().err
     same = run(tmp_path / "same but for threads", 5, 0.5, threads=1, resume="auto")
     assert main(["--arm", "a", one, same]) == 0
     capsys.readouterr()

@@ -37,6 +37,7 @@ MISTAKES = (
     ("--goalpost-rate", "1.5"),
     ("--temperature", "0"),
     ("--seconds", "0"),
+    ("--tokens", "0"),
     ("--lr", "nan"),
     ("--lr", "inf"),
     ("--entropy-coef", "nan"),

@@ -284,6 +284,17 @@ def test_time_ends_a_run_and_a_run_of_another_learner_is_left_alone(
     assert steps(tmp_path / "other") == [1]
 
 
+def test_tokens_end_a_run(options: dict[str, Any], tmp_path: Path) -> None:
+    options |= {"attempts": 2, "updates": 50, "checkpoint_every": 1}
+    made = main(GRPOArgs(**options | {"updates": 1}))["tokens"]["total"]
+    summary = main(GRPOArgs(**options | {"tokens": made + 1, "resume": "auto"}))
+    assert summary["tokens"]["total"] > made
+    assert summary["updates"] == 2
+    assert main(GRPOArgs(**options | {"tokens": made + 1, "resume": "auto"}))["updates"] == 2
+    assert main(GRPOArgs(**options | {"tokens": 1, "name": "other"}))["updates"] == 1
+    assert steps(tmp_path / "other") == [1]
+
+
 def test_a_frozen_teachers_adapter_keeps_processes_alike(
     options: dict[str, Any], llm_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

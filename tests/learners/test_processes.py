@@ -175,11 +175,15 @@ def test_a_process_that_is_killed_ends_the_run_with_a_checkpoint(
     assert metrics(tmp_path / "x")[-1]["step"] == step + 1
 
 
-def test_time_is_the_same_for_all(sandbox: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("bound", [("--seconds", "6"), ("--tokens", "150")])
+def test_a_bound_is_the_same_for_all(sandbox: Any, tmp_path: Path, bound: tuple[str, str]) -> None:
     words = [*RUN, "--runs", str(tmp_path), "--sandbox", sandbox.tier, "--name", "x", "--updates", "500"]
-    finished(launched(*words, "--seconds", "6"))
+    finished(launched(*words, *bound))
     summary = json.loads((tmp_path / "x" / "summary.json").read_text())
     assert 1 <= summary["updates"] < 500
+    if bound[0] == "--tokens":
+        before = [row["tokens/total"] for row in metrics(tmp_path / "x")[:-1]]
+        assert summary["tokens"]["total"] >= 150 > max(before, default=0)
 
 
 def test_a_mistake_is_told_by_all_in_one_line(sandbox: Any, tmp_path: Path) -> None:

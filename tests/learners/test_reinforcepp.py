@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from gasp_env.transcripts import replay
 from learners import config, training_state
 from learners.grpo import GRPOArgs
-from learners.reinforcepp import Args, main
+from learners.reinforcepp import Args, learning_rate, main
 from tests.learners.choices import PROMPTS, ChoicePolicy
 
 SUMMARY = {
@@ -137,6 +137,26 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been(options, tmp_path, mon
     ]
     assert states[0]["envs"] == states[1]["envs"]
     assert (tmp_path / "cut" / "manifest-000002.json").is_file()
+
+
+def test_tokens_end_a_run_after_the_update_that_reaches_them(options, tmp_path, monkeypatch):
+    budget = options | {"tokens": 200, "updates": 1000}
+    whole = main(Args(name="whole", **budget))
+    logged = lines(tmp_path / "whole" / "metrics.jsonl")
+    totals = [one["tokens/total"] for one in logged]
+    assert whole["tokens"]["total"] == totals[-1] >= 200 > totals[-2]
+    assert whole["updates"] == len(totals) > 2
+    rates = [0.1 * learning_rate(total / 200) for total in [0, *totals[:-1]]]
+    assert [one["train/lr"] for one in logged] == pytest.approx(rates)
+    assert rates[-1] < rates[0], "the budget is the length of the run for the learning rate too"
+
+    press_ctrl_c(monkeypatch, 1)
+    assert main(Args(name="cut", **budget)) == {}
+    assert timeless(main(Args(name="cut", resume="auto", **budget))) == timeless(whole)
+    # A run that has spent its budget is only measured again; a larger budget may be given to it.
+    assert main(Args(name="cut", resume="auto", **budget))["updates"] == whole["updates"]
+    longer = main(Args(name="cut", resume="auto", **budget | {"tokens": totals[-1] + 1}))
+    assert longer["updates"] == whole["updates"] + 1
 
 
 def test_ctrl_c_while_the_start_model_is_measured_leaves_nothing_in_the_way(
