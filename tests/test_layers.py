@@ -35,6 +35,8 @@ REACHED_BY_A_STRING = {
         "learners.policies.vllm:load",
     },
     "gasp_env/library/embedders.py": {"gasp_env.library.embedders:neural_embedder"},
+    # It is made of another reward, for which it asks this registry.
+    "gasp_env/rewards/registry.py": {"gasp_env.rewards.zoo.controls:shuffled"},
     # A library or a reward that nobody told its domain takes Python's.
     "gasp_env/library/entries.py": {"gasp_env.domains.python.triplet:read"},
     "gasp_env/rewards/texts.py": {

@@ -71,7 +71,11 @@ def _as_solver_reward(name: str, found: Any) -> SolverSpec:
     return SolverSpec(name, found, _module_of(found), _first_line(found))
 
 
-TEACHER_REWARDS: Registry[TeacherReward] = Registry("teacher reward", check=_as_teacher_reward)
+TEACHER_REWARDS: Registry[TeacherReward] = Registry(
+    "teacher reward",
+    families={"shuffled:NAME": "gasp_env.rewards.zoo.controls:shuffled"},
+    check=_as_teacher_reward,
+)
 SOLVER_REWARDS: Registry[SolverSpec] = Registry("solver reward", check=_as_solver_reward)
 #: Published teacher rewards that nothing here can compute.
 _listed: dict[str, TeacherReward] = {}

@@ -151,7 +151,10 @@ def _checked(
 def _refuse_code(record: Mapping[str, Any]) -> None:
     rewards = record["teacher_reward"]
     names = [record["style"], record["solver_reward"], record["novelty"], record["curriculum"]]
-    names += [rewards] if isinstance(rewards, str) else list(rewards.values())
+    names += [
+        name.removeprefix("shuffled:")  # a control, around a reward that is named behind it
+        for name in ([rewards] if isinstance(rewards, str) else rewards.values())
+    ]
     if record["domain"] not in _DOMAINS:
         names.append(record["domain"])
     for name in names:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -206,6 +207,25 @@ def test_the_random_control_is_known_once_the_outcome_is() -> None:
     many = [pay("random", outcome(4, 8, task=task(f"def f(x):\n    return x + {n}")))[0] for n in range(400)]
     # The mean of 400 uniform numbers has a standard deviation of 0.0144.
     assert sum(many) / 400 == pytest.approx(0.5, abs=0.06)
+
+
+def test_the_shuffled_control_deals_out_what_a_reward_pays() -> None:
+    step = [outcome(c, 8, task=task(program)) for c, program in enumerate(PROGRAMS[:9])]
+    step += [rejected(), outcome(2, 8, "lift"), outcome(6, 8, "lift")]
+    known, dealt = pay("gasp", *step), pay("shuffled:gasp", *step)
+    assert dealt != known
+    for part in (slice(0, 10), slice(10, None)):  # within a stage
+        assert sorted(dealt[part]) == sorted(known[part])
+    assert pay("shuffled:gasp", *step) == dealt
+    others = {
+        tuple(pay("shuffled:gasp", *(replace(one, goalpost=f"{n}") for one in step))) for n in range(20)
+    }
+    assert len(others) == 20, "another order for other outcomes"
+    chosen = TeacherRewards("shuffled:gasp")
+    assert chosen.needs == {"batch"}
+    assert set(chosen.by_stage) == {"lemma", "lift"}
+    with pytest.raises(ValueError, match="nope"):
+        TeacherRewards("shuffled:nope")
 
 
 @st.composite

@@ -111,6 +111,7 @@ def test_broken_records_are_refused(record: dict[str, Any], sandbox: Sandbox) ->
     "names",
     [
         {"teacher_reward": "mine.py:mine"},
+        {"teacher_reward": "shuffled:mine.py:mine"},
         {"teacher_reward": {"lemma": "gasp_lemma", "lift": "os:system"}},
         {"solver_reward": "mine:half"},
         {"domain": "mine.py:domain"},
