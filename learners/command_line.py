@@ -41,7 +41,12 @@ Kind = TypeVar("Kind", bound=_Args)
 
 
 def parse(
-    kind: type[Kind], program: str, about: str | None, roles: Sequence[str] = (), recipes: Any = None
+    kind: type[Kind],
+    program: str,
+    about: str | None,
+    roles: Sequence[str] = (),
+    recipes: Any = None,
+    words: Sequence[str] | None = None,
 ) -> Kind:
     """The options of a command line; those of policies' factories are in ``policy_options``.
 
@@ -51,11 +56,12 @@ def parse(
         about: its help.
         roles: that have a ``ROLE_policy``.
         recipes: the module `learners.recipes`, for a command whose defaults a recipe may set.
+        words: of the command line; by default those of this process.
 
     Raises:
         SystemExit: with status 2, after one line about the policies or tyro's about the other options.
     """
-    words, defaults = sys.argv[1:], kind()
+    words, defaults = list(sys.argv[1:] if words is None else words), kind()
     if recipes is not None and "--recipes" in words:
         print(recipes.describe())
         raise SystemExit(0)

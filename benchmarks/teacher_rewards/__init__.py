@@ -1,9 +1,14 @@
-"""SIMULATION: teacher rewards compared in a world made of formulas, in seconds and without a model.
+"""Teacher rewards compared: by training a policy with each, on a run that was made, or in a simulation.
 
+    python -m benchmarks.teacher_rewards --policy miniature --tokens 600000 --rewards gasp frozen my_file.py:mine
+    python -m benchmarks.teacher_rewards --rescore runs/NAME --rewards gasp azr_paper my_file.py:mine
     python -m benchmarks.teacher_rewards --simulate --rewards gasp azr_paper my_file.py:mine --seeds 5
 
-The game is the real one: `gasp_env.episode.machine.Episode`, parser, gate, judge, library, admission, teacher and
-solver rewards, and the advantages of `learners`. Simulated are the two policies and the execution of programs.
+`train` is about the first, `rescore` about the second. The rest is about the third.
+
+SIMULATION: rewards compared in a world made of formulas, in seconds and without a model. The game is the real one:
+`gasp_env.episode.machine.Episode`, parser, gate, judge, library, admission, teacher and solver rewards, and the
+advantages of `learners`. Simulated are the two policies and the execution of programs.
 
 Assumptions
 -----------

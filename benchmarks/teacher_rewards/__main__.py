@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -15,15 +16,23 @@ from typing import Any, get_args
 import torch
 
 import benchmarks.teacher_rewards as package
-from benchmarks.teacher_rewards import report, rescore
+from benchmarks.sandbox import machine
+from benchmarks.teacher_rewards import report, rescore, train, trained
 from benchmarks.teacher_rewards.loop import FROZEN, SHUFFLED, Arm, Measured, Plan, TrainOn
 from gasp_env.sandbox import Sandbox, SandboxError
 from gasp_env.sandbox.tiers import CHOICES, HELP
+from learners.command_line import INTERRUPTED
 
-NOT_YET = (
-    "the measured comparison, which trains the miniature through `learners` once per reward and seed, is not in this "
-    "command yet; pass --simulate for the simulated one (item-response model), or --rescore RUN"
+CHOOSE = (
+    "choose one of --policy POLICY (train it with each reward), --simulate (train formulas with each reward) and "
+    "--rescore RUN (compute each reward on a run that was made)"
 )
+#: Options of one of the three questions that the others do not have.
+SIMULATED = (
+    "--curriculum", "--updates", "--episodes", "--attempts", "--train-on", "--student-rate", "--teacher-rate",
+    "--start", "--figure",
+)  # fmt: skip
+TRAINED = ("--tokens", "--runs", "--jobs")
 DEFAULT = {"gasp": "gasp", "azr": "azr_paper"}
 
 
@@ -32,17 +41,51 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     plan = Plan()
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.teacher_rewards",
-        description="Which teacher reward does more for the student? By SIMULATION, without a language model; or what "
-        "would each have paid for in a run that was made?",
+        description="Which teacher reward does more for the student? By training a policy with each; by SIMULATION, "
+        "without a model; or what would each have paid for in a run that was made?",
+        epilog="With --policy, options that are not listed here are the learner's and its policy's (python -m "
+        "learners.reinforcepp --help); all behind a -- are, whatever their names: --policy transformers --model PATH "
+        "--tokens 2000000 --rewards gasp frozen -- --episodes 32 --curriculum gasp",
+        allow_abbrev=False,
     )
-    parser.add_argument("--simulate", action="store_true", help="compare by training simulated students")
-    parser.add_argument(
+    question = parser.add_mutually_exclusive_group()
+    question.add_argument(
+        "--policy",
+        metavar="POLICY",
+        help="compare by self-play of this policy (miniature, transformers, ...): one run of the learner for each "
+        "reward and seed",
+    )
+    question.add_argument("--simulate", action="store_true", help="compare by training simulated students")
+    question.add_argument(
         "--rescore",
         type=Path,
         metavar="RUN",
         help="compute --rewards on the proposals of a run's stored episodes: its directory, or a file of episodes",
     )
-    parser.add_argument("--sandbox", choices=CHOICES, default="auto", help=f"for --rescore; {HELP}")
+    parser.add_argument(
+        "--tokens",
+        type=int,
+        metavar="N",
+        help="for --policy: budget of every run in sampled tokens, those of both roles and every stage; a run ends "
+        "after the update that reaches it",
+    )
+    parser.add_argument(
+        "--runs",
+        type=Path,
+        default=Path("runs/teacher_rewards"),
+        metavar="FOLDER",
+        help="for --policy: where the runs lie (default: %(default)s); finished ones are not made again, unfinished "
+        "ones go on",
+    )
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        default=1,
+        help="for --policy: runs at once, of one thread each (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--sandbox", choices=CHOICES, default="auto", help=f"for --policy and --rescore; {HELP}"
+    )
     parser.add_argument(
         "--trust", action="store_true", help="for --rescore: import code of its own that the run names"
     )
@@ -51,14 +94,17 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         nargs="+",
         metavar="NAME",
         help=f"names, file.py:name, {FROZEN} (the teacher never learns), {SHUFFLED}:NAME (its rewards are dealt out at "
-        "random); the first is what the others are compared with",
+        "random); the first is what the others are compared with. With --policy both roles train one set of weights, "
+        f"but in {FROZEN}, whose teacher keeps those of the start; -- --weights by_role gives each its own in all",
     )
     parser.add_argument(
         "--controls", action="store_true", help=f"add {FROZEN}, {SHUFFLED}:FIRST, const_valid and random"
     )
     parser.add_argument("--seeds", type=int, default=5, help="number of seeds (default: %(default)s)")
     parser.add_argument("--first-seed", type=int, default=0)
-    parser.add_argument("--curriculum", choices=tuple(DEFAULT), default="gasp")
+    parser.add_argument(
+        "--curriculum", choices=tuple(DEFAULT), default="gasp", help="this and the next are for --simulate"
+    )
     parser.add_argument(
         "--updates", type=int, default=plan.updates, help="of full episodes (default: %(default)s)"
     )
@@ -78,9 +124,26 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--json", type=Path, metavar="OUT", help="where to write everything")
     parser.add_argument("--figure", type=Path, metavar="OUT", help=".svg, .png or .pdf to draw")
-    options = parser.parse_args(arguments)
-    for name, least in (("seeds", 1), ("first_seed", 0), ("updates", 1), ("episodes", 2), ("attempts", 1)):
-        if getattr(options, name) < least:
+    words, learner = list(arguments), list[str]()
+    if "--" in words:
+        at = words.index("--")
+        words, learner = words[:at], words[at + 1 :]
+    options, unknown = parser.parse_known_args(words)
+    options.learner = [*unknown, *learner]
+    given = {word.partition("=")[0] for word in words}
+    if options.policy is None and options.learner:
+        parser.error(f"unrecognized arguments: {' '.join(options.learner)}")
+    for name in SIMULATED if options.policy is not None else TRAINED:
+        if name in given and options.policy is not None:
+            parser.error(f"{name} is an option of --simulate; one of the learner has its place behind a --")
+        if name in given:
+            parser.error(f"{name} is an option of --policy")
+    if options.policy is not None and options.tokens is None:
+        parser.error("expected --tokens N with --policy, the budget of every run")
+    for name, least in (
+        ("seeds", 1), ("first_seed", 0), ("updates", 1), ("episodes", 2), ("attempts", 1), ("tokens", 1), ("jobs", 1),
+    ):  # fmt: skip
+        if getattr(options, name) is not None and getattr(options, name) < least:
             parser.error(
                 f"expected --{name.replace('_', '-')} of at least {least}, got {getattr(options, name)}"
             )
@@ -136,14 +199,64 @@ def rescored(options: argparse.Namespace) -> int:
     return 0
 
 
+def compared(options: argparse.Namespace, arguments: Sequence[str]) -> int:
+    """Run the command line's ``--policy``; returns the exit status: 1 if a run failed, after those that did not."""
+    seeds = range(options.first_seed, options.first_seed + options.seeds)
+    found = {
+        **machine.head("benchmarks.teacher_rewards", arguments, "torch"),
+        "policy": options.policy,
+        "tokens": options.tokens,
+        "metrics": {name: text for name, (_, _, text) in trained.METRICS.items()},
+        "interval": report.INTERVAL,
+    }
+    started = time.monotonic()
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        runs = train.plan(
+            options.rewards, seeds, policy=options.policy, tokens=options.tokens, runs=options.runs,
+            sandbox=options.sandbox, learner=options.learner,
+        )  # fmt: skip
+        if options.json:  # before the hours rather than after them
+            options.json.parent.mkdir(parents=True, exist_ok=True)
+            options.json.open("a").close()
+        failed = train.train(runs, options.jobs, lambda text: print(text, file=sys.stderr, flush=True))
+        made = [trained.read(run) for run in runs if run.args.name not in failed]
+        arms = trained.summarise(made, options.rewards)
+        found |= {"seconds": round(time.monotonic() - started, 1), "arms": arms}
+        found |= {"runs": [one.record() for one in made], "failed": failed}
+        if options.json:
+            text = json.dumps(found, indent=1, allow_nan=False) + "\n"
+            options.json.write_text(text, encoding="utf-8")
+    except (ValueError, OSError, SystemExit) as error:
+        if isinstance(error, SystemExit) and not isinstance(error.code, str):
+            raise  # the line was printed already
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on", file=sys.stderr)
+        return INTERRUPTED
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    named = ", ".join(map(str, seeds))
+    print(
+        f"policy {options.policy}, {options.tokens:,} sampled tokens a run (measurements not counted), seeds {named}\n"
+    )
+    print(trained.table(arms))
+    for name, line in failed.items():
+        print(f"error: {name} failed: {line}", file=sys.stderr)
+    return 1 if failed else 0
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     options = parse(arguments)
     if options.rescore is not None:
         return rescored(options)
+    if options.policy is not None:
+        return compared(options, arguments)
     if not options.simulate:
-        print(f"error: {NOT_YET}", file=sys.stderr)
+        print(f"error: {CHOOSE}", file=sys.stderr)
         return 2
     plan = Plan(
         options.curriculum, options.updates, options.episodes, options.attempts, options.train_on,

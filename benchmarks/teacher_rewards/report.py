@@ -65,9 +65,9 @@ def summarise(runs: Sequence[Measured], names: Sequence[str]) -> list[dict[str, 
             {
                 "reward": name,
                 "seeds": [run.seed for run in own],
-                "metrics": {metric: _estimate([run.metrics[metric] for run in own]) for metric in METRICS},
+                "metrics": {metric: estimate([run.metrics[metric] for run in own]) for metric in METRICS},
                 "difference": {
-                    metric: _estimate(
+                    metric: estimate(
                         [a.metrics[metric] - b.metrics[metric] for a, b in zip(own, first, strict=True)]
                     )
                     for metric in METRICS
@@ -77,7 +77,7 @@ def summarise(runs: Sequence[Measured], names: Sequence[str]) -> list[dict[str, 
     return found
 
 
-def _estimate(values: Sequence[float]) -> dict[str, float | None]:
+def estimate(values: Sequence[float]) -> dict[str, float | None]:
     """Mean and interval of the values there are; None where there is none, no interval of few."""
     known = [value for value in values if not math.isnan(value)]
     if not known:
@@ -96,14 +96,19 @@ def table(arms: Sequence[dict[str, Any]]) -> str:
     ]
     lines = [header]
     for position, arm in enumerate(arms):
-        cells = [Path(arm["reward"]).name, _interval(arm["metrics"][PRIMARY])]
-        cells.append(_interval(arm["difference"][PRIMARY], sign="+") if position else "-")
+        cells = [Path(arm["reward"]).name, interval(arm["metrics"][PRIMARY])]
+        cells.append(interval(arm["difference"][PRIMARY], sign="+") if position else "-")
         for name, (_, digits, _) in METRICS.items():
             if name != PRIMARY:
                 mean = arm["metrics"][name]["mean"]
                 cells.append("-" if mean is None else f"{mean:.{digits}f}")
         lines.append(cells)
-    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    return aligned(lines)
+
+
+def aligned(lines: Sequence[Sequence[str]]) -> str:
+    """Rows of cells as text, in columns: the first to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
         "  ".join(
             cell.ljust(width) if column < 1 else cell.rjust(width)
@@ -113,11 +118,13 @@ def table(arms: Sequence[dict[str, Any]]) -> str:
     )
 
 
-def _interval(estimate: dict[str, float | None], sign: str = "") -> str:
-    mean, low, high = estimate["mean"], estimate["low"], estimate["high"]
+def interval(found: dict[str, float | None], sign: str = "", digits: int = 3) -> str:
+    """An `estimate` as text: its mean, and its interval in brackets."""
+    mean, low, high = found["mean"], found["low"], found["high"]
     if mean is None:
         return "-"
-    return f"{mean:{sign}.3f} " + ("[-]" if low is None else f"[{low:{sign}.3f}, {high:{sign}.3f}]")
+    between = "-" if low is None else f"{low:{sign}.{digits}f}, {high:{sign}.{digits}f}"
+    return f"{mean:{sign}.{digits}f} [{between}]"
 
 
 def curves(

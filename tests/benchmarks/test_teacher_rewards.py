@@ -391,7 +391,7 @@ def test_a_quantile_is_the_inverse_of_the_chance(degrees: int, confidence: float
 def test_intervals_cover_as_often_as_they_say(seeds: int) -> None:
     """In 4000 draws of normal values the share has a standard error of 0.0034."""
     draws = np.random.default_rng(seeds).normal(0.3, 2.0, size=(4000, seeds))
-    estimates = [report._estimate(draw.tolist()) for draw in draws]
+    estimates = [report.estimate(draw.tolist()) for draw in draws]
     covered = np.mean([e["low"] <= 0.3 <= e["high"] for e in estimates])  # type: ignore[operator]
     assert covered == pytest.approx(0.95, abs=0.012)
 
