@@ -32,7 +32,7 @@ from learners.config import fixed
 from learners.metrics import Ledger
 from learners.optimizers import MasterAdamW
 from learners.players import Player
-from learners.processes import ALONE, Processes, is_lost, joint, parted
+from learners.processes import ALONE, LostProcess, Processes, is_lost, joint, parted
 from learners.setting import Setting
 
 
@@ -308,7 +308,10 @@ class Training:
                 (path for path in directory.glob("*[0-9]") if path.name[0] != "."), key=_age, default=None
             )
             way = f"go on with --resume {newest}" if newest else "there is no checkpoint yet"
-            raise SystemExit(f"{' '.join(str(error).split())[:300]}; {way}") from None
+            said = " ".join(str(error).split())[:300]
+            if not isinstance(error, LostProcess):  # met by an exchange of torch's or TRL's own
+                said = f"another process of this run has ended ({said})"
+            raise SystemExit(f"{said}; {way}") from None
 
     def restore(self, path: Path) -> None:
         """Go on where `save` was called.
