@@ -291,6 +291,15 @@ class Options:
             "Isolation tier: auto, docker, bwrap or landlock; or a Sandbox of your own, or its class as module:name.",
         ),
     ] = "auto"
+    workers: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=1024,
+            description="Programs executed at once, each in a worker of its own; None for one per processor that this "
+            "process may use, at most 16. Not beside a Sandbox of your own.",
+        ),
+    ] = None
     on_infra_error: Annotated[
         Literal["truncate", "continue", "raise"],
         Field(

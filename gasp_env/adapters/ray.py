@@ -67,6 +67,7 @@ class RaySandbox(Sandbox):
         if workers_per_node is not None and workers_per_node < 1:
             raise ValueError(f"workers_per_node must be at least 1, not {workers_per_node}")
         super().__init__(tier, **options)
+        self._made = {"tier": tier, "workers_per_node": workers_per_node, **options}
         self._cluster = _Cluster(self._settings, workers_per_node)
         self._open_worker = self._cluster.open
 

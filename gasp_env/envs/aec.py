@@ -1,7 +1,8 @@
 """GASP-Code-v0 for PettingZoo: two agents that act one after the other.
 
     from gasp_env.envs import aec
-    env = aec.env()  # the unguided and the real-problems game: env(curriculum="azr"), env(curriculum="rlvr")
+    env = aec.env()  # or pettingzoo.make("aec", "gasp/Code-v0"), which knows the name after this import
+    # the unguided and the real-problems game: env(curriculum="azr"), env(curriculum="rlvr")
 
 | | |
 |---|---|
@@ -50,7 +51,7 @@ from gymnasium import Space
 from pettingzoo import AECEnv
 from pettingzoo.utils.wrappers import OrderEnforcingWrapper
 
-from gasp_env.envs.driver import Action
+from gasp_env.envs.driver import Action, Driver
 from gasp_env.envs.env import GaspCodeEnv, Observation, observation_space
 from gasp_env.envs.spaces import MAX_ACTION, TextAction
 from gasp_env.episode.turns import Credit
@@ -68,7 +69,7 @@ class raw_env(AECEnv[str, Observation, Action | None]):
     """The environment itself.
 
     Args:
-        render_mode: ``"ansi"`` for a `render` that gives the episode as text.
+        render_mode: ``"ansi"`` for a `render` that gives the episode as text; ``"human"`` prints it as it goes.
         options: see `gasp_env.options.Options`.
 
     Raises:
@@ -77,7 +78,7 @@ class raw_env(AECEnv[str, Observation, Action | None]):
 
     metadata = {
         "name": "gasp_code_v0",
-        "render_modes": ["ansi"],
+        "render_modes": ["ansi", "human"],
         "render_fps": 1,
         "is_parallelizable": False,
     }
@@ -93,6 +94,11 @@ class raw_env(AECEnv[str, Observation, Action | None]):
         self._observation_spaces = {agent: observation_space(samples) for agent in self.possible_agents}
         self._action_spaces = {agent: TextAction(MAX_ACTION, samples) for agent in self.possible_agents}
         self.agents: list[str] = []
+
+    @property
+    def driver(self) -> Driver:
+        """The driver, which plays the episodes: sandbox, library, goalposts."""
+        return self._env.driver
 
     @property
     def transcript(self) -> dict[str, Any] | None:
@@ -156,7 +162,7 @@ class raw_env(AECEnv[str, Observation, Action | None]):
         self._tell(info)
 
     def render(self) -> str | None:
-        """The episode so far, as text for people."""
+        """See `gasp_env.envs.env.GaspCodeEnv.render`."""
         return self._env.render()
 
     def close(self) -> None:

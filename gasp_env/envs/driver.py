@@ -16,6 +16,7 @@ import numpy as np
 
 from gasp_env.envs import matchmaking
 from gasp_env.envs.setup import Setup
+from gasp_env.envs.spaces import as_texts
 from gasp_env.episode.batch import Proposed
 from gasp_env.episode.machine import Context, Episode
 from gasp_env.episode.turns import Credit, CutOff, Lost, Resolution, Settled, Turn
@@ -25,7 +26,7 @@ from gasp_env.sandbox import Sandbox, SandboxError
 from gasp_env.transcripts.library_log import RecordedGoalposts, RecordedView
 from gasp_env.transcripts.writer import Transcript, head
 
-Action = str | tuple[str, ...] | list[str]
+Action = str | tuple[str, ...] | list[str] | np.ndarray
 
 
 @dataclass(frozen=True)
@@ -293,10 +294,8 @@ class Driver:
 def _texts(number: int, action: Action, turn: Turn | None) -> list[str]:
     if turn is None:
         raise RuntimeError(f"episode {number} is over or has not begun; call reset before the next step")
-    texts = (
-        [action] if isinstance(action, str) else list(action) if isinstance(action, tuple | list) else None
-    )
-    if texts is None or not all(isinstance(text, str) for text in texts):
+    texts = as_texts(action)
+    if texts is None:
         raise ValueError(f"expected a text or a tuple of texts, got {type(action).__name__}")
     if not 1 <= len(texts) <= turn.samples:
         raise ValueError(f"expected 1 to {turn.samples} texts for stage {turn.stage}, got {len(texts)}")

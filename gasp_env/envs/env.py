@@ -33,11 +33,17 @@ p is the share of the solver's attempts that were right. See `gasp_env.curricula
 their options, and `gasp_env.options.Options` for the options of any env. With ``role`` one role is left to the caller
 and a ``partner`` plays the others (`gasp_env.envs.single_role`): a decision process of one agent.
 
+``copy.deepcopy(env)`` is an independent copy with the same sandbox, for a group of answers to one prompt;
+`gasp_env.envs.vector.GaspCodeVectorEnv.clone` does the same within a vector env. A time limit of a wrapper
+(``max_episode_steps``) cuts an episode off before its end: its teacher is not paid for what was still open, and its
+tasks do not reach the library.
+
 Version history: v0, not released yet.
 """
 
 from __future__ import annotations
 
+from itertools import takewhile
 from typing import Any, SupportsFloat
 
 import gymnasium as gym
@@ -96,7 +102,7 @@ class GaspCodeEnv(gym.Env[Observation, Action]):
     """One episode at a time.
 
     Args:
-        render_mode: ``"ansi"`` for a `render` that gives the episode as text.
+        render_mode: ``"ansi"`` for a `render` that gives the episode as text; ``"human"`` prints it as it goes.
         role: such as ``"teacher"``: observe only that role's turns and be paid only its rewards.
         partner: with ``role``, the policy that plays the other roles: a name or an object (`gasp_env.policies`).
         options: see `gasp_env.options.Options`, and the options of the curriculum.
@@ -105,7 +111,7 @@ class GaspCodeEnv(gym.Env[Observation, Action]):
         ValueError: an argument is not as expected; the message states the expected value.
     """
 
-    metadata = {"render_modes": ["ansi"], "render_fps": 1}
+    metadata = {"render_modes": ["ansi", "human"], "render_fps": 1}
 
     def __init__(
         self,
@@ -115,9 +121,10 @@ class GaspCodeEnv(gym.Env[Observation, Action]):
         partner: Any = None,
         **options: Any,
     ) -> None:
-        if render_mode not in (None, "ansi"):
-            raise ValueError(f"expected render_mode None or 'ansi', got {render_mode!r}")
+        if render_mode not in (None, "ansi", "human"):
+            raise ValueError(f"expected render_mode None, 'ansi' or 'human', got {render_mode!r}")
         self.render_mode = render_mode
+        self._printed: list[str] = []
         self._driver = Driver(1, Setup(options))
         self._roles = SingleRole(self._driver, role, partner)
         samples = self._driver.curriculum.samples
@@ -156,6 +163,8 @@ class GaspCodeEnv(gym.Env[Observation, Action]):
             self._driver.restore_library()
         self._roles.begin({0: self.np_random}, options)
         turn = self._driver.turns[0]
+        self._printed = []
+        self._print()
         return observe(turn), turn_info(turn)
 
     def step(self, action: Action) -> tuple[Observation, SupportsFloat, bool, bool, dict[str, Any]]:
@@ -168,16 +177,27 @@ class GaspCodeEnv(gym.Env[Observation, Action]):
         turn = self._driver.turns[0]
         info = turn_info(turn) | step_info(stepped)
         reward = sum(info["rewards"].values())
+        self._print()
         return observe(turn, last), reward, stepped.terminated, stepped.truncated, info
 
     def render(self) -> str | None:
-        """The episode so far, as text for people."""
-        if self.render_mode != "ansi":
-            return None
+        """The episode so far, as text for people; None if that is printed, or not asked for."""
+        return self._text() if self.render_mode == "ansi" else None
+
+    def _text(self) -> str:
         transcript = self.transcript
-        if transcript is None:
-            return ""
-        return render_transcript(transcript, waiting=self._driver.turns[0])
+        return "" if transcript is None else render_transcript(transcript, waiting=self._driver.turns[0])
+
+    def _print(self) -> None:
+        """Print the lines that have become other ones since the last."""
+        if self.render_mode != "human":
+            return
+        lines = self._text().splitlines()
+        same = sum(
+            1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(self._printed, lines, strict=False))
+        )
+        print("\n".join(lines[same:]), flush=True)
+        self._printed = lines
 
 
 def turn_info(turn: Turn | None) -> dict[str, Any]:

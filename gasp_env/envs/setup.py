@@ -24,6 +24,8 @@ from gasp_env.rewards.registry import TeacherRewards, get_solver_reward
 from gasp_env.sandbox import Sandbox, shared
 from gasp_env.tasks import AXES, Goalpost
 
+#: As Python says it, which other libraries look for, such as torchrl before it leaves out an argument.
+_UNEXPECTED = "GaspCodeEnv.__init__() got an unexpected keyword argument"
 #: Inputs of a reward that are known only with the outcomes of a whole update.
 LATER = frozenset({"batch"})
 
@@ -78,8 +80,14 @@ class Setup:
     @property
     def sandbox(self) -> Sandbox:
         """The sandbox; nothing is started before the first run."""
-        chosen = self.options.sandbox
-        return shared(tier=chosen) if isinstance(chosen, str) else chosen
+        chosen, workers = self.options.sandbox, self.options.workers
+        if not isinstance(chosen, str):
+            if workers is not None:
+                raise ValueError(
+                    f"expected workers=None beside a Sandbox of your own, which has its own, got {workers}"
+                )
+            return chosen
+        return shared(tier=chosen, **({} if workers is None else {"workers": workers}))
 
     def library(self, source: str | Path | Sequence[Mapping[str, Any]] | None) -> Library:
         """A library with these options: empty, loaded, or restored from a `Library.state`."""
@@ -233,13 +241,16 @@ def configure(chosen: Mapping[str, Any]) -> tuple[Options, Curriculum]:
     left = [name for name in chosen if name not in common]
     if isinstance(curriculum, Curriculum):
         if left:
-            raise TypeError(f"there is no option {left[0]} beside a curriculum that has its options already")
+            raise TypeError(
+                f"{_UNEXPECTED} {left[0]!r} beside a curriculum that has its options already; there are "
+                f"{', '.join(names(Options))}"
+            )
         return options, curriculum
     game = curricula.get(curriculum)
     unknown = sorted(set(left) - set(names(game)))
     if unknown:
         raise TypeError(
-            f"there is no option {', '.join(unknown)}; there are {', '.join([*names(Options), *names(game)])}"
+            f"{_UNEXPECTED} {', '.join(map(repr, unknown))}; there are {', '.join([*names(Options), *names(game)])}"
             f"{_elsewhere(unknown[0], game)}"
         )
     # None stands for the curriculum's own choice.

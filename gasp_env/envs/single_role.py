@@ -72,21 +72,35 @@ class SingleRole:
         self._name = partner if isinstance(partner, str) else shorten(partner)
         self._policy = None if partner is None else policies.get(partner)
 
-    def check(self, options: Mapping[str, Any] | None) -> None:
+    def check(self, options: Mapping[str, Any] | None, count: int | None = None) -> None:
         """Validate the options of a reset before it changes anything.
 
+        Args:
+            options: of the reset.
+            count: number of envs, which may have a goalpost each; None for a single env.
+
         Raises:
-            ValueError: they are no mapping, there is no such goalpost, or no episode of this env plays one.
+            ValueError: they are no mapping, there is no such goalpost, there are not as many as envs, or no episode of
+                this env plays one.
         """
         if options is not None and not isinstance(options, Mapping):
             raise ValueError(f"expected reset options to be a dict or None, got {shorten(options)}")
         pinned = (options or {}).get("goalpost")
         if pinned is None:
             return
+        each = count is not None and not isinstance(pinned, str)
+        if each and (not isinstance(pinned, Sequence | np.ndarray) or len(pinned) != count):
+            raise ValueError(
+                f"expected the id of a goalpost, or a list of {count}, one per env, got {shorten(pinned)}"
+            )
+        wanted = pinned if each else [pinned]
         known = [goalpost.id for goalpost in self._driver.goalposts]
-        if not isinstance(pinned, str) or pinned not in known:
-            some = ", ".join([*known[:5], "..."][: len(known)]) or "it has none"
-            raise ValueError(f"expected the id of a goalpost of this env ({some}), got {shorten(pinned)}")
+        for one in wanted:
+            if one is not None and (not isinstance(one, str) or one not in known):
+                some = ", ".join([*known[:5], "..."][: len(known)]) or "it has none"
+                raise ValueError(f"expected the id of a goalpost of this env ({some}), got {shorten(one)}")
+        if all(one is None for one in wanted):
+            return
         if not self._driver.curriculum.plays_goalposts:
             raise ValueError(
                 f"expected no goalpost, since no episode of curriculum {self._driver.options.curriculum!r} with these "
@@ -106,7 +120,7 @@ class SingleRole:
         numbers = list(generators)
         for _ in range(TRIES):
             for number in numbers:
-                self._driver.begin(number, generators[number], options)
+                self._driver.begin(number, generators[number], _own(options, number))
                 self._check_seat(number)
             self._play(numbers)
             turns = self._driver.turns
@@ -201,3 +215,11 @@ class SingleRole:
             [turn.samples for turn in turns],
             Sampling(seed=int(seed[0])),
         )
+
+
+def _own(options: Mapping[str, Any] | None, number: int) -> Mapping[str, Any] | None:
+    """The options of a reset that are one env's."""
+    pinned = (options or {}).get("goalpost")
+    if pinned is None or isinstance(pinned, str):
+        return options
+    return {**(options or {}), "goalpost": pinned[number]}

@@ -45,7 +45,7 @@ class TextAction(UnicodeText):
     """One text, or a tuple of 1 to ``samples`` texts: several answers to the same prompt in one step.
 
     A text may be of any length: a model's text is judged and paid, never an error. Only texts drawn by
-    `sample` are limited to ``max_length`` characters. A list stands for a tuple.
+    `sample` are limited to ``max_length`` characters. A list or a one-dimensional array stands for a tuple.
     """
 
     def __init__(
@@ -55,10 +55,9 @@ class TextAction(UnicodeText):
         self.samples = samples
 
     def contains(self, x: Any) -> bool:
-        """True if ``x`` is a text, or a tuple or list of 1 to ``samples`` texts."""
-        if isinstance(x, tuple | list):
-            return 1 <= len(x) <= self.samples and all(isinstance(text, str) for text in x)
-        return isinstance(x, str)
+        """True if ``x`` is a text, or a tuple, list or array of 1 to ``samples`` texts."""
+        texts = as_texts(x)
+        return texts is not None and (isinstance(x, str) or 1 <= len(texts) <= self.samples)
 
     def __repr__(self) -> str:
         return f"TextAction({self.max_length}, samples={self.samples})"
@@ -67,6 +66,19 @@ class TextAction(UnicodeText):
         return isinstance(other, TextAction) and super().__eq__(other) and other.samples == self.samples
 
     __hash__ = None
+
+
+def as_texts(action: Any) -> list[str] | None:
+    """The texts of an action: one, or several as a tuple, a list or an array of one dimension; None of all else."""
+    if isinstance(action, str):
+        return [action]
+    if (
+        isinstance(action, np.ndarray) and action.ndim == 1
+    ):  # made of tuples by NumPy and by libraries that use it
+        action = action.tolist()
+    if isinstance(action, tuple | list) and all(isinstance(text, str) for text in action):
+        return list(action)
+    return None
 
 
 @create_shared_memory.register(UnicodeText)

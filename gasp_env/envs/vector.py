@@ -27,6 +27,10 @@ class GaspCodeVectorEnv(VectorEnv[dict[str, Any], Sequence[Action | None], np.nd
     With equal seeds, library view and texts, the episodes equal those of ``num_envs`` single envs. An action
     of None skips an env, so that episodes of different length can be played to their end.
 
+    Where Gymnasium resets episodes itself (``vectorization_mode="sync"``), autoreset mode ``NEXT_STEP`` asks for an
+    action that is not used, at ``samples == 0``; ``SAME_STEP`` puts the credits of an episode's last step, the
+    teacher's among them, into ``infos["final_info"]``.
+
     Args:
         num_envs: number of episodes played side by side.
         render_mode: None; there is nothing to render.
@@ -64,6 +68,7 @@ class GaspCodeVectorEnv(VectorEnv[dict[str, Any], Sequence[Action | None], np.nd
             )
         self.num_envs = num_envs
         self.render_mode = render_mode
+        self.autoreset_mode = AutoresetMode.DISABLED  # wrappers of other libraries read it
         self._driver = Driver(num_envs, Setup(options))
         self._roles = SingleRole(self._driver, role, partner)
         samples = self._driver.curriculum.samples
@@ -113,13 +118,13 @@ class GaspCodeVectorEnv(VectorEnv[dict[str, Any], Sequence[Action | None], np.nd
             seed: an int seeds env i with ``seed + i``; a sequence gives one seed per env. Both restore the
                 initial library. None continues with the current generators and library.
             options: ``{"reset_mask": bool array}`` begins a new episode only where it is True;
-                ``{"goalpost": id}`` pins a goalpost.
+                ``{"goalpost": id}`` pins a goalpost for all of them, a list of ids or None one for each env.
 
         Raises:
             as `gasp_env.envs.env.GaspCodeEnv.reset`.
-            ValueError: the number of seeds or of bools is not ``num_envs``.
+            ValueError: the number of seeds, bools or goalposts is not ``num_envs``.
         """
-        self._roles.check(options)
+        self._roles.check(options, self.num_envs)
         mask = self._mask((options or {}).get("reset_mask"))
         seeds = self._seeds(seed)
         if not self._rngs:
@@ -150,7 +155,8 @@ class GaspCodeVectorEnv(VectorEnv[dict[str, Any], Sequence[Action | None], np.nd
 
         Returns:
             Observations, rewards (num_envs,) float64, terminated and truncated (num_envs,) bool, infos.
-            ``infos["credits"]`` is an object array of lists, empty for a skipped env.
+            ``infos["credits"]`` is an object array of lists, empty for a skipped env; ``infos["_credits"]`` is True for
+            the others, as Gymnasium has it for every key.
 
         Raises:
             ValueError: the number of actions is not ``num_envs``.
@@ -178,6 +184,7 @@ class GaspCodeVectorEnv(VectorEnv[dict[str, Any], Sequence[Action | None], np.nd
         for number, item in enumerate(stepped):
             credits[number] = [] if item is None else list(item.credits)
         infos["credits"] = credits
+        infos["_credits"] = np.array([item is not None for item in stepped])
         return self._observe(), rewards, self._terminated.copy(), self._truncated.copy(), infos
 
     def clone(self, source: int, target: int) -> None:

@@ -198,11 +198,30 @@ class Episode:
         # A view is immutable, but a view that records its queries needs a separate record for each episode.
         start = replace(start, view=copy.copy(start.view), goalposts=copy.copy(start.goalposts))
         twin = Episode(self._make, start)
-        for given in self._log:
-            twin._send(given)
-        twin.context.settled.clear()
-        twin._given = self._given
+        twin._play_again(self._log, self._given)
         return twin
+
+    def __getstate__(self) -> tuple[Any, ...]:
+        """Begin and judged texts, for pickle and deepcopy: a game in progress is a generator, which neither can copy.
+
+        Raises:
+            RuntimeError: texts were submitted and are not resolved.
+        """
+        if self._pending is not None:
+            raise RuntimeError("resolve the submitted texts before the episode is copied")
+        return self._make, self._start, self._log, self._given
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        game, start, log, given = state
+        Episode.__init__(self, game, start)
+        self._play_again(log, given)
+
+    def _play_again(self, log: Sequence[tuple[Judged, ...]], given: tuple[Judged, ...]) -> None:
+        """Send a new game what was judged before, and keep what the open turn was given so far."""
+        for turn in log:
+            self._send(turn)
+        self.context.settled.clear()
+        self._given = given
 
     def _send(self, given: tuple[Judged, ...]) -> None:
         self._log.append(given)

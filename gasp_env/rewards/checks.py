@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Real
@@ -28,15 +27,10 @@ def teacher_terms(name: str, function: RewardFunction, outcomes: Sequence[Outcom
     return [_terms(what, value) for value in got]
 
 
-def checked_solver(name: str, function: SolverReward) -> SolverReward:
-    """The solver reward ``name`` with the same checks."""
+def solver_terms(name: str, function: SolverReward, reason: str) -> Terms:
+    """Terms that the solver reward ``name`` pays for a verdict, with the same checks."""
     what = f"solver reward {name!r}"
-
-    @functools.wraps(function)
-    def reward(reason: str) -> Terms:
-        return _terms(what, called(what, function, reason))
-
-    return reward
+    return _terms(what, called(what, function, reason))
 
 
 def called(what: str, function: Callable[[Any], Any], argument: Any) -> Any:

@@ -18,7 +18,7 @@ from typing import Any
 
 from gasp_env.episode.outcome import Outcome
 from gasp_env.registry import Registry
-from gasp_env.rewards.checks import checked_solver, teacher_terms
+from gasp_env.rewards.checks import solver_terms, teacher_terms
 from gasp_env.rewards.needs import NEEDS, OFFERED, explain
 from gasp_env.rewards.spec import (
     RewardFunction,
@@ -212,8 +212,20 @@ def get_solver_reward(name: str) -> SolverReward:
     Raises:
         ValueError: there is none.
     """
-    spec = SOLVER_REWARDS.get(name)
-    return checked_solver(spec.name, spec.function)
+    return _NamedSolverReward(name)
+
+
+class _NamedSolverReward:
+    """A solver reward as an env uses it. It is pickled as its name, as `TeacherRewards` is."""
+
+    def __init__(self, choice: str) -> None:
+        self._choice, self._spec = choice, SOLVER_REWARDS.get(choice)
+
+    def __call__(self, reason: str) -> Terms:
+        return solver_terms(self._spec.name, self._spec.function, reason)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _NamedSolverReward, (self._choice,)
 
 
 class TeacherRewards:
@@ -257,6 +269,10 @@ class TeacherRewards:
                     f"teacher reward {reward.name!r} is for {list(reward.stages)}, and was chosen for {stage!r}"
                 )
         self._choice = choice
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Its names: functions of rewards may be such as pickle does not find."""
+        return TeacherRewards, (self._choice,)
 
     def reward(self, stage: str) -> TeacherReward | None:
         """The reward of a stage, None if it has none."""

@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import math
 import os
 import threading
 import warnings
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -30,6 +31,8 @@ from gasp_env.sandbox.tiers.worker import Settings, Worker
 
 #: Runs that are encoded before they are submitted together.
 CHUNK = 64
+#: Most workers that are opened without being asked for: each is a container, and takes a second to open.
+MOST_WORKERS = 16
 
 
 class Sandbox:
@@ -56,8 +59,9 @@ class Sandbox:
             tier: one of `tiers.TIERS`, or ``"auto"`` for the first of `tiers.AUTO` that opens. With an image or a
                 runtime, ``"auto"`` means the first of them that accepts it: docker.
             workers: number of programs executed at once, each in a worker of its own; by default one per
-                processor that this process may use, shared with the other processes that a launcher has started on
-                the machine (``LOCAL_WORLD_SIZE``). More do not help programs that compute, only programs that wait.
+                processor that this process may use, at most `MOST_WORKERS`, shared with the other processes that a
+                launcher has started on the machine (``LOCAL_WORLD_SIZE``). More do not help programs that compute,
+                only programs that wait.
             image: container image, by default the one built from `sandbox_image`.
             cache: file that keeps answers over restarts, see `cache`.
             dedupe: execute equal runs of a batch once.
@@ -67,13 +71,15 @@ class Sandbox:
         Raises:
             ValueError: there is no such tier, or it takes no image or runtime, or ``workers`` is not positive.
         """
+        self._made = {"tier": tier, "workers": workers, "image": image, "cache": cache, "dedupe": dedupe}
+        self._made |= {"allow_unsafe": allow_unsafe, "runtime": runtime}
         self._settings = Settings(image=image, runtime=runtime, allow_unsafe=allow_unsafe)
         self._requested_tier = tiers.resolve(tier, self._settings)
         if workers is not None and workers < 1:
             raise ValueError(f"workers must be at least 1, not {workers}")
         self._size = workers or processors()
         self._open_worker: Callable[[str], Worker] = functools.partial(
-            tiers.open_worker, settings=self._settings
+            tiers.open_worker, settings=self._settings, warn=self._notify
         )
         self._dedupe = dedupe
         self._cache_path = cache
@@ -82,6 +88,17 @@ class Sandbox:
         self._hits = 0
         self._reset()
         _instances.add(self)
+
+    def __copy__(self) -> Sandbox:
+        return self
+
+    def __deepcopy__(self, memo: Mapping[int, Any]) -> Sandbox:
+        """Itself: an env's copy goes on with the env's sandbox."""
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """One of the same settings, which is not open yet."""
+        return _make, (type(self), self._made)
 
     def _reset(self) -> None:
         self._lock = threading.RLock()
@@ -254,6 +271,10 @@ class Sandbox:
         _hand_over(batch, [], dispatcher, last=True)
         return split
 
+    def _notify(self, text: str) -> None:
+        """Keep a warning until a caller's thread gives it (`_warn`)."""
+        self._tally.notices.append(text)
+
     def _abandon(self, batch: Batch) -> None:
         dispatcher = self._dispatcher
         if not batch.abandoned:
@@ -324,6 +345,10 @@ _shared: dict[tuple[Any, ...], Sandbox] = {}
 _shared_lock = threading.Lock()
 
 
+def _make(kind: type[Sandbox], settings: Mapping[str, Any]) -> Sandbox:
+    return kind(**settings)
+
+
 def shared(tier: str = "auto", **options: Any) -> Sandbox:
     """Return the process's one sandbox of this tier and these options; it is closed at exit.
 
@@ -344,10 +369,37 @@ def shared(tier: str = "auto", **options: Any) -> Sandbox:
 
 
 def processors() -> int:
-    """Processors that this process may use, shared with its siblings on the machine."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Processors that this process may use, at most `MOST_WORKERS`, shared with its siblings on the machine.
+
+    Counted are those of its affinity (``taskset``, Slurm), and no more than its control group has time for
+    (``docker run --cpus``, Kubernetes).
+    """
+    usable: float = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    usable = min(usable, _quota(Path("/sys/fs/cgroup")))
     siblings = os.environ.get("LOCAL_WORLD_SIZE", "")
-    return max(1, usable // max(1, int(siblings) if siblings.isdigit() else 1))
+    own = usable / max(1, int(siblings) if siblings.isdigit() else 1)
+    return max(1, min(int(own), MOST_WORKERS))
+
+
+def _quota(groups: Path) -> float:
+    """Processors' worth of time that this process's control group has; infinity if it is not limited.
+
+    Read is the root of what is mounted, which in a container is the container's own group.
+    """
+    try:
+        limit, period = (groups / "cpu.max").read_text().split()  # version 2
+    except (OSError, ValueError):
+        try:
+            limit, period = (
+                (groups / "cpu" / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period")
+            )
+        except OSError:
+            return math.inf
+    try:
+        found = int(limit) / int(period)
+    except (ValueError, ZeroDivisionError):  # "max"
+        return math.inf
+    return found if found > 0 else math.inf  # -1: none
 
 
 def _hand_over(batch: Batch, items: list[BatchRun], dispatcher: Dispatcher | None, *, last: bool) -> None:

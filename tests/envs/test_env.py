@@ -108,7 +108,7 @@ def test_options_say_what_they_expect() -> None:
         {"goalposts": ()},
         {"attempts": 0},
         {"on_infra_error": "zero"},
-        {"render_mode": "human"},
+        {"render_mode": "rgb_array"},
         {"sandbox": "chroot"},
         {"attempts": "8"},
         {"admit": {"lemma": (3,), "lift": (1, 5)}},
@@ -172,10 +172,10 @@ def test_no_text_is_too_long_to_be_given(sandbox: Sandbox, name: str, length: in
         ({"options": 5}, "expected reset options to be a dict or None, got 5"),
         ({"options": ["goalpost"]}, "expected reset options to be a dict or None"),
         (
-            {"options": {"goalpost": ["one"]}},
-            r"expected the id of a goalpost .*\(one, three\), got \['one'\]",
+            {"options": {"goalpost": ["nowhere"]}},
+            r"expected the id of a goalpost .*\(one, three\), got \[?'nowhere'",
         ),
-        ({"options": {"goalpost": 5}}, "expected the id of a goalpost .* got 5"),
+        ({"options": {"goalpost": 5}}, "expected the id of a goalpost.* got 5"),
         ({"options": {"goalpost": "nowhere"}}, "expected the id of a goalpost .* got 'nowhere'"),
     ],
 )

@@ -318,7 +318,9 @@ def test_make_vec(sandbox: Sandbox) -> None:
 def test_another_autoreset_is_refused(mode: AutoresetMode | str) -> None:
     with pytest.raises(ValueError, match="expected autoreset_mode 'Disabled'.*reset_mask"):
         gym.make_vec("GASP-Code-v0", num_envs=2, autoreset_mode=mode)
-    with pytest.raises(TypeError, match="there is no option colour; there are curriculum, domain,"):
+    with pytest.raises(
+        TypeError, match="unexpected keyword argument 'colour'; there are curriculum, domain,"
+    ):
         gym.make_vec("GASP-Code-v0", num_envs=2, colour="red")
 
 

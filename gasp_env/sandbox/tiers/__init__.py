@@ -11,6 +11,8 @@ the doctor and the ``--tier`` options read the facts from the class.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from gasp_env.sandbox.errors import SandboxError
 from gasp_env.sandbox.tiers import selftest
 from gasp_env.sandbox.tiers.docker import DockerWorker
@@ -54,10 +56,15 @@ def resolve(tier: str, settings: Settings) -> str:
     return matching[0]
 
 
-def open_worker(tier: str, settings: Settings) -> Worker:
+def open_worker(tier: str, settings: Settings, warn: Callable[[str], None] = lambda text: None) -> Worker:
     """Open a worker of a tier, or of the first of `AUTO` in which one opens, and check that it keeps its promises.
 
     Safe to call from several threads at once.
+
+    Args:
+        tier: its name, or ``auto``.
+        settings: of the worker.
+        warn: is told why tiers before the one that ``auto`` has come to did not open.
 
     Raises:
         SandboxError: no worker opens here; the message names the fix.
@@ -69,9 +76,16 @@ def open_worker(tier: str, settings: Settings) -> Worker:
     reasons = []
     for name in AUTO:
         try:
-            return _open(name, settings)
+            worker = _open(name, settings)
         except SandboxError as error:
             reasons.append(f"  {name}: {error}")
+            continue
+        if reasons:
+            warn(
+                f"programs run in the {name} sandbox, because safer ones cannot be opened here (sandbox={name!r} "
+                "chooses it without this warning):\n" + "\n".join(reasons)
+            )
+        return worker
     raise SandboxError(
         "no sandbox can be opened on this machine, and no program is executed without one. Any of these would do:\n"
         + "\n".join(reasons)
