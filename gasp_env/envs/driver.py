@@ -76,7 +76,7 @@ class Scored:
     credit: Credit
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Deferred:
     """An outcome that waits for its score."""
 
@@ -113,6 +113,13 @@ class Driver:
         self._deferred: list[_Deferred] = []
         self._index = {goalpost.id: number for number, goalpost in enumerate(self.goalposts)}
 
+    def grow(self) -> int:
+        """Add a slot; returns its number."""
+        self.numbers.append(-1)
+        self._transcripts.append(None)
+        self.episodes.append(None)
+        return len(self.episodes) - 1
+
     def restore_library(self, state: Sequence[Mapping[str, Any]] | None = None) -> None:
         """Restore the library that the env was made with, or the one of a `Library.state`."""
         step = self.library.step
@@ -127,7 +134,12 @@ class Driver:
     @property
     def turns(self) -> list[Turn | None]:
         """The open turn of every episode, None where there is none."""
-        return [None if episode is None else episode.turn for episode in self.episodes]
+        return [self.turn(number) for number in range(len(self.episodes))]
+
+    def turn(self, number: int) -> Turn | None:
+        """The open turn of the episode in a slot, None where there is none."""
+        episode = self.episodes[number]
+        return None if episode is None else episode.turn
 
     def begin(self, number: int, rng: np.random.Generator, options: Mapping[str, Any] | None = None) -> Turn:
         """Begin a new episode in slot ``number``; ``options["goalpost"]`` pins a goalpost by id."""
@@ -186,8 +198,32 @@ class Driver:
                 waiting.transcripts.append(copied)
         return episode.turn
 
-    def step(self, actions: Sequence[Action | None]) -> list[Stepped | None]:
+    def forget(self, number: int, *, ended: bool = False) -> Transcript | None:
+        """Empty a slot, and return the transcript of its episode.
+
+        Args:
+            number: of the slot.
+            ended: the episode was played to its end; else its deferred outcomes, which no clone of it has, are dropped.
+        """
+        transcript = self._transcripts[number]
+        self.episodes[number] = self._transcripts[number] = None
+        if transcript is not None and not ended:
+            for waiting in [one for one in self._deferred if any(t is transcript for t in one.transcripts)]:
+                waiting.transcripts[:] = [t for t in waiting.transcripts if t is not transcript]
+                if not waiting.transcripts:
+                    self._deferred.remove(waiting)
+        return transcript
+
+    def step(
+        self, actions: Sequence[Action | None] | Mapping[int, Action], commit: bool = True
+    ) -> list[Stepped | None]:
         """Give texts to the episodes whose action is not None; run, judge and score them together.
+
+        Several threads may step, each its own slots.
+
+        Args:
+            actions: one per slot, or by slot; of those that are not named nothing is returned.
+            commit: add the tasks of episodes that end to the library; else that is left to `commit`.
 
         Raises:
             ValueError: an action is neither a text nor a tuple of as many texts as the turn takes.
@@ -200,8 +236,8 @@ class Driver:
                 reset them before the next step.
         """
         # Actions are checked and the sandbox opened before the first episode moves.
-        turns = self.turns
-        moving = [(n, _texts(n, action, turns[n])) for n, action in enumerate(actions) if action is not None]
+        named = actions.items() if isinstance(actions, Mapping) else enumerate(actions)
+        moving = [(n, checked_texts(n, action, self.turn(n))) for n, action in named if action is not None]
         if self.options.on_infra_error == "raise":
             for text in (text for _, texts in moving for text in texts if isinstance(text, Lost)):
                 raise PolicyError(f"a policy gave no text: {text.reason}")
@@ -224,7 +260,7 @@ class Driver:
             credits = score(
                 resolutions, setup.teacher_rewards, setup.solver_reward, setup.rule, defer=setup.deferred
             )
-            stepped: list[Stepped | None] = [None] * len(actions)
+            stepped: dict[int, Stepped] = {}
             for (number, texts, _), resolution, own in zip(asked, resolutions, credits, strict=True):
                 episode, transcript = self._episode(number), self._transcripts[number]
                 assert transcript is not None
@@ -238,18 +274,25 @@ class Driver:
                         if one.outcome.scored
                     ]
                 self.reasons.update((resolution.turn.stage, v.reason) for v in resolution.verdicts)
-                if episode.done:
-                    self.library.commit(episode.entries)
+                if episode.done and commit:
+                    self.commit(number)
         except BaseException:
             for number, _ in moving:
                 self.episodes[number] = None
             raise
         if self.options.on_infra_error == "raise":
-            for item in stepped:
-                for verdict in item.resolution.verdicts if item else ():
+            for item in stepped.values():
+                for verdict in item.resolution.verdicts:
                     if not verdict.scored:
                         raise SandboxError(f"a run could not be executed: {verdict.detail}")
-        return stepped
+        return [
+            stepped.get(number)
+            for number in (actions if isinstance(actions, Mapping) else range(len(actions)))
+        ]
+
+    def commit(self, number: int) -> None:
+        """Add the tasks of an episode to the library."""
+        self.library.commit(self._episode(number).entries)
 
     def score_deferred(self) -> list[Scored]:
         """Score all deferred outcomes of an update in one call, for a reward that compares them.
@@ -259,9 +302,9 @@ class Driver:
         Raises:
             RuntimeError, ValueError: a reward raised, as in `step`. The outcomes stay deferred.
         """
-        waiting = self._deferred
+        waiting = self._deferred[:]  # others may be added meanwhile, by other threads
         paid = score_settled([one.settled for one in waiting], self.setup.teacher_rewards, self.setup.rule)
-        self._deferred = []
+        del self._deferred[: len(waiting)]
         found = []
         for one, known in zip(waiting, paid, strict=True):
             for credit in each_text(one.settled, known):
@@ -291,7 +334,13 @@ class Driver:
         return {number: [next(found) for _ in own] for number, own in pairs.items()}
 
 
-def _texts(number: int, action: Action, turn: Turn | None) -> list[str]:
+def checked_texts(number: int, action: Action, turn: Turn | None) -> list[str]:
+    """The texts of an action for the open turn of an episode.
+
+    Raises:
+        ValueError: it is neither a text nor a tuple of as many as the turn takes.
+        RuntimeError: no turn is open.
+    """
     if turn is None:
         raise RuntimeError(f"episode {number} is over or has not begun; call reset before the next step")
     texts = as_texts(action)

@@ -119,7 +119,7 @@ def test_the_number_of_workers_is_a_plain_option() -> None:
     assert gym.make(ID, workers=1).spec.to_json()  # type: ignore[union-attr]
     with pytest.raises(ValueError, match="expected workers=None beside a Sandbox of your own"):
         gym.make(ID, sandbox=Sandbox("docker"), workers=2)
-    with pytest.raises(ValueError, match="expected workers to be an integer of at least 1 and at most 1024, or None, got 0"):
+    with pytest.raises(ValueError, match="expected workers to be an integer of at least 1 and .* got 0"):
         gym.make(ID, workers=0)
 
 

@@ -1,0 +1,436 @@
+"""Episodes that are stepped independently, over one library and one sandbox, from threads or from asyncio.
+
+    with Sessions(attempts=4) as sessions:
+        session = sessions.begin(seed=0)                    # await sessions.begin_async(seed=0)
+        while session.turn is not None:
+            texts = model(session.turn.prompt, session.turn.samples)
+            stepped = session.step(texts)                   # await session.step_async(texts)
+
+For code bases in which every rollout is a conversation of its own: an env for each would have a library for each, and
+a vector env moves all its episodes in step. Texts that arrive within a moment are judged together, as a vector env's
+are. With equal seeds, library views and texts, the transcripts are those of a vector env.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any
+
+from gymnasium.utils import seeding
+
+from gasp_env.envs.driver import Action, Driver, Scored, Stepped, checked_texts
+from gasp_env.envs.env import checked_seed
+from gasp_env.envs.setup import Setup
+from gasp_env.envs.single_role import SingleRole
+from gasp_env.episode.turns import Turn
+from gasp_env.library.library import Library
+from gasp_env.records import shorten
+from gasp_env.sandbox import Sandbox
+from gasp_env.transcripts.writer import Transcript
+
+#: Batches that may be in the sandbox at once: a program that hangs delays those that arrived with it, and no others.
+BATCHES = 8
+#: Seconds after which places of sessions that nobody refers to any more are given away.
+_REAPED = 0.5
+
+
+class Sessions:
+    """Episodes that are stepped independently. All methods may be called from any thread.
+
+    Args:
+        most: sessions that may be open at once; the next waits until one ends.
+        gather: seconds in which arriving texts are put together into a batch.
+        options: see `gasp_env.options.Options`, and the options of the curriculum.
+
+    Raises:
+        TypeError, ValueError: an argument is not as expected; the message states the expected value.
+    """
+
+    def __init__(self, *, most: int = 1024, gather: float = 0.005, **options: Any) -> None:
+        if isinstance(most, bool) or not isinstance(most, int) or most < 1:
+            raise ValueError(f"expected most to be an integer of at least 1, got {shorten(most)}")
+        if isinstance(gather, bool) or not isinstance(gather, int | float) or not 0 <= gather <= 60:
+            raise ValueError(f"expected gather to be seconds from 0 to 60, got {shorten(gather)}")
+        self._driver = Driver(0, Setup(options))
+        self._roles = SingleRole(self._driver)
+        self._gather = float(gather)
+        #: Guards all that follows, and the library. It is not held while programs run.
+        self._lock = threading.RLock()
+        self._arrived = threading.Condition(self._lock)
+        self._free: list[int] = []
+        self._places = most
+        self._admissions: deque[Future[None]] = deque()
+        self._requests: list[_Request] = []
+        self._closed = False
+        #: Places of sessions that were collected as garbage, which happens anywhere: no lock is taken there.
+        self._lost: deque[_Place] = deque()
+        self._batches = ThreadPoolExecutor(BATCHES, "gasp-sessions")
+        self._collector = threading.Thread(target=self._collect, name="gasp-sessions-collect", daemon=True)
+        self._collector.start()
+
+    @property
+    def driver(self) -> Driver:
+        """The driver, which plays the episodes: goalposts, curriculum, rewards."""
+        return self._driver
+
+    @property
+    def library(self) -> Library:
+        """All valid tasks of sessions that have ended."""
+        return self._driver.library
+
+    @property
+    def sandbox(self) -> Sandbox:
+        """The sandbox; nothing is started before the first run. It belongs to the process."""
+        return self._driver.sandbox
+
+    def begin(self, *, seed: int | None = None, goalpost: str | None = None) -> Session:
+        """Begin a session; waits while `most` are open.
+
+        Args:
+            seed: of everything random in the episode; the library stays as it is. By default a random one.
+            goalpost: id of the one that is played; by default one that the game draws.
+
+        Raises:
+            ValueError: the seed is invalid, there is no such goalpost, or the game plays none.
+            RuntimeError: the sessions are closed.
+        """
+        seed = self._checked(seed, goalpost)
+        self._admit().result()
+        return self._begin(seed, goalpost)
+
+    async def begin_async(self, *, seed: int | None = None, goalpost: str | None = None) -> Session:
+        """`begin`, without blocking the event loop."""
+        seed = self._checked(seed, goalpost)
+        await self._admitted()
+        return self._begin(seed, goalpost)
+
+    def score_deferred(self) -> list[Scored]:
+        """Score all proposals whose reward was deferred; ``episode`` is a `Session.number`. See
+        `gasp_env.envs.driver.Driver.score_deferred`."""
+        with self._lock:
+            return self._driver.score_deferred()
+
+    def close(self) -> None:
+        """End all sessions. Steps and begins that wait raise RuntimeError; the sandbox stays open."""
+        with self._lock:
+            self._closed = True
+            waiting: list[Future[Any]] = [*self._admissions, *(one.future for one in self._requests)]
+            self._admissions.clear()
+            self._requests = []
+            self._arrived.notify_all()
+        for future in waiting:
+            if future.set_running_or_notify_cancel():
+                future.set_exception(_closed())
+        self._collector.join()
+        self._batches.shutdown()
+
+    def __enter__(self) -> Sessions:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Sessions:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await asyncio.to_thread(self.close)  # batches in progress end first
+
+    def _checked(self, seed: Any, goalpost: Any) -> int | None:
+        self._roles.check({"goalpost": goalpost})
+        return checked_seed(seed)
+
+    def _admit(self) -> Future[None]:
+        """A place for a session, now or when one is free."""
+        admission: Future[None] = Future()
+        with self._lock:
+            if self._closed:
+                raise _closed()
+            self._admissions.append(admission)
+            self._give_places()
+        return admission
+
+    async def _admitted(self) -> None:
+        admission = self._admit()
+        try:
+            await asyncio.wrap_future(admission)
+        except asyncio.CancelledError:
+            with self._lock:
+                if not admission.cancel() and not admission.exception():
+                    self._places += 1  # it was given one, which nobody takes
+                    self._give_places()
+            raise
+
+    def _give_places(self) -> None:
+        """Give free places to those who wait; with the lock held."""
+        while self._lost:
+            self._end(self._lost.popleft())
+        while self._places and self._admissions:
+            admission = self._admissions.popleft()
+            if admission.set_running_or_notify_cancel():
+                self._places -= 1
+                admission.set_result(None)
+
+    def _begin(self, seed: int | None, goalpost: str | None) -> Session:
+        generator, _ = seeding.np_random(seed)
+        with self._lock, self._new_slot() as slot:
+            self._driver.begin(slot, generator, {"goalpost": goalpost})
+            return Session(self, slot)
+
+    def _clone(self, session: Session) -> Session:
+        with self._lock, self._new_slot() as slot:
+            self._driver.clone(session._slot, slot)
+            return Session(self, slot)
+
+    @contextmanager
+    def _new_slot(self) -> Iterator[int]:
+        """A slot for a session that was admitted; both are given back if it cannot begin."""
+        slot = self._take()
+        try:
+            if self._closed:
+                raise _closed()
+            yield slot
+        except BaseException:
+            self._drop(slot)
+            self._places += 1
+            self._give_places()
+            raise
+
+    def _take(self) -> int:
+        if not self._free:
+            self._free.append(self._driver.grow())
+        return self._free.pop()
+
+    def _drop(self, slot: int) -> None:
+        self._driver.forget(slot)
+        self._free.append(slot)
+
+    def _end(self, place: _Place) -> None:
+        """Give back the place of a session that is over, was closed, or is not referred to any more."""
+        with self._lock:
+            if place.slot is not None:
+                self._drop(place.slot)
+                place.slot = None
+                self._places += 1
+                self._give_places()
+
+    def _submit(self, request: _Request) -> None:
+        with self._lock:
+            if self._closed:
+                raise _closed()
+            self._requests.append(request)
+            self._arrived.notify()
+
+    def _collect(self) -> None:
+        """Put together what arrives within a moment, until the sessions are closed."""
+        while True:
+            with self._lock:
+                while not self._requests and not self._closed:
+                    self._arrived.wait(_REAPED)
+                    self._give_places()
+                if self._closed:
+                    return
+            time.sleep(self._gather)
+            with self._lock:
+                requests, self._requests = self._requests, []
+            if requests:
+                self._batches.submit(self._play, requests)
+
+    def _play(self, requests: list[_Request]) -> None:
+        """Step copies of the requests' episodes together: the sessions stay as they are until the step is wanted."""
+        moving: dict[int, _Request] = {}
+        with self._lock:
+            for request in requests:
+                if request.wanted():
+                    copied = self._take()
+                    self._driver.clone(request.slot, copied)
+                    self._driver.numbers[copied] = self._driver.numbers[request.slot]
+                    moving[copied] = request
+        if not moving:
+            return
+        try:
+            stepped = self._driver.step({slot: one.texts for slot, one in moving.items()}, commit=False)
+        except BaseException as error:
+            with self._lock:
+                for slot in moving:
+                    self._drop(slot)
+            for request in moving.values():
+                if len(moving) > 1:  # it may be the fault of one of them
+                    self._play([request])
+                else:
+                    request.future.set_exception(error)
+            return
+        with self._lock:
+            for (slot, request), item in zip(moving.items(), stepped, strict=True):
+                if request.abandoned or item is None:
+                    self._drop(slot)
+                else:
+                    request.future.set_result((slot, item))
+
+    def _accept(self, place: _Place, slot: int) -> Transcript | None:
+        """Let a stepped copy take a session's place; returns the transcript of one that is over."""
+        with self._lock:
+            assert place.slot is not None
+            self._drop(place.slot)
+            place.slot = slot
+            if self._driver.turn(slot) is not None:
+                return None
+            self._driver.commit(slot)
+            transcript = self._driver.forget(slot, ended=True)
+            self._end(place)
+            return transcript
+
+    def _abandon(self, request: _Request) -> None:
+        """Drop a step that was cancelled, whatever has become of it."""
+        with self._lock:
+            request.abandoned = True
+            if request.future.done() and not request.future.cancelled() and not request.future.exception():
+                self._drop(request.future.result()[0])
+
+
+@dataclass
+class _Place:
+    """The slot of a session, until it ends."""
+
+    slot: int | None
+
+
+@dataclass
+class _Request:
+    """Texts for the episode in a slot, and what becomes of them: the slot of the stepped copy, and the step."""
+
+    slot: int
+    texts: list[str]
+    future: Future[tuple[int, Stepped]] = field(default_factory=Future)
+    abandoned: bool = False
+
+    def wanted(self) -> bool:
+        """True unless it was cancelled; from now on its future cannot be."""
+        return not self.abandoned and (self.future.running() or self.future.set_running_or_notify_cancel())
+
+
+class Session:
+    """An episode of `Sessions`: one step at a time, from any thread. Made by `Sessions.begin` and `clone`.
+
+    Attributes:
+        number: of the episode, counted over all of the sessions.
+    """
+
+    def __init__(self, sessions: Sessions, slot: int) -> None:
+        self._sessions, self._driver, self._place = sessions, sessions.driver, _Place(slot)
+        self.number = self._driver.numbers[slot]
+        self._stepping = threading.Lock()
+        self._transcript: Transcript | None = None
+        weakref.finalize(self, sessions._lost.append, self._place)
+
+    @property
+    def turn(self) -> Turn | None:
+        """The open turn, None when the session is over."""
+        slot = self._place.slot
+        return None if slot is None else self._driver.turn(slot)
+
+    @property
+    def transcript(self) -> dict[str, Any] | None:
+        """The episode so far (`gasp_env.transcripts.replay`); None of one that was closed before its end."""
+        slot = self._place.slot
+        if slot is not None:
+            return self._driver.transcript(slot)
+        return None if self._transcript is None else self._transcript.record()
+
+    def step(self, texts: Action) -> Stepped:
+        """Give the acting agent's text, or several, and wait for what becomes of them.
+
+        If it raises, the session is as it was before.
+
+        Raises:
+            ValueError: it is neither a text nor a tuple of as many as the turn takes.
+            RuntimeError: the session is over, or another step of it is in progress; or a reward raised.
+            gasp_env.sandbox.SandboxError: no sandbox can be opened.
+        """
+        with self._alone():
+            request = self._request(texts)
+            try:
+                slot, stepped = request.future.result()
+            except BaseException:  # Ctrl-C while it waits, too
+                self._sessions._abandon(request)
+                raise
+            return self._accepted(slot, stepped)
+
+    async def step_async(self, texts: Action) -> Stepped:
+        """`step`, without blocking the event loop. A step that is cancelled leaves the session as it was."""
+        with self._alone():
+            request = self._request(texts)
+            try:
+                slot, stepped = await asyncio.wrap_future(request.future)
+            except BaseException:
+                self._sessions._abandon(request)
+                raise
+            return self._accepted(slot, stepped)
+
+    def clone(self) -> Session:
+        """A session of its own at the same point, for a group of answers to one prompt; waits as `begin` does.
+
+        Raises:
+            RuntimeError: the session is over, or the sessions are closed.
+        """
+        _ = self._slot  # before it waits
+        self._sessions._admit().result()
+        return self._sessions._clone(self)
+
+    async def clone_async(self) -> Session:
+        """`clone`, without blocking the event loop."""
+        _ = self._slot
+        await self._sessions._admitted()
+        return self._sessions._clone(self)
+
+    def close(self) -> None:
+        """Give the session up; its tasks do not reach the library.
+
+        Raises:
+            RuntimeError: a step of it is in progress.
+        """
+        with self._alone():
+            self._sessions._end(self._place)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        if not self._stepping.acquire(blocking=False):
+            raise RuntimeError("expected one step of a session at a time; wait for the one in progress")
+        try:
+            yield
+        finally:
+            self._stepping.release()
+
+    @property
+    def _slot(self) -> int:
+        slot = self._place.slot
+        if slot is None:
+            raise RuntimeError("the session is over; begin another one")
+        return slot
+
+    def _request(self, texts: Action) -> _Request:
+        slot = self._slot
+        request = _Request(slot, checked_texts(self.number, texts, self._driver.turn(slot)))
+        self._sessions._submit(request)
+        return request
+
+    def _accepted(self, slot: int, stepped: Stepped) -> Stepped:
+        self._transcript = self._sessions._accept(self._place, slot)
+        return stepped
+
+
+def _closed() -> RuntimeError:
+    return RuntimeError("the sessions are closed; make others")
