@@ -20,6 +20,7 @@ from gasp_env.envs.spaces import as_texts
 from gasp_env.episode.batch import Proposed
 from gasp_env.episode.machine import Context, Episode
 from gasp_env.episode.turns import Credit, CutOff, Lost, Resolution, Settled, Turn
+from gasp_env.episode.view import View
 from gasp_env.policies import PolicyError
 from gasp_env.rewards.credits import each_text, score, score_settled
 from gasp_env.sandbox import Sandbox, SandboxError
@@ -141,8 +142,17 @@ class Driver:
         episode = self.episodes[number]
         return None if episode is None else episode.turn
 
-    def begin(self, number: int, rng: np.random.Generator, options: Mapping[str, Any] | None = None) -> Turn:
-        """Begin a new episode in slot ``number``; ``options["goalpost"]`` pins a goalpost by id."""
+    def begin(
+        self,
+        number: int,
+        rng: np.random.Generator,
+        options: Mapping[str, Any] | None = None,
+        view: View | None = None,
+    ) -> Turn:
+        """Begin a new episode in slot ``number``; ``options["goalpost"]`` pins a goalpost by id.
+
+        ``view`` is the library as the episode sees it, by default as it is now.
+        """
         pinned = (options or {}).get("goalpost")
         if pinned is not None and pinned not in self._index:
             some = ", ".join(list(self._index)[:5]) or "this one has none"
@@ -154,7 +164,7 @@ class Driver:
             domain=self.domain,
             options=self.curriculum,
             goalposts=RecordedGoalposts(self.goalposts),
-            view=RecordedView(self.library.view()),
+            view=RecordedView(self.library.view() if view is None else view),
             seed=seed,
             pinned=index,
             relevance=self.setup.rule,

@@ -18,10 +18,11 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Any
 
@@ -38,7 +39,9 @@ from gasp_env.sandbox import Sandbox
 from gasp_env.transcripts.writer import Transcript
 
 #: Batches that may be in the sandbox at once: a program that hangs delays those that arrived with it, and no others.
-BATCHES = 8
+BATCHES = 4
+#: Most steps of a batch. Who waits for their results is woken at once, and an event loop does nothing else meanwhile.
+BATCH = 32
 #: Seconds after which places of sessions that nobody refers to any more are given away.
 _REAPED = 0.5
 
@@ -63,17 +66,18 @@ class Sessions:
         self._driver = Driver(0, Setup(options))
         self._roles = SingleRole(self._driver)
         self._gather = float(gather)
-        #: Guards all that follows, and the library. It is not held while programs run.
+        # An event loop waits for the locks, which are held for moments; most steps take none.
         self._lock = threading.RLock()
-        self._arrived = threading.Condition(self._lock)
-        self._free: list[int] = []
-        self._places = most
+        self._library_lock = threading.Lock()
+        #: Guarded by the lock.
+        self._begun, self._places, self._closed = 0, most, False
         self._admissions: deque[Future[None]] = deque()
-        self._requests: list[_Request] = []
-        self._closed = False
-        #: Places of sessions that were collected as garbage, which happens anywhere: no lock is taken there.
+        #: Slots without an episode; what arrives, None to be looked at; places of sessions collected as garbage.
+        self._free: deque[int] = deque()
+        self._requests: SimpleQueue[_Request | None] = SimpleQueue()
         self._lost: deque[_Place] = deque()
         self._batches = ThreadPoolExecutor(BATCHES, "gasp-sessions")
+        self._beginner = ThreadPoolExecutor(1, "gasp-sessions-begin")
         self._collector = threading.Thread(target=self._collect, name="gasp-sessions-collect", daemon=True)
         self._collector.start()
 
@@ -111,7 +115,7 @@ class Sessions:
         """`begin`, without blocking the event loop."""
         seed = self._checked(seed, goalpost)
         await self._admitted()
-        return self._begin(seed, goalpost)
+        return await asyncio.get_running_loop().run_in_executor(self._beginner, self._begin, seed, goalpost)
 
     def score_deferred(self) -> list[Scored]:
         """Score all proposals whose reward was deferred; ``episode`` is a `Session.number`. See
@@ -123,15 +127,14 @@ class Sessions:
         """End all sessions. Steps and begins that wait raise RuntimeError; the sandbox stays open."""
         with self._lock:
             self._closed = True
-            waiting: list[Future[Any]] = [*self._admissions, *(one.future for one in self._requests)]
-            self._admissions.clear()
-            self._requests = []
-            self._arrived.notify_all()
-        for future in waiting:
+            admissions, self._admissions = self._admissions, deque()
+        for future in admissions:
             if future.set_running_or_notify_cancel():
                 future.set_exception(_closed())
+        self._requests.put(None)
         self._collector.join()
         self._batches.shutdown()
+        self._beginner.shutdown()
 
     def __enter__(self) -> Sessions:
         return self
@@ -150,7 +153,8 @@ class Sessions:
         await asyncio.to_thread(self.close)  # batches in progress end first
 
     def _checked(self, seed: Any, goalpost: Any) -> int | None:
-        self._roles.check({"goalpost": goalpost})
+        if goalpost is not None:
+            self._roles.check({"goalpost": goalpost})
         return checked_seed(seed)
 
     def _admit(self) -> Future[None]:
@@ -165,6 +169,8 @@ class Sessions:
 
     async def _admitted(self) -> None:
         admission = self._admit()
+        if admission.done():
+            return
         try:
             await asyncio.wrap_future(admission)
         except asyncio.CancelledError:
@@ -186,14 +192,28 @@ class Sessions:
 
     def _begin(self, seed: int | None, goalpost: str | None) -> Session:
         generator, _ = seeding.np_random(seed)
-        with self._lock, self._new_slot() as slot:
-            self._driver.begin(slot, generator, {"goalpost": goalpost})
-            return Session(self, slot)
+        with self._new_slot() as slot:
+            with self._library_lock:
+                view = self.library.view()
+            self._driver.begin(slot, generator, {"goalpost": goalpost}, view)
+            return self._numbered(slot)
 
     def _clone(self, session: Session) -> Session:
-        with self._lock, self._new_slot() as slot:
-            self._driver.clone(session._slot, slot)
-            return Session(self, slot)
+        with self._new_slot() as slot, session._alone():
+            self._copy(session._slot, slot)
+            return self._numbered(slot)
+
+    def _numbered(self, slot: int) -> Session:
+        """A session of a slot, whose episode gets a number that it keeps, whatever slots it passes through."""
+        with self._lock:
+            self._driver.numbers[slot], self._begun = self._begun, self._begun + 1
+        return Session(self, slot)
+
+    def _copy(self, source: int, target: int) -> None:
+        number = self._driver.numbers[source]
+        with self._deferring():
+            self._driver.clone(source, target)
+        self._driver.numbers[target] = number
 
     @contextmanager
     def _new_slot(self) -> Iterator[int]:
@@ -204,19 +224,27 @@ class Sessions:
                 raise _closed()
             yield slot
         except BaseException:
-            self._drop(slot)
-            self._places += 1
-            self._give_places()
+            with self._lock:
+                self._drop(slot)
+                self._places += 1
+                self._give_places()
             raise
 
     def _take(self) -> int:
-        if not self._free:
-            self._free.append(self._driver.grow())
-        return self._free.pop()
+        try:
+            return self._free.pop()
+        except IndexError:
+            with self._lock:
+                return self._driver.grow()
 
     def _drop(self, slot: int) -> None:
-        self._driver.forget(slot)
+        with self._deferring():
+            self._driver.forget(slot)
         self._free.append(slot)
+
+    def _deferring(self) -> AbstractContextManager[Any]:
+        """Guards the list of deferred outcomes, in which the driver looks up episodes that are copied or dropped."""
+        return self._lock if self._driver.setup.deferred else nullcontext()
 
     def _end(self, place: _Place) -> None:
         """Give back the place of a session that is over, was closed, or is not referred to any more."""
@@ -228,53 +256,65 @@ class Sessions:
                 self._give_places()
 
     def _submit(self, request: _Request) -> None:
-        with self._lock:
-            if self._closed:
-                raise _closed()
-            self._requests.append(request)
-            self._arrived.notify()
+        self._requests.put(request)
+        if self._closed:  # and the collector may have ended
+            self._refuse(self._waiting())
 
     def _collect(self) -> None:
         """Put together what arrives within a moment, until the sessions are closed."""
-        while True:
+        while not self._closed:
+            requests: list[_Request] = []
+            with suppress(Empty):
+                first = self._requests.get(timeout=_REAPED)
+                time.sleep(self._gather)
+                requests = [one for one in (first, *self._waiting()) if one is not None]
             with self._lock:
-                while not self._requests and not self._closed:
-                    self._arrived.wait(_REAPED)
-                    self._give_places()
-                if self._closed:
-                    return
-            time.sleep(self._gather)
-            with self._lock:
-                requests, self._requests = self._requests, []
-            if requests:
-                self._batches.submit(self._play, requests)
+                self._give_places()
+            if self._closed:
+                self._refuse(requests)
+                break
+            for start in range(0, len(requests), BATCH):
+                self._batches.submit(self._play, requests[start : start + BATCH])
+        self._refuse(self._waiting())
+
+    def _waiting(self) -> Iterator[_Request | None]:
+        with suppress(Empty):
+            while True:
+                yield self._requests.get_nowait()
+
+    def _refuse(self, requests: Iterable[_Request | None]) -> None:
+        for request in requests:
+            if request is not None and request.wanted():
+                request.future.set_exception(_closed())
 
     def _play(self, requests: list[_Request]) -> None:
         """Step copies of the requests' episodes together: the sessions stay as they are until the step is wanted."""
         moving: dict[int, _Request] = {}
-        with self._lock:
-            for request in requests:
-                if request.wanted():
-                    copied = self._take()
-                    self._driver.clone(request.slot, copied)
-                    self._driver.numbers[copied] = self._driver.numbers[request.slot]
+        for request in requests:
+            if request.wanted():
+                copied = self._take()
+                try:
+                    self._copy(request.slot, copied)
+                except BaseException as error:  # a cancelled one, whose session has gone on
+                    self._drop(copied)
+                    request.future.set_exception(error)
+                else:
                     moving[copied] = request
         if not moving:
             return
         try:
             stepped = self._driver.step({slot: one.texts for slot, one in moving.items()}, commit=False)
         except BaseException as error:
-            with self._lock:
-                for slot in moving:
-                    self._drop(slot)
+            for slot in moving:
+                self._drop(slot)
             for request in moving.values():
                 if len(moving) > 1:  # it may be the fault of one of them
                     self._play([request])
                 else:
                     request.future.set_exception(error)
             return
-        with self._lock:
-            for (slot, request), item in zip(moving.items(), stepped, strict=True):
+        for (slot, request), item in zip(moving.items(), stepped, strict=True):
+            with self._lock:
                 if request.abandoned or item is None:
                     self._drop(slot)
                 else:
@@ -282,16 +322,16 @@ class Sessions:
 
     def _accept(self, place: _Place, slot: int) -> Transcript | None:
         """Let a stepped copy take a session's place; returns the transcript of one that is over."""
-        with self._lock:
-            assert place.slot is not None
-            self._drop(place.slot)
-            place.slot = slot
-            if self._driver.turn(slot) is not None:
-                return None
+        assert place.slot is not None
+        self._drop(place.slot)
+        place.slot = slot
+        if self._driver.turn(slot) is not None:
+            return None
+        with self._library_lock:
             self._driver.commit(slot)
-            transcript = self._driver.forget(slot, ended=True)
-            self._end(place)
-            return transcript
+        transcript = self._driver.forget(slot, ended=True)
+        self._end(place)
+        return transcript
 
     def _abandon(self, request: _Request) -> None:
         """Drop a step that was cancelled, whatever has become of it."""
