@@ -13,11 +13,12 @@ RUN    := $(VENV)/bin/python
 READY  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help train test fuzz lint format docs image docker clean
+.PHONY: help train test test-adapters fuzz lint format docs image docker clean
 
 help:
 	@echo "make train    train a teacher and a solver on the miniature in the sandbox (5 to 10 minutes on 2 cores)"
 	@echo "make test     make lint, and the tests"
+	@echo "make test-adapters   tests with libraries that the project does not depend on, which it installs apart"
 	@echo "make fuzz     the property tests with fresh examples, FUZZ=10 times as many; make test draws the same ones always"
 	@echo "make docs     build docs/ into docs/_build/html; a warning is an error"
 	@echo "make docker   install and start Docker Engine, and bubblewrap (Debian and Ubuntu, as root)"
@@ -37,6 +38,13 @@ test: lint
 	@$(RUN) -m gasp_env.sandbox build || { test -z "$$GASP_REQUIRE_DOCKER" && \
 	  echo "Going on without it: the tests that need Docker are skipped." >&2; }
 	$(RUN) -m pytest $(TESTS)
+
+# Of packages that want other versions than ours, in an environment of its own that sees ours.
+test-adapters: $(READY)
+	test -d .venv-adapters || $(RUN) -m venv .venv-adapters
+	ls -d "$$PWD"/$(VENV)/lib/python3*/site-packages > "$$(ls -d .venv-adapters/lib/python3*/site-packages)/gasp_env_adapters.pth"
+	.venv-adapters/bin/python -m pip install --quiet $(PIP_OPTIONS) torchrl==0.14.1 tianshou==2.0.1
+	.venv-adapters/bin/python -m pytest tests/adapters/test_foreign.py $(TESTS)
 
 fuzz: $(READY)
 	GASP_FUZZ=$(FUZZ) $(RUN) -m pytest -m hypothesis $(TESTS)
@@ -62,7 +70,7 @@ docker:
 	sh sandbox_image/install_docker.sh
 
 clean:
-	rm -rf $(VENV) docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-adapters docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 # The stamp is newer than what it was made from, so the second time costs nothing.
 $(READY): pyproject.toml constraints.txt | $(VENV)/bin/pip
