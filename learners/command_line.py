@@ -23,8 +23,6 @@ from learners.processes import LostProcess, leave
 INTERRUPTED = 130
 #: Errors that a wrong value leads to. Any other error is a defect, and keeps its traceback.
 MISTAKES = (ValueError, TypeError, AttributeError, OSError, ImportError, RuntimeError, SafetensorError)
-#: Bound of numeric options: no larger value makes sense, infinity included.
-LARGE = 2**32
 
 #: The type of a field of options that is no flag: options of policies' factories, by role.
 Hidden = tyro.conf.Suppress[Options]
@@ -213,8 +211,9 @@ def positive(args: Any, *names: str) -> None:
 
 
 def _not_too_large(name: str, value: float | None) -> None:
-    if value is not None and not value < LARGE:
-        raise SystemExit(f"{flag(name)} {value:g}: expected less than 2**32, got {value:g}")
+    power = 53 if name == "tokens" else 32
+    if value is not None and not value < 2**power:
+        raise SystemExit(f"{flag(name)} {value:g}: expected less than 2**{power}, got {value:g}")
 
 
 def computes(device: str) -> None:

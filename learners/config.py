@@ -166,7 +166,17 @@ FREE = {"name", "runs", "resume", "device", "threads", "sandbox", "updates", "se
         "recipe", "goalpost_samples", "checkpoint_every", "keep_checkpoints", "episodes_every", "episodes_kept",
         "track", "micro_tokens", "accumulate"}  # fmt: skip
 #: Options of policies that change no result but for rounding, and may differ likewise.
-FREE_OF_POLICIES = {"cache", "checkpointing", "rows", "threads", "server", "exchange", "memory", "eager"}
+FREE_OF_POLICIES = {
+    "cache",
+    "checkpointing",
+    "rows",
+    "threads",
+    "shard",
+    "server",
+    "exchange",
+    "memory",
+    "eager",
+}
 
 
 def trains(role: str, args: Args) -> bool:

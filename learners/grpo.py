@@ -55,7 +55,7 @@ from learners.manifest import manifest
 from learners.metrics import costs, describe
 from learners.players import seat
 from learners.policies.transformers import TransformersPolicy
-from learners.processes import Processes, is_parted, joined, own_device
+from learners.processes import Processes, joined, own_device
 from learners.reinforcepp import learning_rate, trains
 from learners.report import Report, note, summarise, table
 from learners.rollout import Rollout, exchange, play
@@ -158,18 +158,12 @@ class SelfPlayGRPO(GRPOTrainer):
             callbacks=[_Updates(self)],
             optimizers=(
                 optimizer,
-                torch.optim.lr_scheduler.LambdaLR(
-                    optimizer, lambda step: learning_rate(self._progress(step))
-                ),
+                torch.optim.lr_scheduler.LambdaLR(optimizer, lambda _: learning_rate(training.progress())),
             ),
         )
         self.remove_callback(PrinterCallback)
         # Only now: TRL would read a reference model from the hub. Ours is a copy of the weights.
         self.beta = args.kl_coef if args.kl == "k3_loss" else 0.0
-
-    def _progress(self, step: int) -> float:
-        """Share of the run that is over after so many optimizer steps."""
-        return max(step // self.steps / self.options.updates, self.training.progress())
 
     def _prepare_inputs(self, generation_batch: Any) -> dict[str, Tensor]:
         """The micro-batch that is due; before the first of an update, its episodes are played."""
@@ -347,18 +341,23 @@ class _Updates(TrainerCallback):
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **given: Any) -> None:
         """Take the learning rate of this run's length: a checkpoint has the one that its own length led to."""
-        schedule = given["lr_scheduler"]
+        self._set_rate(given["optimizer"], given["lr_scheduler"])
+
+    @staticmethod
+    def _set_rate(optimizer: Any, schedule: Any) -> None:
         for group, base, factor in zip(
-            given["optimizer"].param_groups, schedule.base_lrs, schedule.lr_lambdas, strict=True
+            optimizer.param_groups, schedule.base_lrs, schedule.lr_lambdas, strict=True
         ):
             group["lr"] = base * factor(schedule.last_epoch)
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+    def on_step_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:
         """Count an update; stop at its end, with a checkpoint, when it is time to."""
         trainer = self.trainer
         if state.global_step % trainer.steps:
             return
         trainer.end_update()
+        # TRL has set the next step's rate before this update was counted.
+        self._set_rate(given["optimizer"], given["lr_scheduler"])
         over = trainer.training.progress() >= 1
         pressed = self.interrupted is not None and self.interrupted.pressed
         if any(trainer.setting.processes.all(pressed or over)):
@@ -384,6 +383,10 @@ def check(args: GRPOArgs) -> None:
     """
     config.check(args)
     at_least(args, proposals=1, accumulate=1)
+    if args.policy_options.get("", {}).get("shard"):
+        raise SystemExit(
+            "--shard: expected learners.reinforcepp; this learner holds all weights in each process"
+        )
     if args.weights != "shared":
         raise SystemExit(f"--weights {args.weights}: expected shared: TRL trains one model")
     if args.kl not in ("none", "k3_loss"):
@@ -419,10 +422,6 @@ def self_play(args: GRPOArgs, run: Path, processes: Processes) -> dict[str, Any]
     if not isinstance(policy, TransformersPolicy):
         raise SystemExit(
             f"--policy {args.policy}: expected one of the transformers library, which TRL trains"
-        )
-    if is_parted(policy.parameters()):
-        raise SystemExit(
-            "--shard: expected learners.reinforcepp; this learner holds all weights in each process"
         )
     setting = prepare(args, processes)
     shares = {len(Processes(rank, processes.count).share(args.episodes)) for rank in range(processes.count)}

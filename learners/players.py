@@ -69,6 +69,7 @@ class Player:
         with torch.no_grad():
             for parameter, value in zip(self.policy.parameters(), snapshot.weights, strict=True):
                 parameter.copy_(value)
+        policies.refresh(self.policy)
         self.optimizer.load_state_dict(copy.deepcopy(snapshot.optimizer))
         self.policy.version = snapshot.version
         self.policy.generator.set_state(snapshot.generator)

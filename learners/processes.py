@@ -142,8 +142,9 @@ def joined(device: str) -> Iterator[Processes]:
 def leave() -> None:
     """End a program of several processes that has done its work; nothing, if it is alone.
 
-    Python is not taken apart: a thread of gloo that asks for it meanwhile aborts the process (1 in 200 ends on a busy
-    machine, torch 2.13), which the launcher takes for the failure of a run that has succeeded.
+    What is registered with `atexit` is done; threads are not waited for. Python is not taken apart: a thread of gloo
+    that asks for it meanwhile aborts the process (1 in 200 ends on a busy machine, torch 2.13), which the launcher
+    takes for the failure of a run that has succeeded.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         atexit._run_exitfuncs()

@@ -243,6 +243,8 @@ def self_play(args: Args, run: Path, processes: Processes) -> dict[str, Any]:
     with option("--resume", args.resume, "resume a checkpoint inside its run's directory"):
         before = {key: Evaluation(**value) for key, value in report.read("before.json").items()}
 
+    # Several processes lose no more than an update; the moments of shared-out weights are too many for that.
+    parted = is_parted(policy.parameters())
     with report, Interrupted() as interrupted, training.without(run / "checkpoints"):
         while (progress := training.progress()) < 1 and not any(processes.all(interrupted.pressed)):
             clock = time.perf_counter()
@@ -276,7 +278,7 @@ def self_play(args: Args, run: Path, processes: Processes) -> dict[str, Any]:
             report.log(training.step, metrics, note(metrics, training))
             if training.step % args.episodes_every == 0 or training.step == 1:
                 report.episodes(training.step, envs.transcripts[: args.episodes_kept])
-            if training.step % args.checkpoint_every == 0 or processes.count > 1:
+            if training.step % args.checkpoint_every == 0 or (processes.count > 1 and not parted):
                 training.save(run / "checkpoints", args.keep_checkpoints)
     kept = training.save(run / "checkpoints", args.keep_checkpoints)
     if any(processes.all(interrupted.pressed)):

@@ -266,8 +266,10 @@ class Training:
             RuntimeError: the weights of the processes have come to differ.
         """
         if self._processes.count > 1:
-            weights = [one for player in self.players for one in player.policy.parameters()]
-            sums = torch.stack([joint(one.detach().double().sum()) for one in weights]).tolist()
+            # Of weights that are shared out, the copy in one piece.
+            policies = [getattr(player.policy, "whole", player.policy) for player in self.players]
+            weights = [one for policy in policies for one in policy.parameters()]
+            sums = torch.stack([one.detach().double().sum() for one in weights]).tolist()
             if any(other != sums for other in self._processes.all(sums)):
                 raise RuntimeError(
                     f"after update {self.step} the weights of the processes are no longer equal"

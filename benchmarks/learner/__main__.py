@@ -52,6 +52,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name in ("threads", "prompts", "samples", "median", "limit", "accumulate", "repeats", "micro_tokens"):
         if (given := getattr(options, name)) < 1:
             parser.error(f"--{name.replace('_', '-')}: expected at least 1, got {given}")
+    for name in ("lora", "seed"):
+        if (given := getattr(options, name)) < 0:
+            parser.error(f"--{name}: expected at least 0, got {given}")
+    if (
+        options.model
+        and options.model.startswith(("/", ".", "~"))
+        and not Path(options.model).expanduser().exists()
+    ):
+        parser.error(f"--model: expected a folder or a file, there is none at {options.model}")
     if options.samples < 2:
         parser.error("--samples: expected at least 2, which is a group")
     size = Size(options.prompts, options.samples, options.median, limit=options.limit)

@@ -94,7 +94,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         nargs="+",
         metavar="NAME",
         help=f"names, file.py:name, {FROZEN} (the teacher never learns), {SHUFFLED}:NAME (its rewards are dealt out at "
-        "random); the first is what the others are compared with. With --policy both roles train one set of weights, "
+        "random); the first is what the others are compared with. A file that has been changed makes no other runs of "
+        "those that were made: choose another --runs. With --policy both roles train one set of weights, "
         f"but in {FROZEN}, whose teacher keeps those of the start; -- --weights by_role gives each its own in all",
     )
     parser.add_argument(
@@ -157,6 +158,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         parser.error(f"expected the first of --rewards to be a reward, got {chosen[0]!r}, which is a control")
     if options.controls:
         chosen = [*chosen, FROZEN, f"{SHUFFLED}:{chosen[0]}", "const_valid", "random"]
+    if not all(chosen):
+        parser.error("expected names in --rewards, got an empty one")
     options.rewards = list(dict.fromkeys(chosen))
     return options
 
@@ -220,7 +223,13 @@ def compared(options: argparse.Namespace, arguments: Sequence[str]) -> int:
             options.json.parent.mkdir(parents=True, exist_ok=True)
             options.json.open("a").close()
         failed = train.train(runs, options.jobs, lambda text: print(text, file=sys.stderr, flush=True))
-        made = [trained.read(run) for run in runs if run.args.name not in failed]
+        made = []
+        for run in runs:
+            if run.args.name not in failed:
+                try:
+                    made.append(trained.read(run))
+                except (ValueError, OSError) as error:
+                    failed[run.args.name] = str(error)
         arms = trained.summarise(made, options.rewards)
         found |= {"seconds": round(time.monotonic() - started, 1), "arms": arms}
         found |= {"runs": [one.record() for one in made], "failed": failed}

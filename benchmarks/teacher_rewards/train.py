@@ -121,7 +121,16 @@ def plan(
             raise ValueError(
                 f"recipe {args.recipe or policy}: expected none with --seconds, tokens end these runs"
             )
+        if args.freeze != ("teacher" if reward == FROZEN else "none"):
+            raise ValueError(
+                f"recipe {args.recipe or policy}: expected none with --freeze, which {FROZEN} stands for here"
+            )
         check(args)
+        if reward != FROZEN and not config.trains("teacher", args):
+            raise ValueError(
+                f"expected options with which the teacher trains, got --train-roles {args.train_roles} and "
+                f"--teacher-policy {args.teacher_policy or args.policy}: no reward would change anything"
+            )
         for seed in seeds:
             own = ("--seed", str(seed), "--name", f"{folder}-{seed}", "--resume", "auto")
             named = replace(args, seed=seed, name=f"{folder}-{seed}")
@@ -162,6 +171,8 @@ def manifest(run: Run) -> dict[str, Any] | None:
         return None
     except ValueError as error:
         raise ValueError(f"{newest}: expected a manifest that the learner wrote: {error}") from None
+    if not isinstance(found, dict) or not isinstance(found.get("args"), dict) or "config" not in found:
+        raise ValueError(f"{newest}: expected a manifest that the learner wrote, got something else")
     return found
 
 
@@ -243,7 +254,7 @@ def _start(run: Run) -> subprocess.Popen[bytes]:
     run.args.runs.mkdir(parents=True, exist_ok=True)
     with ExitStack() as opened:
         out, err = (
-            opened.enter_context((run.args.runs / f"{run.args.name}.{kind}").open("wb"))
+            opened.enter_context((run.args.runs / f"{run.args.name}.{kind}").open("ab"))
             for kind in ("out", "err")
         )
         # In a session of its own, Ctrl-C does not reach it twice.

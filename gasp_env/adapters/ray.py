@@ -158,9 +158,13 @@ class _Cluster:
 
     def _refresh(self) -> None:
         if not ray.is_initialized():
-            raise SandboxError(
-                'expected this process to have joined a Ray cluster: call ray.init("auto") before the first run'
-            )
+            try:  # of RAY_ADDRESS, or one on this machine
+                ray.init("auto", log_to_driver=False)
+            except (ConnectionError, RuntimeError) as error:
+                raise SandboxError(
+                    f"expected a Ray cluster, found none to join ({' '.join(str(error).split())[:200]}): start one, or "
+                    'call ray.init("auto") before the first run'
+                ) from None
         listed: Any = ray.nodes
         alive = {node["NodeID"]: node["NodeManagerAddress"] for node in listed() if node["Alive"]}
         for name in [name for name in self._nodes if name not in alive]:

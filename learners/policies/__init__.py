@@ -6,9 +6,9 @@ from typing import Any, cast
 
 from gasp_env import policies
 from gasp_env.policies import Policy
-from learners.policies.base import Scores, TrainablePolicy, moved
+from learners.policies.base import Scores, TrainablePolicy, moved, refresh
 
-__all__ = ["Scores", "TrainablePolicy", "load", "moved", "trainable"]
+__all__ = ["Scores", "TrainablePolicy", "load", "moved", "refresh", "trainable"]
 
 _ASKED = ("module", "generator", "parameters", "fork", "score", "save", "load")
 

@@ -66,9 +66,13 @@ class TrainablePolicy(Policy, Protocol):
 
 
 def moved(policy: TrainablePolicy) -> None:
-    """Count a change of a policy's weights. One that has further copies of them makes these anew by a method
-    ``refresh``; every process has to call this."""
+    """Count a change of a policy's weights, and `refresh` it; every process has to call this."""
     policy.version += 1
-    refresh: Callable[[], None] | None = getattr(policy, "refresh", None)
-    if refresh is not None:
-        refresh()
+    refresh(policy)
+
+
+def refresh(policy: TrainablePolicy) -> None:
+    """Let a policy that has further copies of its weights make these anew, by a method of this name."""
+    own: Callable[[], None] | None = getattr(policy, "refresh", None)
+    if own is not None:
+        own()

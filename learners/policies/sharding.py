@@ -1,6 +1,6 @@
 """A language model whose training is spread over the processes of a run: ``--shard``, with torch's FSDP2.
 
-    torchrun --nproc_per_node 8 -m learners.reinforcepp --recipe transformers --model PATH --shard --device cuda
+    torchrun --nproc_per_node 8 -m learners.reinforcepp --recipe gasp-paper --model PATH --shard --device cuda
 
 Of the weights that train, of their gradients, float32 copies and moments each process keeps its part; a layer's weights
 are put together where it is computed. Every process also has all weights in one piece, which sample and are saved, and
@@ -20,7 +20,7 @@ from torch import distributed
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 
-from learners.policies import decoding, drawing
+from learners.policies import architectures, decoding, drawing
 from learners.policies.base import Scores
 from learners.policies.scoring import score
 from learners.policies.transformers import TransformersPolicy
@@ -37,12 +37,18 @@ class ShardedPolicy(TransformersPolicy):
     Args:
         whole: with all weights, which are shared out.
 
+    Raises:
+        ValueError: the architecture is not one whose beginnings are computed once (`learners.policies.architectures`):
+            nothing would bound a pass.
+
     Attributes:
         module: of this process's parts.
         whole: a policy with all weights.
     """
 
     def __init__(self, whole: TransformersPolicy) -> None:
+        if reason := architectures.unknown(whole.module):
+            raise ValueError(f"expected a model of a known architecture for shard, got one where {reason}")
         self.__dict__.update(whole.__dict__)
         self.whole = whole
         self.module = shard(copy.deepcopy(whole.module))
@@ -65,10 +71,14 @@ class ShardedPolicy(TransformersPolicy):
         self, groups: Sequence[tuple[Sequence[int], Sequence[Sequence[int]]]], temperature: float = 1.0
     ) -> Scores:
         """See `TrainablePolicy.score`. All groups are one pass, so that the processes stay together."""
-        found = score(self.module, groups or _IDLE, temperature, one_pass=True)
-        if groups:
-            return found
-        return Scores(found.logprobs[:0], found.entropy[:0], found.mask[:0])
+        if any(ids for _, completions in groups for ids in completions):
+            return score(self.module, groups, temperature, one_pass=True)
+        idle = score(self.module, _IDLE, temperature, one_pass=True)
+        rows = sum(len(completions) for _, completions in groups)
+        logprobs, entropy, mask = (
+            one[:, :0].expand(rows, 0) for one in (idle.logprobs, idle.entropy, idle.mask)
+        )
+        return Scores(logprobs, entropy, mask)
 
     @torch.no_grad()
     def refresh(self) -> None:
@@ -102,7 +112,8 @@ def shard(module: Any) -> Any:
     for part in list(module.modules()):
         if type(part).__name__ in layers:
             fully_shard(part, mesh=mesh, mp_policy=sums)
-    fully_shard(module, mesh=mesh, mp_policy=sums)
+    # The outermost part too gives its weights back: passes without a gradient follow one another.
+    fully_shard(module, mesh=mesh, mp_policy=sums, reshard_after_forward=True)
     for part in module.modules():
         if isinstance(part, FSDPModule):
             part.set_gradient_divide_factor(

@@ -105,7 +105,9 @@ def load(
         if rank:
             raise ValueError(f"expected lora to be 0 with shard, which shares out all weights, got {rank}")
         if not distributed.is_initialized():
-            raise ValueError("expected several processes for shard, which torchrun starts, got one")
+            raise ValueError(
+                "expected shard in several processes of learners.reinforcepp, which torchrun starts"
+            )
         from learners.policies.sharding import ShardedPolicy  # which is a policy of this module
 
         return ShardedPolicy(policy)

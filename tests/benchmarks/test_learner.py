@@ -34,7 +34,13 @@ def test_every_learner_takes_steps(tmp_path: Path, capsys: pytest.CaptureFixture
 
 
 def test_wrong_options_are_told() -> None:
-    for words in (["--samples", "1"], ["--accumulate", "0"]):
+    for words in (
+        ["--samples", "1"],
+        ["--accumulate", "0"],
+        ["--lora", "-1"],
+        ["--seed", "-1"],
+        ["--model", "/nope"],
+    ):
         with pytest.raises(SystemExit):
             main(words)
 

@@ -165,6 +165,12 @@ def test_an_interrupted_comparison_saves_its_runs(words: list[str], tmp_path: Pa
         (["--", "--teacher_reward=x"], "--teacher-reward: expected options of the learner"),
         (["--", "--lr", "0"], "--lr 0: expected more than 0, got 0"),
         (["--", "--curriculum", "azr"], "--teacher-reward gasp: "),
+        (
+            ["--", "--train-roles", "solver"],
+            "expected options with which the teacher trains, got --train-roles solver",
+        ),
+        (["--", "--teacher-policy", "silent"], "--teacher-policy silent: no reward would change anything"),
+        (["--rewards", ""], "expected names in --rewards, got an empty one"),
     ],
 )
 def test_bad_input_is_one_clear_error(

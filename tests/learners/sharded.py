@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from transformers import Qwen2ForCausalLM
 
 from gasp_env.policies import Sampling
 from learners import training_state
@@ -19,7 +20,7 @@ from learners.config import Args
 from learners.optimizers import MasterAdamW, adamw
 from learners.players import Player
 from learners.policies import TrainablePolicy, transformers
-from learners.processes import ALONE, Processes, joined, joint
+from learners.processes import ALONE, Processes, is_parted, joined, joint
 from learners.reinforcepp import update
 from learners.training_state import State
 from learners.turn_records import TurnRecord
@@ -74,6 +75,8 @@ def difference(one: torch.Tensor, other: torch.Tensor) -> float:
 
 def main(folder: str, dtype: Any, options: dict[str, Any], processes: Processes) -> dict[str, Any]:
     told: dict[str, Any] = {}
+    if options.pop("layers", 1) == 0:
+        Qwen2ForCausalLM._no_split_modules = []
     whole = transformers.load(folder, threads=1, dtype=dtype)
     records = turns(whole)
     before = torch.cat([one.detach().flatten().float() for one in whole.parameters()])
@@ -87,6 +90,9 @@ def main(folder: str, dtype: Any, options: dict[str, Any], processes: Processes)
     told["apart"] = float((floats(ours) - floats(theirs)).norm() / moved)
     sampled = [one.ids for (one,) in shared.generate([ASKED[0][1]], [1], Sampling(seed=1, max_tokens=9))]
     told["sampled"] = processes.all(sampled)
+    told["parted"] = is_parted(shared.parameters())
+    nothing = [((1, 2), [(), ()])]
+    told["empty"] = [list(one.score(nothing).logprobs.shape) for one in (whole, shared)]
     # A checkpoint, and the run that goes on from it.
     place = Path(processes.all(tempfile.mkdtemp())[0])
     state = State(2, "", {}, {"torch": torch.get_rng_state()})

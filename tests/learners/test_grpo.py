@@ -308,3 +308,27 @@ def test_a_frozen_teachers_adapter_keeps_processes_alike(
     ]
     finished(launched(*words))
     assert steps(tmp_path / "two") == [1, 2, 3]
+
+
+def test_a_budget_of_tokens_sets_the_same_rate_in_a_run_that_goes_on(
+    options: dict[str, Any], tmp_path: Path
+) -> None:
+    options |= HARD | {"attempts": 2, "entropy_coef": 0.1, "checkpoint_every": 1, "updates": 1000}
+    main(GRPOArgs(**options | {"name": "whole", "tokens": 400}))
+    rates = [
+        json.loads(line)["train/learning_rate"]
+        for line in (tmp_path / "whole" / "metrics.jsonl").read_text().splitlines()
+    ]
+    assert len(rates) > 2
+    assert rates[0] == options["lr"] > rates[-1]
+    main(GRPOArgs(**options | {"name": "cut", "updates": 2, "tokens": None}))
+    main(GRPOArgs(**options | {"name": "cut", "tokens": 400, "resume": "auto"}))
+    ours, theirs = weights(tmp_path / "whole" / "policy"), weights(tmp_path / "cut" / "policy")
+    assert steps(tmp_path / "cut") == steps(tmp_path / "whole")
+    assert (
+        rates[-1]
+        == json.loads((tmp_path / "cut" / "metrics.jsonl").read_text().splitlines()[-1])[
+            "train/learning_rate"
+        ]
+    )
+    assert all(torch.equal(one, theirs[name]) for name, one in ours.items())
