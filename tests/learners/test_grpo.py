@@ -248,8 +248,12 @@ def test_a_teacher_alone_trains_its_own_weights(
     assert moved(start, weights(run / "checkpoints" / "checkpoint-8"))
 
 
+def logged(run: Path, name: str) -> list[Any]:
+    return [json.loads(line)[name] for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
 def steps(run: Path) -> list[int]:
-    return [json.loads(line)["step"] for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return logged(run, "step")
 
 
 def test_going_on_from_an_earlier_checkpoint_leaves_the_later_ones_behind(
@@ -315,20 +319,12 @@ def test_a_budget_of_tokens_sets_the_same_rate_in_a_run_that_goes_on(
 ) -> None:
     options |= HARD | {"attempts": 2, "entropy_coef": 0.1, "checkpoint_every": 1, "updates": 1000}
     main(GRPOArgs(**options | {"name": "whole", "tokens": 400}))
-    rates = [
-        json.loads(line)["train/learning_rate"]
-        for line in (tmp_path / "whole" / "metrics.jsonl").read_text().splitlines()
-    ]
+    rates = logged(tmp_path / "whole", "train/learning_rate")
     assert len(rates) > 2
     assert rates[0] == options["lr"] > rates[-1]
     main(GRPOArgs(**options | {"name": "cut", "updates": 2, "tokens": None}))
     main(GRPOArgs(**options | {"name": "cut", "tokens": 400, "resume": "auto"}))
     ours, theirs = weights(tmp_path / "whole" / "policy"), weights(tmp_path / "cut" / "policy")
     assert steps(tmp_path / "cut") == steps(tmp_path / "whole")
-    assert (
-        rates[-1]
-        == json.loads((tmp_path / "cut" / "metrics.jsonl").read_text().splitlines()[-1])[
-            "train/learning_rate"
-        ]
-    )
+    assert logged(tmp_path / "cut", "train/learning_rate")[-1] == rates[-1]
     assert all(torch.equal(one, theirs[name]) for name, one in ours.items())
