@@ -43,8 +43,8 @@ test: lint
 test-adapters: $(READY)
 	test -d .venv-adapters || $(RUN) -m venv .venv-adapters
 	ls -d "$$PWD"/$(VENV)/lib/python3*/site-packages > "$$(ls -d .venv-adapters/lib/python3*/site-packages)/gasp_env_adapters.pth"
-	.venv-adapters/bin/python -m pip install --quiet $(PIP_OPTIONS) torchrl==0.14.1 tianshou==2.0.1 openenv==0.10.0
-	.venv-adapters/bin/python -m pytest tests/adapters/test_foreign.py tests/adapters/test_openenv.py $(TESTS)
+	.venv-adapters/bin/python -m pip install --quiet $(PIP_OPTIONS) torchrl==0.14.1 tianshou==2.0.1 openenv==0.10.0 gem-llm==0.1.0
+	.venv-adapters/bin/python -m pytest tests/adapters/test_foreign.py tests/adapters/test_openenv.py tests/adapters/test_gem.py $(TESTS)
 
 fuzz: $(READY)
 	GASP_FUZZ=$(FUZZ) $(RUN) -m pytest -m hypothesis $(TESTS)

@@ -1,5 +1,6 @@
 """The environment in other systems. Each module needs a package of its own, named by an extra of this one.
 
+- `gem`: the environment for GEM, text in, text out (extra ``gem``).
 - `openenv`: the environment behind an OpenEnv server, and a typed client (extra ``openenv``).
 - `ray`: a sandbox whose workers are on the nodes of a Ray cluster (extra ``ray``).
 """
