@@ -8,8 +8,8 @@
     prompt, reward, terminated, truncated, info = env.step("...")
 
 GEM takes one text a step, so a turn that asks for n texts is n steps with one prompt; ``info["samples"]`` says how many
-are still due. The reward is the scalar of the Gymnasium environment; learners use ``info["credits"]``, which address the
-texts that earned them, and ``info["scored"]``. Envs that are made with equal options share one library and one sandbox
+are still due. The reward is the scalar of the Gymnasium environment; learners use ``info["credits"]``, which address
+the texts that earned them, and ``info["scored"]``. Envs that are made with equal options share one library and one sandbox
 (`gasp_env.envs.sessions.Sessions`), also those of ``gem.make_vec``. Tried with GEM 0.1.
 """
 
@@ -84,8 +84,7 @@ class GaspGem(gem.Env):  # type: ignore[misc, unused-ignore]
             RuntimeError: the same state of an episode that is over or has not begun.
         """
         if not same_state:
-            shared = {} if options else {"sessions": self._sessions}
-            return GaspGem(**(self._options | options), **shared)
+            return GaspGem(sessions=None if options else self._sessions, **(self._options | options))
         if options:
             raise ValueError(f"expected no other options for the same state, got {', '.join(options)}")
         if self._session is None:
