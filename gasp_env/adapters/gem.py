@@ -9,8 +9,8 @@
 
 GEM takes one text a step, so a turn that asks for n texts is n steps with one prompt; ``info["samples"]`` says how many
 are still due. The reward is the scalar of the Gymnasium environment; learners use ``info["credits"]``, which address
-the texts that earned them, and ``info["scored"]``. Envs that are made with equal options share one library and one sandbox
-(`gasp_env.envs.sessions.Sessions`), also those of ``gem.make_vec``. Tried with GEM 0.1.
+the texts that earned them, and ``info["scored"]``. Envs that are made with equal options share one library and one
+sandbox (`gasp_env.envs.sessions.Sessions`), also those of ``gem.make_vec``. Tried with GEM 0.1.
 """
 
 from __future__ import annotations
