@@ -44,6 +44,10 @@ test-adapters: $(READY)
 	test -d .venv-adapters || $(RUN) -m venv .venv-adapters
 	ls -d "$$PWD"/$(VENV)/lib/python3*/site-packages > "$$(ls -d .venv-adapters/lib/python3*/site-packages)/gasp_env_adapters.pth"
 	.venv-adapters/bin/python -m pip install --quiet $(PIP_OPTIONS) torchrl==0.14.1 tianshou==2.0.1 openenv==0.10.0 gem-llm==0.1.0
+	test -d .venv-verifiers || $(RUN) -m venv .venv-verifiers
+	ls -d "$$PWD"/$(VENV)/lib/python3*/site-packages > "$$(ls -d .venv-verifiers/lib/python3*/site-packages)/gasp_env_adapters.pth"
+	.venv-verifiers/bin/python -m pip install --quiet $(PIP_OPTIONS) verifiers==0.4.0
+	.venv-verifiers/bin/python -m pytest tests/adapters/test_verifiers.py $(TESTS)
 	.venv-adapters/bin/python -m pytest tests/adapters/test_foreign.py tests/adapters/test_openenv.py tests/adapters/test_gem.py $(TESTS)
 
 fuzz: $(READY)
@@ -70,7 +74,7 @@ docker:
 	sh sandbox_image/install_docker.sh
 
 clean:
-	rm -rf $(VENV) .venv-adapters docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-adapters .venv-verifiers docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 # The stamp is newer than what it was made from, so the second time costs nothing.
 $(READY): pyproject.toml constraints.txt | $(VENV)/bin/pip

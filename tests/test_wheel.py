@@ -59,12 +59,13 @@ def test_the_wheel_holds_what_runs_and_nothing_else(wheel: Path) -> None:
     packages = {name.partition("/")[0] for name in names}
     assert {package for package in packages if not package.endswith(".dist-info")} == {
         "gasp_env",
+        "gasp_code",
         "learners",
         "sandbox_image",
     }
     here = {
         str(path.relative_to(ROOT))
-        for package in ("gasp_env", "learners", "sandbox_image")
+        for package in ("gasp_code", "gasp_env", "learners", "sandbox_image")
         for path in (ROOT / package).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }

@@ -2,6 +2,7 @@
 
 - `gem`: the environment for GEM, text in, text out (extra ``gem``).
 - `openenv`: the environment behind an OpenEnv server, and a typed client (extra ``openenv``).
+- `verifiers`: the environment for verifiers, two seats (extra ``verifiers``).
 - `ray`: a sandbox whose workers are on the nodes of a Ray cluster (extra ``ray``).
 """
 
