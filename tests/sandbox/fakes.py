@@ -51,7 +51,7 @@ class World:
         self.on_run: Callable[[FakeWorker, str], None] = lambda worker, program: None
         self.hello: dict[str, Any] = {"profiles": ["value", "stdin"], "seccomp": True, "landlock": 7}
 
-    def open(self, tier: str, settings: Settings) -> FakeWorker:
+    def open(self, tier: str, settings: Settings, warn: Any = None) -> FakeWorker:
         self.fail()
         return FakeWorker(self)
 
