@@ -15,8 +15,8 @@ a step: it is the scalar of the Gymnasium environment, None where a text is unsc
 may choose a goalpost, by ``goalpost=ID`` or as a task, ``split="goalposts", index=N``.
 
 **Whoever reaches the port may play: there is no authentication.** So the server binds 127.0.0.1 unless it is told
-otherwise. The number of sessions, the size of a message and the number of texts are bounded; programs run in the
-sandbox as everywhere.
+otherwise. The number of sessions, the size of a message or of a request and the number of texts are bounded; programs
+run in the sandbox as everywhere. A reward that compares many episodes is refused, as no client could ask for it.
 
 Tried with OpenEnv 0.10.
 """
@@ -44,7 +44,7 @@ from gasp_env.episode.turns import Credit
 
 #: Name of the one set of tasks: the goalposts.
 SPLIT = "goalposts"
-#: Largest message that the server reads, in bytes: more than any turn's texts that are judged.
+#: Largest message or request that the server reads, in bytes: some 250 texts of the size that is judged.
 MESSAGE_BYTES = 2**22
 
 
@@ -104,6 +104,7 @@ class GaspEnvironment(Environment):  # type: ignore[misc, unused-ignore]
         goalpost: str | None = None,
         split: str | None = None,
         index: int | None = None,
+        **unknown: Any,
     ) -> GaspObservation:
         """Begin an episode.
 
@@ -113,12 +114,19 @@ class GaspEnvironment(Environment):  # type: ignore[misc, unused-ignore]
             goalpost: id of the goalpost that is played.
             split: `SPLIT`, with ``index``.
             index: number of the goalpost that is played.
+            unknown: anything else, which is refused.
 
         Raises:
             ValueError: one of them is not as expected.
         """
-        if index is not None:
-            goalpost = self.get_task(split or SPLIT, index)["id"]
+        if unknown:
+            raise ValueError(
+                f"expected seed, episode_id, goalpost, split or index, got {', '.join(sorted(unknown))}"
+            )
+        if (split is None) != (index is None) or (index is not None and goalpost is not None):
+            raise ValueError("expected either a goalpost, or a split and an index, or none of them")
+        if split is not None and index is not None:
+            goalpost = self.get_task(split, index)["id"]
         session = await self._sessions.begin_async(seed=seed, goalpost=goalpost)
         self.close()
         self._session = session
@@ -178,7 +186,7 @@ class GaspEnvironment(Environment):  # type: ignore[misc, unused-ignore]
         """
         self._check(split)
         goalposts = self._sessions.driver.goalposts
-        if not 0 <= index < len(goalposts):
+        if type(index) is not int or not 0 <= index < len(goalposts):
             raise ValueError(f"expected an index from 0 to {len(goalposts) - 1}, got {index}")
         return {"id": goalposts[index].id, "index": index, "statement": goalposts[index].statement}
 
@@ -226,11 +234,37 @@ def app(sessions: Sessions, most: int) -> Any:
     Args:
         sessions: that it plays, with room for twice ``most``: who begins an episode has that before still.
         most: clients at once.
+
+    Raises:
+        ValueError: the teacher's reward compares many episodes.
     """
+    if sessions.driver.setup.deferred:
+        raise ValueError(
+            "expected a teacher reward that is known within an episode, got one that compares many"
+        )
     make: Callable[[], GaspEnvironment] = lambda: GaspEnvironment(sessions)  # noqa: E731
-    return create_fastapi_app(
+    made = create_fastapi_app(
         make, GaspAction, GaspObservation, max_concurrent_envs=most, state_cls=GaspState, env_name="gasp_code"
     )
+    made.add_middleware(_Bounded)
+    return made
+
+
+class _Bounded:
+    """Refuses requests whose body is larger than `MESSAGE_BYTES`, or does not say how large it is."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        headers = dict(scope.get("headers") or ())
+        if scope["type"] == "http" and scope["method"] not in ("GET", "HEAD", "OPTIONS"):
+            told = headers.get(b"content-length", b"")
+            if not told.isdigit() or int(told) > MESSAGE_BYTES:
+                await send({"type": "http.response.start", "status": 413, "headers": []})
+                await send({"type": "http.response.body", "body": b"expected a smaller request"})
+                return
+        await self._app(scope, receive, send)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -254,21 +288,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="options of the env and of its curriculum, as a JSON object",
     )
     chosen = parser.parse_args(argv)
+    if not 0 <= chosen.port < 2**16:
+        parser.error(f"--port: expected a number from 0 to 65535, got {chosen.port}")
     if not 1 <= chosen.sessions <= 100_000:
         parser.error(f"--sessions: expected a number from 1 to 100000, got {chosen.sessions}")
     try:
         options = json.loads(chosen.options)
-        if not isinstance(options, dict):
-            raise ValueError(f"expected a JSON object, got {chosen.options[:80]!r}")
+        if not isinstance(options, dict) or "most" in options:
+            raise ValueError(f"expected a JSON object, without most, got {chosen.options[:80]!r}")
         sessions = Sessions(most=2 * chosen.sessions, **options)
+        served = app(sessions, chosen.sessions)
     except (ValueError, TypeError) as error:
         parser.error(f"--options: {error}")
     with sessions:
         sessions.sandbox.open()
         print(f"sandbox: {sessions.sandbox.tier}", file=sys.stderr)
-        uvicorn.run(
-            app(sessions, chosen.sessions), host=chosen.host, port=chosen.port, ws_max_size=MESSAGE_BYTES
-        )
+        uvicorn.run(served, host=chosen.host, port=chosen.port, ws_max_size=MESSAGE_BYTES)
     return 0
 
 

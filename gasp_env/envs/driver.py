@@ -77,7 +77,7 @@ class Scored:
     credit: Credit
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class _Deferred:
     """An outcome that waits for its score."""
 
@@ -86,6 +86,8 @@ class _Deferred:
     settled: Settled
     #: Those of the episode and of its clones made since.
     transcripts: list[Transcript]
+    #: False while the step that settled it may still be dropped: see `Driver.step`.
+    committed: bool
 
 
 class Driver:
@@ -233,7 +235,8 @@ class Driver:
 
         Args:
             actions: one per slot, or by slot; of those that are not named nothing is returned.
-            commit: add the tasks of episodes that end to the library; else that is left to `commit`.
+            commit: the steps count. If not, `commit` makes one count, or `forget` drops it: until then the tasks of an
+                episode that has ended are not in the library, and no deferred reward is paid.
 
         Raises:
             ValueError: an action is neither a text nor a tuple of as many texts as the turn takes.
@@ -279,7 +282,7 @@ class Driver:
                 stepped[number] = Stepped(resolution, own, terminated, episode.truncated, self.agents)
                 if setup.deferred:
                     self._deferred += [
-                        _Deferred(number, self.numbers[number], one, [transcript])
+                        _Deferred(number, self.numbers[number], one, [transcript], commit)
                         for one in resolution.settled
                         if one.outcome.scored
                     ]
@@ -301,8 +304,13 @@ class Driver:
         ]
 
     def commit(self, number: int) -> None:
-        """Add the tasks of an episode to the library."""
-        self.library.commit(self._episode(number).entries)
+        """Let a step count: tasks of an episode that is over go to the library; deferred rewards may be paid."""
+        episode = self._episode(number)
+        if episode.done:
+            self.library.commit(episode.entries)
+        for waiting in list(self._deferred):
+            if any(one is self._transcripts[number] for one in waiting.transcripts):
+                waiting.committed = True
 
     def score_deferred(self) -> list[Scored]:
         """Score all deferred outcomes of an update in one call, for a reward that compares them.
@@ -312,9 +320,10 @@ class Driver:
         Raises:
             RuntimeError, ValueError: a reward raised, as in `step`. The outcomes stay deferred.
         """
-        waiting = self._deferred[:]  # others may be added meanwhile, by other threads
+        waiting = [one for one in self._deferred if one.committed]  # other threads may add some meanwhile
         paid = score_settled([one.settled for one in waiting], self.setup.teacher_rewards, self.setup.rule)
-        del self._deferred[: len(waiting)]
+        for one in waiting:
+            self._deferred.remove(one)
         found = []
         for one, known in zip(waiting, paid, strict=True):
             for credit in each_text(one.settled, known):

@@ -14,8 +14,8 @@ are. With equal seeds, library views and texts, the transcripts are those of a v
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
-import time
 import weakref
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -35,10 +35,11 @@ from gasp_env.envs.single_role import SingleRole
 from gasp_env.episode.turns import Turn
 from gasp_env.library.library import Library
 from gasp_env.records import shorten
-from gasp_env.sandbox import Sandbox
+from gasp_env.sandbox import Sandbox, SandboxError
 from gasp_env.transcripts.writer import Transcript
 
-#: Batches that may be in the sandbox at once: a program that hangs delays those that arrived with it, and no others.
+#: Batches that may be in the sandbox at once. A program that hangs delays those that arrived with it, and others only
+#: if it is one of as many as the sandbox has workers, or this.
 BATCHES = 4
 #: Most steps of a batch. Who waits for their results is woken at once, and an event loop does nothing else meanwhile.
 BATCH = 32
@@ -64,13 +65,19 @@ class Sessions:
         if isinstance(gather, bool) or not isinstance(gather, int | float) or not 0 <= gather <= 60:
             raise ValueError(f"expected gather to be seconds from 0 to 60, got {shorten(gather)}")
         self._driver = Driver(0, Setup(options))
-        self._roles = SingleRole(self._driver)
+        if self._driver.options.batch_duplicates:
+            raise ValueError(
+                "expected batch_duplicates=False: which sessions share a batch is a matter of moments"
+            )
+        self._seats = SingleRole(self._driver)
+        self._process = os.getpid()
         self._gather = float(gather)
         # An event loop waits for the locks, which are held for moments; most steps take none.
         self._lock = threading.RLock()
         self._library_lock = threading.Lock()
         #: Guarded by the lock.
         self._begun, self._places, self._closed = 0, most, False
+        self._closing = threading.Event()
         self._admissions: deque[Future[None]] = deque()
         #: Slots without an episode; what arrives, None to be looked at; places of sessions collected as garbage.
         self._free: deque[int] = deque()
@@ -108,14 +115,19 @@ class Sessions:
             RuntimeError: the sessions are closed.
         """
         seed = self._checked(seed, goalpost)
-        self._admit().result()
+        self._wait()
         return self._begin(seed, goalpost)
 
     async def begin_async(self, *, seed: int | None = None, goalpost: str | None = None) -> Session:
         """`begin`, without blocking the event loop."""
         seed = self._checked(seed, goalpost)
         await self._admitted()
-        return await asyncio.get_running_loop().run_in_executor(self._beginner, self._begin, seed, goalpost)
+        begun = self._beginner.submit(self._begin, seed, goalpost)
+        try:
+            return await asyncio.wrap_future(begun)
+        except BaseException:
+            begun.add_done_callback(self._unwanted)
+            raise
 
     def score_deferred(self) -> list[Scored]:
         """Score all proposals whose reward was deferred; ``episode`` is a `Session.number`. See
@@ -124,9 +136,13 @@ class Sessions:
             return self._driver.score_deferred()
 
     def close(self) -> None:
-        """End all sessions. Steps and begins that wait raise RuntimeError; the sandbox stays open."""
+        """End all sessions. Steps and begins that wait raise RuntimeError; programs that run are waited for.
+
+        The sandbox stays open.
+        """
         with self._lock:
             self._closed = True
+            self._closing.set()
             admissions, self._admissions = self._admissions, deque()
         for future in admissions:
             if future.set_running_or_notify_cancel():
@@ -154,12 +170,13 @@ class Sessions:
 
     def _checked(self, seed: Any, goalpost: Any) -> int | None:
         if goalpost is not None:
-            self._roles.check({"goalpost": goalpost})
+            self._seats.check({"goalpost": goalpost})
         return checked_seed(seed)
 
     def _admit(self) -> Future[None]:
         """A place for a session, now or when one is free."""
         admission: Future[None] = Future()
+        self._check_process()
         with self._lock:
             if self._closed:
                 raise _closed()
@@ -173,12 +190,33 @@ class Sessions:
             return
         try:
             await asyncio.wrap_future(admission)
-        except asyncio.CancelledError:
-            with self._lock:
-                if not admission.cancel() and not admission.exception():
-                    self._places += 1  # it was given one, which nobody takes
-                    self._give_places()
+        except BaseException:
+            self._decline(admission)
             raise
+
+    def _wait(self) -> None:
+        admission = self._admit()
+        try:
+            admission.result()
+        except BaseException:
+            self._decline(admission)
+            raise
+
+    def _decline(self, admission: Future[None]) -> None:
+        """Give back a place that nobody takes, if it was given."""
+        with self._lock:
+            if not admission.cancel() and not admission.exception():
+                self._places += 1
+                self._give_places()
+
+    def _unwanted(self, begun: Future[Session]) -> None:
+        """Give back the place of a session that nobody waits for."""
+        if begun.cancelled():  # before it began
+            with self._lock:
+                self._places += 1
+                self._give_places()
+        elif not begun.exception():
+            begun.result().close()
 
     def _give_places(self) -> None:
         """Give free places to those who wait; with the lock held."""
@@ -255,27 +293,43 @@ class Sessions:
                 self._places += 1
                 self._give_places()
 
+    def _check_process(self) -> None:
+        if os.getpid() != self._process:
+            raise RuntimeError(
+                "the sessions are another process's, from which this one was forked; make others here"
+            )
+
     def _submit(self, request: _Request) -> None:
+        self._check_process()
         self._requests.put(request)
         if self._closed:  # and the collector may have ended
             self._refuse(self._waiting())
 
     def _collect(self) -> None:
         """Put together what arrives within a moment, until the sessions are closed."""
-        while not self._closed:
-            requests: list[_Request] = []
-            with suppress(Empty):
-                first = self._requests.get(timeout=_REAPED)
-                time.sleep(self._gather)
-                requests = [one for one in (first, *self._waiting()) if one is not None]
-            with self._lock:
-                self._give_places()
-            if self._closed:
-                self._refuse(requests)
-                break
-            for start in range(0, len(requests), BATCH):
-                self._batches.submit(self._play, requests[start : start + BATCH])
-        self._refuse(self._waiting())
+        try:
+            while not self._closed:
+                requests = self._gathered()
+                with self._lock:
+                    self._give_places()
+                try:
+                    for start in range(0, len(requests), BATCH):
+                        self._batches.submit(self._play, requests[start : start + BATCH])
+                except RuntimeError:  # the interpreter ends, and starts no more threads
+                    self._refuse(requests)
+                    raise
+                requests = []  # a session is not kept by its last step
+        finally:
+            self._closed = True
+            self._refuse(self._waiting())
+
+    def _gathered(self) -> list[_Request]:
+        try:
+            first = self._requests.get(timeout=_REAPED)
+        except Empty:
+            return []
+        self._closing.wait(self._gather)
+        return [one for one in (first, *self._waiting()) if one is not None]
 
     def _waiting(self) -> Iterator[_Request | None]:
         with suppress(Empty):
@@ -284,12 +338,14 @@ class Sessions:
 
     def _refuse(self, requests: Iterable[_Request | None]) -> None:
         for request in requests:
-            if request is not None and request.wanted():
+            if request is not None and not request.future.done() and request.wanted():
                 request.future.set_exception(_closed())
 
     def _play(self, requests: list[_Request]) -> None:
         """Step copies of the requests' episodes together: the sessions stay as they are until the step is wanted."""
         moving: dict[int, _Request] = {}
+        if self._closed:
+            self._refuse(requests)
         for request in requests:
             if request.wanted():
                 copied = self._take()
@@ -307,8 +363,9 @@ class Sessions:
         except BaseException as error:
             for slot in moving:
                 self._drop(slot)
+            alone = len(moving) == 1 or isinstance(error, SandboxError)
             for request in moving.values():
-                if len(moving) > 1:  # it may be the fault of one of them
+                if not alone:  # it may be the fault of one of them
                     self._play([request])
                 else:
                     request.future.set_exception(error)
@@ -322,15 +379,24 @@ class Sessions:
 
     def _accept(self, place: _Place, slot: int) -> Transcript | None:
         """Let a stepped copy take a session's place; returns the transcript of one that is over."""
-        assert place.slot is not None
-        self._drop(place.slot)
+        before = place.slot
+        assert before is not None
+        try:
+            with self._library_lock if self._driver.turn(slot) is None else nullcontext():
+                self._driver.commit(slot)
+        except BaseException:  # an eviction policy of somebody's own
+            self._drop(slot)
+            raise
         place.slot = slot
+        self._drop(before)
         if self._driver.turn(slot) is not None:
             return None
-        with self._library_lock:
-            self._driver.commit(slot)
-        transcript = self._driver.forget(slot, ended=True)
-        self._end(place)
+        with self._lock:
+            transcript = self._driver.forget(slot, ended=True)
+            place.slot = None
+            self._free.append(slot)
+            self._places += 1
+            self._give_places()
         return transcript
 
     def _abandon(self, request: _Request) -> None:
@@ -379,8 +445,11 @@ class Session:
     @property
     def turn(self) -> Turn | None:
         """The open turn, None when the session is over."""
-        slot = self._place.slot
-        return None if slot is None else self._driver.turn(slot)
+        while True:
+            slot = self._place.slot
+            turn = None if slot is None else self._driver.turn(slot)
+            if slot == self._place.slot:  # another thread's step has not come between
+                return turn
 
     @property
     def transcript(self) -> dict[str, Any] | None:
@@ -398,6 +467,7 @@ class Session:
         Raises:
             ValueError: it is neither a text nor a tuple of as many as the turn takes.
             RuntimeError: the session is over, or another step of it is in progress; or a reward raised.
+            gasp_env.policies.PolicyError: a text is `Lost`, and ``on_infra_error`` is ``raise``.
             gasp_env.sandbox.SandboxError: no sandbox can be opened.
         """
         with self._alone():
@@ -427,7 +497,7 @@ class Session:
             RuntimeError: the session is over, or the sessions are closed.
         """
         _ = self._slot  # before it waits
-        self._sessions._admit().result()
+        self._sessions._wait()
         return self._sessions._clone(self)
 
     async def clone_async(self) -> Session:

@@ -89,7 +89,11 @@ class SingleRole:
         if pinned is None:
             return
         each = count is not None and not isinstance(pinned, str)
-        if each and (not isinstance(pinned, Sequence | np.ndarray) or len(pinned) != count):
+        if each and (
+            not isinstance(pinned, Sequence | np.ndarray)
+            or (isinstance(pinned, np.ndarray) and pinned.ndim != 1)
+            or len(pinned) != count
+        ):
             raise ValueError(
                 f"expected the id of a goalpost, or a list of {count}, one per env, got {shorten(pinned)}"
             )

@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
+import threading
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import chain, pairwise
@@ -211,8 +212,12 @@ def _hash(feature: str) -> int:
     )
 
 
+#: Guards the rows of all tables, for moments: a table is copied and pickled, which a lock of its own could not be.
+_ADDING = threading.RLock()
+
+
 class EmbeddingTable:
-    """Embeddings of texts. Rows are only ever added, so that views, and copies of a library, may share them."""
+    """Embeddings of texts. Rows are only ever added, so that views, copies of a library and threads may share them."""
 
     def __init__(self, embedder: Embedder) -> None:
         self._embedder = embedder
@@ -224,14 +229,18 @@ class EmbeddingTable:
         keys = [_digest(text) for text in texts]
         new = {key: text for key, text in zip(keys, texts, strict=True) if key not in self._row}
         if new:
-            self._append(list(new), self._embed(list(new.values())))
+            vectors = self._embed(list(new.values()))
+            with _ADDING:  # another thread may have been faster
+                fresh = [place for place, key in enumerate(new) if key not in self._row]
+                self._append([list(new)[place] for place in fresh], vectors[fresh])
         return np.array([self._row[key] for key in keys], dtype=np.int64)
 
     def similarities(self, text: str) -> NDArray[np.float32]:
         """Cosine similarity of a text with every row."""
         # einsum: a row's product depends on nothing but the row. A matrix product may round it otherwise
         # when there are more rows, and the same text be rejected in one view and not in the other.
-        table = self._table[: len(self._row)]
+        with _ADDING:
+            table = self._table[: len(self._row)]
         products: NDArray[np.float32] = np.einsum("nd,d->n", table, self._embed([text])[0])
         return products
 
@@ -240,10 +249,11 @@ class EmbeddingTable:
 
     def of(self, texts: Sequence[str]) -> EmbeddingTable:
         """A table of its own with the rows that these texts have here."""
-        known = [key for key in dict.fromkeys(map(_digest, texts)) if key in self._row]
         fresh = EmbeddingTable(self._embedder)
-        if known:
-            fresh._append(known, self._table[[self._row[key] for key in known]])
+        with _ADDING:
+            known = [key for key in dict.fromkeys(map(_digest, texts)) if key in self._row]
+            if known:
+                fresh._append(known, self._table[[self._row[key] for key in known]])
         return fresh
 
     def _embed(self, texts: list[str]) -> NDArray[np.float32]:

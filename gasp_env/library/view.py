@@ -96,7 +96,8 @@ class LibraryView:
     def _positions(self) -> dict[str, list[int]]:
         """Position of each fingerprint among the accepted entries."""
         if self._accepted is None:
-            self._accepted = {}
+            found: dict[str, list[int]] = {}
             for position, entry in enumerate(self._sort("accepted")):
-                self._accepted.setdefault(entry.task.fingerprint, []).append(position)
+                found.setdefault(entry.task.fingerprint, []).append(position)
+            self._accepted = found  # only now: other threads ask the same view
         return self._accepted

@@ -75,8 +75,8 @@ class Sandbox:
         self._made |= {"allow_unsafe": allow_unsafe, "runtime": runtime}
         self._settings = Settings(image=image, runtime=runtime, allow_unsafe=allow_unsafe)
         self._requested_tier = tiers.resolve(tier, self._settings)
-        if workers is not None and workers < 1:
-            raise ValueError(f"workers must be at least 1, not {workers}")
+        if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or workers < 1):
+            raise ValueError(f"workers must be at least 1, and an integer, not {workers!r}")
         self._size = workers or processors()
         self._open_worker: Callable[[str], Worker] = functools.partial(
             tiers.open_worker, settings=self._settings, warn=self._notify
@@ -97,7 +97,7 @@ class Sandbox:
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """One of the same settings, which is not open yet."""
+        """One of the same settings, which is not open yet; a subclass with arguments of its own sets ``_made``."""
         return _make, (type(self), self._made)
 
     def _reset(self) -> None:
@@ -377,7 +377,7 @@ def processors() -> int:
     usable: float = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     usable = min(usable, _quota(Path("/sys/fs/cgroup")))
     siblings = os.environ.get("LOCAL_WORLD_SIZE", "")
-    own = usable / max(1, int(siblings) if siblings.isdigit() else 1)
+    own = usable / max(1, int(siblings) if siblings.isdecimal() else 1)
     return max(1, min(int(own), MOST_WORKERS))
 
 

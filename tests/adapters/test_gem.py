@@ -17,7 +17,7 @@ pytest.importorskip("gem")
 
 import gem  # type: ignore[import-not-found, unused-ignore]
 
-from gasp_env.adapters.gem import ID
+from gasp_env.adapters.gem import ID, GaspGem
 
 EPISODES = 32
 
@@ -69,6 +69,14 @@ def test_seeds_copies_and_ends(sandbox: Sandbox) -> None:
     assert reward == -1
     assert info["samples"] == 7
     assert env.spawn()._sessions is env._sessions
+    assert env.spawn(seed=5).reset()[0] == first
+    with pytest.raises(ValueError, match="expected no options beside sessions"):
+        GaspGem(sessions=env._sessions, attempts=3)
+    with pytest.raises(ValueError, match="expected a teacher reward that is known within an episode"):
+        gem.make(ID, teacher_reward="shuffled:gasp")
+    alone = gem.make(ID, most=1)
+    alone.reset()
+    alone.reset()
     assert env.spawn(attempts=3)._sessions is not env._sessions
     with pytest.raises(ValueError, match="expected no other options for the same state, got attempts"):
         env.spawn(same_state=True, attempts=3)
@@ -79,3 +87,12 @@ def test_seeds_copies_and_ends(sandbox: Sandbox) -> None:
     env.close()
     with pytest.raises(TypeError, match="unexpected keyword argument 'colour'"):
         gem.make(ID, colour=1)
+
+
+def test_the_last_credits_of_a_vector_env_are_kept(sandbox: Sandbox) -> None:
+    several = gem.make_vec([ID] * 2, seed=0)
+    several.reset()
+    _, rewards, _, _, infos = several.step(["nothing"] * 2)
+    assert list(rewards) == [-1, -1]
+    ended = infos["final_info"] if isinstance(infos, dict) else [one["final_info"] for one in infos]
+    assert [one["credits"][0].reward for one in ended] == [-1, -1]

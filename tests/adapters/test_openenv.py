@@ -20,6 +20,7 @@ from gasp_env.sandbox import Sandbox
 pytest.importorskip("openenv")
 pytest.importorskip("uvicorn")
 
+import httpx  # type: ignore[import-not-found, unused-ignore]
 import uvicorn  # type: ignore[import-not-found, unused-ignore]
 
 from gasp_env.adapters import openenv
@@ -97,6 +98,11 @@ def test_a_mistake_is_told_and_the_session_goes_on(address: str, sessions: Sessi
                 await client.reset(goalpost="nobody")
             with pytest.raises(RuntimeError, match="expected an index from 0 to"):
                 await client.reset(split="goalposts", index=10**6)
+            for wrong in ({"colour": 1}, {"split": "goalposts"}, {"index": 1}, {"split": "nope", "index": 1}):
+                with pytest.raises(RuntimeError, match="expected"):
+                    await client.reset(**wrong)
+            with pytest.raises(RuntimeError, match="expected either a goalpost, or a split"):
+                await client.reset(split="goalposts", index=1, goalpost="nobody")
             result = await client.reset(split="goalposts", index=2)
             with pytest.raises(RuntimeError, match="expected 1 to 1 texts for stage lemma, got 2"):
                 await client.step(openenv.GaspAction(texts=["x", "y"]))
@@ -111,6 +117,20 @@ def test_a_mistake_is_told_and_the_session_goes_on(address: str, sessions: Sessi
     while sessions._places < 2 * EPISODES and time.monotonic() < until:
         time.sleep(0.05)
     assert sessions._places == 2 * EPISODES, "a client that leaves gives its session back"
+
+
+def test_a_large_request_is_not_read(address: str) -> None:
+    large = httpx.post(f"{address}/step", content=b"x" * (openenv.MESSAGE_BYTES + 1))
+    assert large.status_code == 413
+    assert httpx.get(f"{address}/health").status_code == 200
+
+
+def test_a_reward_of_many_episodes_is_refused(sandbox: Sandbox) -> None:
+    with (
+        Sessions(sandbox=sandbox, teacher_reward="shuffled:gasp") as sessions,
+        pytest.raises(ValueError, match="expected a teacher reward that is known within an episode"),
+    ):
+        openenv.app(sessions, 1)
 
 
 def test_goalposts_are_tasks_without_their_tests(sessions: Sessions) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -16,6 +19,7 @@ from gasp_env import policies
 from gasp_env.envs.sessions import Session, Sessions
 from gasp_env.envs.vector import GaspCodeVectorEnv
 from gasp_env.episode.turns import Turn
+from gasp_env.library import embedders
 from gasp_env.policies import Sampling
 from gasp_env.rewards.registry import teacher_reward
 from gasp_env.sandbox import Sandbox
@@ -223,19 +227,19 @@ def test_deferred_rewards_name_their_session(sandbox: Sandbox) -> None:
     with Sessions(sandbox=sandbox, teacher_reward="shuffled:azr_paper", curriculum="azr") as sessions:
         first, second = (played(sessions.begin(seed=seed)) for seed in range(2))
 
-        async def cancelled() -> None:
-            third = await sessions.begin_async(seed=2)
-            step = asyncio.create_task(third.step_async("nothing"))
-            await asyncio.sleep(0.3)
-            step.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await step
-
+        third = sessions.begin(seed=2)
+        assert third.turn is not None
+        request = third._request("nothing")  # played, and not taken yet: it may still be cancelled
+        request.future.result()
         paid = sessions.score_deferred()
         assert {one.episode for one in paid} == {first.number, second.number}
         assert first.transcript is not None
         assert first.transcript["turns"][0]["samples"][0]["reward"] is not None
         assert sessions.score_deferred() == []
+        sessions._abandon(request)
+        third.step("nothing")
+        assert [one.episode for one in sessions.score_deferred()] == [third.number]
+        assert not sessions.driver._deferred
 
 
 def test_closing_ends_what_waits(sandbox: Sandbox) -> None:
@@ -275,3 +279,73 @@ def test_the_event_loop_goes_on_while_a_hundred_play(sandbox: Sandbox) -> None:
             return longest
 
     assert asyncio.run(main()) < 5, "it was blocked: benchmarks.sessions measures how long"
+
+
+def test_a_begin_that_is_cancelled_keeps_no_place(sandbox: Sandbox) -> None:
+    async def main() -> None:
+        async with Sessions(sandbox=sandbox, most=4) as sessions:
+            for turns in range(6):
+                begins = [asyncio.ensure_future(sessions.begin_async(seed=seed)) for seed in range(6)]
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                for one in begins:
+                    one.cancel()
+                await asyncio.gather(*begins, return_exceptions=True)
+            begun = [await asyncio.wait_for(sessions.begin_async(), 5) for _ in range(4)]
+            assert all(one.turn is not None for one in begun)
+
+    asyncio.run(main())
+
+
+def test_a_forked_child_is_told(sessions: Sessions) -> None:
+    session = sessions.begin()
+    child = os.fork()
+    if child == 0:
+        told = 0
+        for call in (sessions.begin, lambda: session.step("x")):
+            try:
+                call()
+            except RuntimeError as error:
+                told += "make others here" in str(error)
+        os._exit(told)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 2
+
+
+def test_threads_that_outlive_the_main_one_are_answered() -> None:
+    program = (
+        "import threading, time\n"
+        "from gasp_env.envs.sessions import Sessions\n"
+        "sessions = Sessions(sandbox='landlock')\n"
+        "session = sessions.begin()\n"
+        "def late():\n"
+        "    time.sleep(1)\n"
+        "    try: session.step('x'); print('answered')\n"
+        "    except RuntimeError as error: print('told')\n"
+        "threading.Thread(target=late).start()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.strip() in ("answered", "told")
+
+
+def test_what_depends_on_moments_is_refused() -> None:
+    with pytest.raises(ValueError, match="expected batch_duplicates=False"):
+        Sessions(batch_duplicates=True)
+
+
+def test_many_threads_share_one_novelty_check(sandbox: Sandbox) -> None:
+    embedder = embedders.get("hashing")
+    table = embedders.EmbeddingTable(embedder)
+    texts = [f"def f(x):\n    return x * {number} + {number % 7}" for number in range(300)]
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        with ThreadPoolExecutor(8) as threads:
+            list(threads.map(lambda text: table.rows([text]), texts * 3))
+    finally:
+        sys.setswitchinterval(before)
+    assert len(set(table.rows(texts))) == len(texts)
+    for text in texts[::10]:
+        assert int(table.similarities(text).argmax()) == int(table.rows([text])[0])
