@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The oldest versions that pyproject.toml allows, and any Python: installs them apart and runs the tests of the environment.
+# The oldest versions that pyproject.toml allows, on a Python that has them: installs them apart, runs the tests of the environment.
 #
 #     bash benchmarks/lower_bounds.sh [PYTHON] [PYTEST OPTIONS]
 #

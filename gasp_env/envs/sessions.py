@@ -50,6 +50,8 @@ _REAPED = 0.5
 class Sessions:
     """Episodes that are stepped independently. All methods may be called from any thread.
 
+    Close it, or use it as a context: it has threads of its own.
+
     Args:
         most: sessions that may be open at once; the next waits until one ends.
         gather: seconds in which arriving texts are put together into a batch.
@@ -72,7 +74,7 @@ class Sessions:
         self._seats = SingleRole(self._driver)
         self._process = os.getpid()
         self._gather = float(gather)
-        # An event loop waits for the locks, which are held for moments; most steps take none.
+        # An event loop waits for the locks, which are held for moments (`score_deferred` apart); most steps take none.
         self._lock = threading.RLock()
         self._library_lock = threading.Lock()
         #: Guarded by the lock.
