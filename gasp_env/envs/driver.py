@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -312,24 +313,28 @@ class Driver:
             if any(one is self._transcripts[number] for one in waiting.transcripts):
                 waiting.committed = True
 
-    def score_deferred(self) -> list[Scored]:
+    def score_deferred(self, guard: AbstractContextManager[Any] | None = None) -> list[Scored]:
         """Score all deferred outcomes of an update in one call, for a reward that compares them.
 
         The order is that of their settlement: by step, then by slot. Transcripts record the rewards too.
+
+        Args:
+            guard: entered while rewards are written, and not while they are computed: a lock of an owner with threads.
 
         Raises:
             RuntimeError, ValueError: a reward raised, as in `step`. The outcomes stay deferred.
         """
         waiting = [one for one in self._deferred if one.committed]  # other threads may add some meanwhile
         paid = score_settled([one.settled for one in waiting], self.setup.teacher_rewards, self.setup.rule)
-        for one in waiting:
-            self._deferred.remove(one)
         found = []
-        for one, known in zip(waiting, paid, strict=True):
-            for credit in each_text(one.settled, known):
-                for transcript in one.transcripts:
-                    transcript.pay(credit)
-                found.append(Scored(one.slot, one.episode, credit))
+        with guard or nullcontext():
+            for one, known in zip(waiting, paid, strict=True):
+                if one in self._deferred:  # its episode has not been dropped meanwhile
+                    self._deferred.remove(one)
+                    for credit in each_text(one.settled, known):
+                        for transcript in one.transcripts:
+                            transcript.pay(credit)
+                        found.append(Scored(one.slot, one.episode, credit))
         return found
 
     def transcript(self, number: int) -> dict[str, Any] | None:

@@ -74,7 +74,7 @@ class Sessions:
         self._seats = SingleRole(self._driver)
         self._process = os.getpid()
         self._gather = float(gather)
-        # An event loop waits for the locks, which are held for moments (`score_deferred` apart); most steps take none.
+        # An event loop waits for the locks, which are held for moments; most steps take none.
         self._lock = threading.RLock()
         self._library_lock = threading.Lock()
         #: Guarded by the lock.
@@ -134,8 +134,7 @@ class Sessions:
     def score_deferred(self) -> list[Scored]:
         """Score all proposals whose reward was deferred; ``episode`` is a `Session.number`. See
         `gasp_env.envs.driver.Driver.score_deferred`."""
-        with self._lock:
-            return self._driver.score_deferred()
+        return self._driver.score_deferred(self._lock)
 
     def close(self) -> None:
         """End all sessions. Steps and begins that wait raise RuntimeError; programs that run are waited for.
