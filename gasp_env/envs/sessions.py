@@ -318,7 +318,7 @@ class Sessions:
                         self._batches.submit(self._play, requests[start : start + BATCH])
                 except RuntimeError:  # the interpreter ends, and starts no more threads
                     self._refuse(requests)
-                    raise
+                    return
                 requests = []  # a session is not kept by its last step
         finally:
             self._closed = True
@@ -347,6 +347,7 @@ class Sessions:
         moving: dict[int, _Request] = {}
         if self._closed:
             self._refuse(requests)
+            return
         for request in requests:
             if request.wanted():
                 copied = self._take()

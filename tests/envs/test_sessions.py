@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from gasp_env import policies
-from gasp_env.envs.sessions import Session, Sessions
+from gasp_env.envs.sessions import Session, Sessions, _Request
 from gasp_env.envs.vector import GaspCodeVectorEnv
 from gasp_env.episode.turns import Turn
 from gasp_env.library import embedders
@@ -349,3 +349,15 @@ def test_many_threads_share_one_novelty_check(sandbox: Sandbox) -> None:
     assert len(set(table.rows(texts))) == len(texts)
     for text in texts[::10]:
         assert int(table.similarities(text).argmax()) == int(table.rows([text])[0])
+
+
+def test_a_batch_that_is_due_after_the_end_is_refused(sandbox: Sandbox) -> None:
+    sessions = Sessions(sandbox=sandbox)
+    session = sessions.begin()
+    requests = [_Request(session._slot, ["x"]) for _ in range(2)]
+    assert requests[1].wanted()
+    sessions.close()
+    sessions._play(requests)
+    for request in requests:
+        with pytest.raises(RuntimeError, match="the sessions are closed"):
+            request.future.result(0)
