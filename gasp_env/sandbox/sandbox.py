@@ -78,12 +78,13 @@ class Sandbox:
         if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or workers < 1):
             raise ValueError(f"workers must be at least 1, and an integer, not {workers!r}")
         self._size = workers or processors()
-        self._open_worker: Callable[[str], Worker] = functools.partial(
-            tiers.open_worker, settings=self._settings, warn=self._notify
-        )
         self._dedupe = dedupe
         self._cache_path = cache
         self._tally = Tally()
+        # Not a method of this object: the threads that open workers would keep a forgotten sandbox alive.
+        self._open_worker: Callable[[str], Worker] = functools.partial(
+            tiers.open_worker, settings=self._settings, warn=self._tally.notices.append
+        )
         self._requested = 0
         self._hits = 0
         self._reset()
@@ -270,10 +271,6 @@ class Sandbox:
             self._hits += hits
         _hand_over(batch, [], dispatcher, last=True)
         return split
-
-    def _notify(self, text: str) -> None:
-        """Keep a warning until a caller's thread gives it (`_warn`)."""
-        self._tally.notices.append(text)
 
     def _abandon(self, batch: Batch) -> None:
         dispatcher = self._dispatcher
